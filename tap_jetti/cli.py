@@ -1,0 +1,54 @@
+"""The command ``jetti``: its subcommands, each imported only when it is used."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+from typing_extensions import override
+
+SUBCOMMANDS = {
+    "sandbox": ("tap_jetti.sandbox.command", "Run a Jetti on this machine.", "sandbox"),
+}
+"""Module, summary and extra of each subcommand; the command in the module has its name."""
+
+
+class Subcommands(click.Group):
+    """A group that imports a subcommand when it is called."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(SUBCOMMANDS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        module, _, extra = SUBCOMMANDS[cmd_name]
+        try:
+            command = getattr(import_module(module), cmd_name)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("tap_jetti"):
+                raise
+            click.echo(
+                f"`jetti {cmd_name}` needs {error.name}. Install it with: pip install 'tap-jetti[{extra}]'",
+                err=True,
+            )
+            sys.exit(1)
+        return command if isinstance(command, click.Command) else None
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUBCOMMANDS[name][1]) for name in sorted(SUBCOMMANDS)])
+
+
+@click.group(cls=Subcommands)
+@click.version_option(package_name="tap-jetti")
+def cli() -> None:
+    """Tools for tap-jetti and target-jetti."""
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,1 @@
+"""HTTP to Jetti: sessions, the rate limit, retries, errors and complete reads."""

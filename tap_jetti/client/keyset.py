@@ -1,0 +1,297 @@
+"""Reads one resource completely and in order, while it changes.
+
+Numbered pages lose rows as soon as a row that was read is updated: those behind it move
+up a place and are never seen. A keyset read asks for *what comes after the last row*
+instead, and no update can hide a row from that. The rules, each of which was needed:
+
+1.  Ask for the rows from the last key on, ``$gte``, and drop what was seen there. Keys may
+    be stored with more digits than shown, so ``$gte`` of a shown key is safe; equal keys may
+    come in another order each time.
+2.  Ask for nothing later than the server's clock at the start, U. Rows that change
+    later belong to the next run. Only a process's first page cannot know U yet: it is cut.
+3.  A page of one single instant may be a part of it only: such an instant is read by id.
+4.  A page of fewer than ten rows is the end, once any resource has shown more. A page that
+    is shorter than asked, and than others were, may be the end: the server's count decides.
+5.  A page that breaks bounds or order is asked once more; then the read stops.
+6.  The bookmark stays `bookmark_lag` behind U, for transactions commit late.
+7.  At the end the server's count proves that nothing is missing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_jetti.client.instants import from_epoch, later
+from tap_jetti.client.page import Bounds
+from tap_jetti.client.problems import IncompleteReadError
+from tap_jetti.resources import PRIMARY_KEY, REPLICATION_KEY
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterator
+
+    from tap_jetti.client.clock import Clock
+    from tap_jetti.client.page import PageSource, Row
+
+FEW = 10
+"""A page of fewer rows is the end: no server is expected to cap its pages below this."""
+
+EARLIEST = "1970-01-01T00:00:00.000Z"
+"""Where a read without a start begins: rows without a date are of no incremental stream."""
+
+
+class _Read:
+    """What both kinds of reads share: when to stop, and the proof.
+
+    Args:
+        source: Where the pages come from.
+        verify_counts: Whether the server's count is asked.
+        logger: Where the reader reports.
+    """
+
+    def __init__(self, source: PageSource, *, verify_counts: bool, logger: logging.Logger) -> None:
+        self._source = source
+        self._verify_counts = verify_counts
+        self._logger = logger
+        self._pages = 0
+        self._largest = 0
+        self._trusts_short_pages = True
+        self._proven_by_count = False
+
+    def pages(self) -> Iterator[list[Row]]:
+        """The rows, a page at a time and in order.
+
+        A row may come again if it changed meanwhile, or if the read had to be repeated.
+
+        Raises:
+            UnreliableAnswerError: The server does not answer what it is asked, or counts
+                more rows than it gives.
+            RequestError: A request failed.
+        """
+        yield from self._walk()
+        missing = self._missing()
+        if missing is None:
+            return
+        self._logger.warning("%s: %s; reading once more.", self._source.resource, missing)
+        self._trusts_short_pages = False
+        yield from self._walk()
+        missing = self._missing()
+        if missing is not None:
+            raise IncompleteReadError(
+                f"{self._source.resource} is incomplete: {missing}, twice. The bookmark stays"
+                " where it was. Run again; if it lasts, raise bookmark_lag, or set"
+                " verify_counts to false if you know the count to be wrong."
+            )
+
+    def _walk(self) -> Iterator[list[Row]]:
+        raise NotImplementedError
+
+    def _proof(self) -> tuple[dict[str, Any], int] | None:
+        """Conditions to count by, and the rows given that meet them; None if needless."""
+        raise NotImplementedError
+
+    def _missing(self) -> str | None:
+        """What the server counts beyond what it gave, or None."""
+        proof = self._proof() if self._verify_counts and not self._proven_by_count else None
+        if proof is None:
+            return None
+        where, given = proof
+        counted = self._source.count(where)
+        if counted is None or counted <= given:
+            return None
+        return f"the server counts {counted} rows and gave {given}"
+
+    def _is_end(self, received: int) -> bool:
+        """Whether a page of so many rows proves to be the last one."""
+        return received == 0 or (received < FEW <= self._source.traits.largest_page)
+
+    def _may_be_end(self, received: int) -> bool:
+        """Whether a page is shorter than it should be, so that the count must decide."""
+        is_first = self._pages == 1
+        short = received < self._source.page_size and (is_first or received < self._largest)
+        return self._trusts_short_pages and short
+
+    def _note_page(self, received: int) -> None:
+        self._pages += 1
+        self._largest = max(self._largest, received)
+
+    def _count_agrees(self, where: dict[str, Any], given: int) -> bool:
+        """Ask the count at a page that may be the end; if it is not, trust none like it.
+
+        Only the exact number will do: a lower one means that rows moved on meanwhile, and
+        as many may be unread.
+        """
+        counted = self._source.count(where) if self._verify_counts else None
+        self._proven_by_count = counted == given
+        self._trusts_short_pages = self._proven_by_count
+        return self._proven_by_count
+
+
+class IncrementalRead(_Read):
+    """The rows of a resource by ``updatedAt``, from a start to the server's clock.
+
+    Args:
+        source: Where the pages come from.
+        start: The first instant to read, in the normal form; None reads all.
+        end: The first instant not to read any more; None reads to the server's clock.
+        bookmark_lag: Seconds that the bookmark stays behind the server's clock: it covers
+            late commits and the difference between the server's clocks.
+        verify_counts: Whether the server's count is asked.
+        clock: This machine's clock.
+        logger: Where the reader reports.
+    """
+
+    def __init__(
+        self,
+        source: PageSource,
+        *,
+        start: str | None,
+        end: str | None,
+        bookmark_lag: float,
+        verify_counts: bool,
+        clock: Clock,
+        logger: logging.Logger,
+    ) -> None:
+        super().__init__(source, verify_counts=verify_counts, logger=logger)
+        self._start = start or EARLIEST
+        self._end = end
+        self._lag = bookmark_lag
+        self._clock = clock
+        self._upper: str | None = None
+        self._last: str | None = None
+        self._given = 0
+        self._given_to_prove = 0
+        self.ceiling = EARLIEST
+        """The bookmark never passes this: U minus the lag. Known from the first page on."""
+
+    @property
+    def final_bookmark(self) -> str | None:
+        """Where the next run goes on after this read has ended; None leaves it where it was.
+
+        After an end that a page proved, the newest instant is done with, so that a large
+        one is not read again by every run.
+        """
+        if self._last is None:
+            return None
+        done = self._last if self._proven_by_count else later(self._last, milliseconds=1)
+        return min(done, self.ceiling)
+
+    def _walk(self) -> Iterator[list[Row]]:
+        cursor, seen = self._start, set[int]()
+        self._pages = self._largest = self._given = self._given_to_prove = 0
+        while True:
+            rows, received = self._page(cursor)
+            yield from self._give(rows, cursor, seen)
+            if len(rows) < received or self._is_end(received):
+                return
+            if self._may_be_end(received) and self._count_agrees(self._upto(self._newest()), self._given):
+                return
+            first, last = rows[0][REPLICATION_KEY], rows[-1][REPLICATION_KEY]
+            if last != cursor:
+                seen = set()
+            seen.update(row[PRIMARY_KEY] for row in rows if row[REPLICATION_KEY] == last)
+            cursor = last
+            if first == last:
+                yield from self._instant(cursor, seen)
+                cursor, seen = later(cursor, milliseconds=1), set()
+
+    def _page(self, cursor: str) -> tuple[list[Row], int]:
+        """The rows from the cursor on, cut at U and the end, and how many came in all."""
+        if self._upper is None:
+            self._set_upper(self._source.session.server_clock.at(self._clock.monotonic()))
+        bound = min((date for date in (self._upper, self._end) if date), default=None)
+        keys = {"$gte": cursor} if bound is None else {"$gte": cursor, "$lte": bound}
+        rows, answer = self._source.page({REPLICATION_KEY: keys}, [Bounds(REPLICATION_KEY, cursor, bound)])
+        self._note_page(len(rows))
+        if self._upper is None:
+            self._set_upper(self._source.session.server_clock.at(answer.sent))
+        if self._upper is None:
+            self._source.traits.say_once(
+                self._logger, "Jetti sends no Date header: this machine's clock stands in for it."
+            )
+            self._set_upper(self._clock.time() - (self._clock.monotonic() - answer.sent))
+        newest = self._newest()
+        return [row for row in rows if row[REPLICATION_KEY] <= newest], len(rows)
+
+    def _instant(self, instant: str, seen: set[int]) -> Iterator[list[Row]]:
+        """The rows of one instant that were not seen yet, by id, to an empty page."""
+        following = later(instant, milliseconds=1)
+        next_id = 0
+        while True:
+            rows, _ = self._source.page(
+                {
+                    REPLICATION_KEY: {"$gte": instant, "$lte": following},
+                    PRIMARY_KEY: {"$gte": next_id},
+                },
+                [Bounds(PRIMARY_KEY, next_id), Bounds(REPLICATION_KEY, instant, following)],
+            )
+            self._note_page(len(rows))
+            if not rows:
+                return
+            next_id = rows[-1][PRIMARY_KEY] + 1
+            at_instant = [row for row in rows if row[REPLICATION_KEY] == instant]
+            yield from self._give(at_instant, instant, seen)
+
+    def _give(self, rows: list[Row], cursor: str, seen: set[int]) -> Iterator[list[Row]]:
+        """Hand over the rows that were not seen at the cursor."""
+        fresh = [row for row in rows if row[REPLICATION_KEY] != cursor or row[PRIMARY_KEY] not in seen]
+        if fresh:
+            to_prove = self._newest_to_prove()
+            self._given += len(fresh)
+            self._given_to_prove += sum(row[REPLICATION_KEY] <= to_prove for row in fresh)
+            self._last = max(self._last or EARLIEST, fresh[-1][REPLICATION_KEY])
+            yield fresh
+
+    def _proof(self) -> tuple[dict[str, Any], int] | None:
+        newest = self._newest_to_prove()
+        is_one_small_page = self._pages == 1 and self._largest < FEW
+        if is_one_small_page or newest < self._start:
+            return None
+        return self._upto(newest), self._given_to_prove
+
+    def _set_upper(self, seconds: float | None) -> None:
+        if seconds is not None:
+            self._upper = from_epoch(seconds)
+            self.ceiling = from_epoch(seconds - self._lag)
+
+    def _upto(self, newest: str) -> dict[str, Any]:
+        return {REPLICATION_KEY: {"$gte": self._start, "$lte": newest}}
+
+    def _newest(self) -> str:
+        """The latest key that belongs to this read: U, or what lies just before the end."""
+        return self._before_end(self._upper or EARLIEST)
+
+    def _newest_to_prove(self) -> str:
+        """The latest key that the count is asked for: younger rows may still be committing."""
+        return self._before_end(self.ceiling)
+
+    def _before_end(self, instant: str) -> str:
+        return min(instant, later(self._end, milliseconds=-1)) if self._end else instant
+
+
+class FullRead(_Read):
+    """All rows of a resource by ``id``, for those whose dates may be null."""
+
+    def __init__(self, source: PageSource, *, verify_counts: bool, logger: logging.Logger) -> None:
+        super().__init__(source, verify_counts=verify_counts, logger=logger)
+        self._given = 0
+        self._next_id = 0
+
+    def _walk(self) -> Iterator[list[Row]]:
+        self._pages = self._largest = self._given = self._next_id = 0
+        while True:
+            rows, _ = self._source.page({PRIMARY_KEY: {"$gte": self._next_id}}, [Bounds(PRIMARY_KEY, self._next_id)])
+            self._note_page(len(rows))
+            if rows:
+                self._given += len(rows)
+                self._next_id = rows[-1][PRIMARY_KEY] + 1
+                yield rows
+            if self._is_end(len(rows)):
+                return
+            if self._may_be_end(len(rows)) and self._count_agrees({}, self._given):
+                return
+
+    def _proof(self) -> tuple[dict[str, Any], int] | None:
+        if self._pages == 1 and self._largest < FEW:
+            return None
+        return {PRIMARY_KEY: {"$lte": self._next_id - 1}}, self._given

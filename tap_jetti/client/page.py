@@ -1,0 +1,251 @@
+"""One page of a resource: asked for, checked against what was asked, asked once more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tap_jetti.client.instants import normalise
+from tap_jetti.client.problems import (
+    ForbiddenError,
+    NotFoundError,
+    RejectedError,
+    ServerError,
+    UnreliableAnswerError,
+)
+from tap_jetti.client.query import Pairs, encode, select
+from tap_jetti.resources import PRIMARY_KEY, REPLICATION_KEY, api_name
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Mapping, Sequence
+
+    from tap_jetti.client.server_clock import ServerClock
+    from tap_jetti.client.session import Answer
+
+Row = dict[str, Any]
+
+LONGEST_QUERY = 6000
+"""Characters of a query at most; a longer list of fields is not sent."""
+
+
+class Reads(Protocol):
+    """What a reader needs of a session."""
+
+    server_clock: ServerClock
+
+    def get(self, path: str, query: Pairs | None = None) -> Answer:
+        """Read from the API, see `JettiSession.get`."""
+
+
+@dataclass
+class ServerTraits:
+    """What the reads of one session have learnt of a server that documents little.
+
+    Attributes:
+        largest_page: Rows of the largest page of any resource so far.
+        refused_fields: The length of the shortest list of fields that was refused.
+        said: Messages that were logged once and need not be again.
+    """
+
+    largest_page: int = 0
+    refused_fields: int | None = None
+    said: set[str] = field(default_factory=set)
+
+    def say_once(self, logger: logging.Logger, message: str, *values: object) -> None:
+        """Log a warning unless the same one was logged before."""
+        text = message % values
+        if text not in self.said:
+            self.said.add(text)
+            logger.warning("%s", text)
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Which columns of a row are asked for.
+
+    Attributes:
+        attributes: The fields wanted; none means all.
+        include: Associated models, as the API spells them.
+    """
+
+    attributes: Sequence[str] = ()
+    include: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The closed range of one field that a page was asked for.
+
+    Attributes:
+        name: The field, which is also the one ordered by.
+        lower: The least value allowed.
+        upper: The greatest value allowed, or None.
+    """
+
+    name: str
+    lower: Any
+    upper: Any = None
+
+
+class PageSource:
+    """The pages of one resource.
+
+    Args:
+        session: What sends the requests.
+        resource: The resource in snake_case.
+        page_size: Rows asked for a page; the server may give fewer.
+        projection: The columns asked for.
+        traits: What is known of the server.
+        logger: Where odd answers are reported.
+    """
+
+    def __init__(
+        self,
+        session: Reads,
+        resource: str,
+        *,
+        page_size: int,
+        projection: Projection,
+        traits: ServerTraits,
+        logger: logging.Logger,
+    ) -> None:
+        self.session = session
+        self.resource = resource
+        self.page_size = page_size
+        self.traits = traits
+        self._path = f"{api_name(resource)}.json"
+        self._count_path = f"{api_name(resource)}/count.json"
+        self._projection = projection
+        self._logger = logger
+
+    def page(self, where: Mapping[str, Any], bounds: Sequence[Bounds]) -> tuple[list[Row], Answer]:
+        """One page, ordered by the first of the bounds, with checked and normal keys.
+
+        Args:
+            where: The conditions.
+            bounds: What the rows must obey; they must not decrease in the first one.
+
+        Returns:
+            The rows and the answer they came in.
+
+        Raises:
+            UnreliableAnswerError: Twice the rows were not those asked for.
+            RequestError: The request failed.
+        """
+        fault = None
+        for _ in range(2):
+            answer = self._get(where, bounds[0].name)
+            fault = _fault(answer.body, bounds)
+            if fault is None:
+                rows: list[Row] = answer.body
+                self.traits.largest_page = max(self.traits.largest_page, len(rows))
+                return rows, answer
+            self._logger.warning("%s: %s; asking once more.", self._path, fault)
+            if self._attributes():
+                self._refuse_attributes(f"its answer is wrong ({fault})")
+        raise UnreliableAnswerError(
+            f"Jetti did not answer what was asked (GET {self._path}): {fault}."
+            " Reading on would lose rows, so this stream stops. Try again; if it lasts,"
+            " the server ignores filter or order: tell the vendor."
+        )
+
+    def count(self, where: Mapping[str, Any]) -> int | None:
+        """The rows that the server counts, or None where it does not count this resource."""
+        try:
+            body = self.session.get(self._count_path, select(where=where)).body
+            return int(body["count"] if isinstance(body, dict) else body)
+        except (NotFoundError, ForbiddenError, RejectedError) as error:
+            reason = str(error)
+        except ServerError as error:
+            if not error.maybe_permanent:
+                raise
+            reason = str(error)
+        except (KeyError, TypeError, ValueError):
+            reason = "its answer has no count."
+        self.traits.say_once(
+            self._logger,
+            "%s cannot be counted, so this read is not proven complete: %s",
+            self.resource,
+            reason,
+        )
+        return None
+
+    def _get(self, where: Mapping[str, Any], order: str) -> Answer:
+        def query(attributes: Sequence[str]) -> Pairs:
+            return select(
+                where=where,
+                order=order,
+                limit=self.page_size,
+                attributes=attributes,
+                include=self._projection.include,
+            )
+
+        attributes = self._attributes()
+        if attributes and len(encode(query(attributes))) > LONGEST_QUERY:
+            attributes = ()
+        try:
+            return self.session.get(self._path, query(attributes))
+        except (RejectedError, ServerError) as error:
+            if not attributes or (isinstance(error, ServerError) and not error.maybe_permanent):
+                raise
+            refusal = error
+        answer = self.session.get(self._path, query(()))
+        self._refuse_attributes(str(refusal))
+        return answer
+
+    def _attributes(self) -> Sequence[str]:
+        wanted = self._projection.attributes
+        refused = self.traits.refused_fields
+        return () if refused is not None and len(wanted) >= refused else wanted
+
+    def _refuse_attributes(self, reason: str) -> None:
+        self.traits.refused_fields = len(self._attributes())
+        self._logger.warning(
+            "Jetti refuses a list of %d fields, so all are read and the selected ones kept: %s",
+            self.traits.refused_fields,
+            reason,
+        )
+
+
+def _fault(body: object, bounds: Sequence[Bounds]) -> str | None:
+    """What is wrong with a page, or None. Brings keys to their normal form on the way."""
+    if not isinstance(body, list):
+        return f"expected a JSON array, got {type(body).__name__}"
+    names = {bound.name for bound in bounds}
+    order = bounds[0].name
+    last = None
+    for row in body:
+        fault = _normalise_keys(row, needs_date=REPLICATION_KEY in names)
+        if fault:
+            return fault
+        for bound in bounds:
+            value = row[bound.name]
+            if value < bound.lower or (bound.upper is not None and value > bound.upper):
+                return (
+                    f"expected {bound.name} from {bound.lower} to {bound.upper or 'any'},"
+                    f" got {value} (id {row[PRIMARY_KEY]})"
+                )
+        value = row[order]
+        if last is not None and value < last:
+            return f"expected rows ordered by {order}, got {value} after {last}"
+        last = value
+    return None
+
+
+def _normalise_keys(row: Any, *, needs_date: bool) -> str | None:  # noqa: ANN401 - unchecked
+    if not isinstance(row, dict):
+        return f"expected an object a row, got {type(row).__name__}"
+    key = row.get(PRIMARY_KEY)
+    if type(key) is not int:
+        if not (isinstance(key, str) and key.isdigit()):
+            return f"expected an integer {PRIMARY_KEY}, got {type(key).__name__}"
+        row[PRIMARY_KEY] = int(key)
+    date = row.get(REPLICATION_KEY)
+    if date is None and not needs_date:
+        return None
+    try:
+        row[REPLICATION_KEY] = normalise(str(date))
+    except ValueError:
+        return f"expected a date as {REPLICATION_KEY}, got {type(date).__name__} (id {key})"
+    return None

@@ -1,0 +1,393 @@
+"""One HTTP session a plug-in: hosts, time-outs, connection pool; every attempt pays the limiter."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from dataclasses import dataclass, field
+from decimal import Decimal
+from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ConnectTimeoutError as PoolConnectTimeoutError
+from urllib3.exceptions import HTTPError, NewConnectionError
+
+from tap_jetti.client.auth import bearer_token, origin_of, webhook_hash
+from tap_jetti.client.problems import (
+    RateLimitedError,
+    RedirectError,
+    RequestError,
+    SettingsError,
+    UnreachableError,
+    UnreadableError,
+    problem_of,
+)
+from tap_jetti.client.query import Pairs, encode
+from tap_jetti.client.retry import RetryPolicy, parse_retry_after
+from tap_jetti.client.server_clock import ServerClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from requests.auth import AuthBase
+
+    from tap_jetti.client.clock import Clock
+    from tap_jetti.client.rate_limit import RateLimiter
+
+READ_COST = 1.0
+"""Units of the leaky bucket that a GET costs."""
+
+WRITE_COST = 2.0
+"""Units of the leaky bucket that anything else costs."""
+
+LONGEST_CONNECT = 10.0
+"""Seconds to wait for a connection at most; ``timeout`` bounds it too."""
+
+SLOWEST_ANSWER = 5
+"""How many times ``timeout`` a whole answer may take, however steadily it drips in."""
+
+MOST_REDIRECTS = 3
+"""Redirects within the host that are followed for one request."""
+
+_CHUNK = 1 << 18
+_NEVER_LEFT = (requests.ConnectTimeout, NewConnectionError, PoolConnectTimeoutError)
+
+
+@dataclass
+class Traffic:
+    """What passed over the session so far: the figures of the closing summary."""
+
+    gets: int = 0
+    writes: int = 0
+    refused: int = 0
+    retries: int = 0
+    waited: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def add(self, **figures: float) -> None:
+        """Add to the figures, from any thread."""
+        with self.lock:
+            for name, value in figures.items():
+                setattr(self, name, getattr(self, name) + value)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A successful answer.
+
+    Attributes:
+        status: The HTTP status, 2xx.
+        body: The decoded JSON, with decimals exact; None where there was no body.
+        size: Bytes of the body.
+        sent: The monotonic clock, in seconds, when the attempt that succeeded left.
+        received: The same clock when its answer was complete.
+    """
+
+    status: int
+    body: Any
+    size: int
+    sent: float
+    received: float
+
+
+class JettiSession:
+    """Sends requests to one account, with every attempt inside its rate limit.
+
+    Threads may share it.
+
+    Args:
+        api_url: The base of the synchronous API; without a path, ``/api/`` is meant.
+        token: The bearer token.
+        limiter: The leaky bucket of the synchronous API.
+        clock: The clock to wait by.
+        retry_seconds: How long one request is tried.
+        timeout: Seconds without any data after which an attempt is given up.
+        user_agent: The ``User-Agent`` header.
+        connections: Connections kept open, at least one a thread.
+        inbound_url: The base of the asynchronous inbound API; without a path,
+            ``/webhooks/`` is meant.
+        inbound_limiter: The bucket of the inbound API.
+        transport: The adapter that carries the requests; the default is the network.
+        logger: Where retries are reported.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_url: str,
+        token: str,
+        limiter: RateLimiter,
+        clock: Clock,
+        retry_seconds: float = 300,
+        timeout: float = 60,
+        user_agent: str = "tap-jetti",
+        connections: int = 8,
+        inbound_url: str | None = None,
+        inbound_limiter: RateLimiter | None = None,
+        transport: HTTPAdapter | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self.api_url = base_url(api_url, "api_url", default_path="/api/")
+        self.inbound_url = base_url(inbound_url, "inbound_url", default_path="/webhooks/") if inbound_url else None
+        self.traffic = Traffic()
+        self.server_clock = ServerClock()
+        self._auth = bearer_token(self.api_url, token)
+        self._limiter = limiter
+        self._inbound_limiter = inbound_limiter
+        self._clock = clock
+        self._retry = RetryPolicy(retry_seconds, random.Random())  # noqa: S311 - jitter
+        self._timeout = (min(timeout, LONGEST_CONNECT), timeout)
+        self._logger = logger or logging.getLogger(__name__)
+        self._decoder = msgspec.json.Decoder(float_hook=Decimal)
+        self._encoder = msgspec.json.Encoder(decimal_format="number")
+        self._http = requests.Session()
+        self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._http.headers.update({"User-Agent": user_agent, "Accept": "application/json"})
+        adapter = transport or HTTPAdapter(pool_connections=4, pool_maxsize=connections)
+        self._http.mount("https://", adapter)
+        self._http.mount("http://", adapter)
+
+    def get(self, path: str, query: Pairs | None = None) -> Answer:
+        """Read from the API.
+
+        Args:
+            path: Below the API's base, such as ``sales.json``.
+            query: The query, see `tap_jetti.client.query`.
+
+        Raises:
+            RequestError: The read failed, for good or for longer than it is tried.
+        """
+        url = urljoin(self.api_url, path) + (f"?{encode(query)}" if query else "")
+        return self._send("GET", url, auth=self._auth, limiter=self._limiter, repeatable=True)
+
+    def write(self, method: str, path: str, body: object, *, repeatable: bool) -> Answer:
+        """Write to the API.
+
+        Args:
+            method: The HTTP method.
+            path: Below the API's base.
+            body: What is sent as JSON.
+            repeatable: Whether the server may act on it twice without harm: only such a
+                write is sent again after a failure that may have come after its arrival.
+
+        Raises:
+            RequestError: The write failed.
+        """
+        url = urljoin(self.api_url, path)
+        return self._send(method, url, auth=self._auth, limiter=self._limiter, repeatable=repeatable, body=body)
+
+    def write_inbound(self, method: str, path: str, body: object, *, hash_: str, repeatable: bool) -> Answer:
+        """Write to the asynchronous inbound API, as the feed or channel of a hash.
+
+        Args:
+            method: The HTTP method.
+            path: Below the inbound base, such as ``inventory-feeds/parse-webhooks.json``.
+            body: What is sent as JSON.
+            hash_: The webhook hash, instead of the token.
+            repeatable: As for `write`.
+
+        Raises:
+            SettingsError: The session has no inbound API.
+            RequestError: The write failed.
+        """
+        if self.inbound_url is None or self._inbound_limiter is None:
+            raise SettingsError("There is no inbound API: set inbound_url.")
+        return self._send(
+            method,
+            urljoin(self.inbound_url, path),
+            auth=webhook_hash(self.inbound_url, hash_),
+            limiter=self._inbound_limiter,
+            repeatable=repeatable,
+            body=body,
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        *,
+        auth: AuthBase,
+        limiter: RateLimiter,
+        repeatable: bool,
+        body: object = None,
+    ) -> Answer:
+        """Send a request until it succeeds, fails for good, or its time is over."""
+        data = None if body is None else self._encoder.encode(body)
+        started = self._clock.monotonic()
+        attempts = 0
+        for pause in self._retry.pauses():
+            try:
+                return self._follow(method, url, auth=auth, limiter=limiter, data=data)
+            except RequestError as error:
+                attempts += 1
+                wait = self._retry.wait(
+                    error,
+                    attempts=attempts,
+                    elapsed=self._clock.monotonic() - started,
+                    pause=pause,
+                    repeatable=repeatable,
+                )
+                if isinstance(error, RateLimitedError):
+                    self.traffic.add(refused=1)
+                    limiter.penalise(min(wait or pause, self._retry.seconds))
+                if wait is None:
+                    raise
+                self.traffic.add(retries=1)
+                self._logger.warning("%s Trying again in %.1f s.", error, wait)
+                if not isinstance(error, RateLimitedError):
+                    self._clock.sleep(wait)
+        raise AssertionError  # the pauses never end
+
+    def _follow(self, method: str, url: str, *, auth: AuthBase, limiter: RateLimiter, data: bytes | None) -> Answer:
+        """Send a request once, and follow redirects that stay on the host."""
+        path = urlsplit(url).path
+        for _ in range(MOST_REDIRECTS + 1):
+            answer = self._attempt(method, url, auth=auth, limiter=limiter, data=data)
+            if isinstance(answer, Answer):
+                return answer
+            target = urljoin(url, answer)
+            if origin_of(target) != origin_of(url) or method != "GET":
+                raise RedirectError(
+                    f"Refused a redirect to {'://'.join(map(str, origin_of(target)[:2]))}:"
+                    " credentials stay with their host. If Jetti moved, set api_url",
+                    method=method,
+                    path=path,
+                )
+            url = target
+        raise RedirectError("Gave up after too many redirects", method=method, path=path)
+
+    def _attempt(
+        self, method: str, url: str, *, auth: AuthBase, limiter: RateLimiter, data: bytes | None
+    ) -> Answer | str:
+        """Send one request and read its answer, or the place that it redirects to."""
+        path = urlsplit(url).path
+        is_read = method == "GET"
+        waited = limiter.acquire(READ_COST if is_read else WRITE_COST)
+        self.traffic.add(waited=waited, gets=int(is_read), writes=int(not is_read))
+        sent = self._clock.monotonic()
+        try:
+            response = self._http.request(
+                method,
+                url,
+                data=data,
+                auth=auth,
+                headers={"Content-Type": "application/json"} if data is not None else None,
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
+            )
+            with response:
+                content = self._read(response, sent=sent)
+        except (requests.RequestException, HTTPError, OSError) as error:
+            if isinstance(error, RequestError):
+                raise
+            raise _unreachable(error, method=method, path=path) from error
+        received = self._clock.monotonic()
+        headers = response.headers
+        if response.is_redirect:
+            return headers["Location"]
+        if not response.ok:
+            raise problem_of(
+                response.status_code,
+                content,
+                method=method,
+                path=path,
+                retry_after=parse_retry_after(
+                    headers.get("Retry-After"),
+                    now=self.server_clock.at(received) or self._clock.time(),
+                ),
+            )
+        body = self._decode(content, method=method, path=path)
+        self.server_clock.observe(headers.get("Date"), received=received)
+        return Answer(response.status_code, body, len(content), sent, received)
+
+    def _read(self, response: requests.Response, *, sent: float) -> bytes:
+        chunks = []
+        for chunk in response.iter_content(_CHUNK):
+            chunks.append(chunk)
+            if self._clock.monotonic() - sent > SLOWEST_ANSWER * self._timeout[1]:
+                msg = f"the answer was not complete after {SLOWEST_ANSWER * self._timeout[1]:g} s"
+                raise requests.Timeout(msg)
+        return b"".join(chunks)
+
+    def _decode(self, content: bytes, *, method: str, path: str) -> Any:  # noqa: ANN401
+        """Decode a successful answer. What a write answers is not always JSON."""
+        is_read = method == "GET"
+        try:
+            return self._decoder.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if not is_read and not content.lstrip().startswith(b"<"):
+                return None
+            raise UnreadableError(
+                f"The answer of {len(content)} bytes is no complete JSON: {error}",
+                method=method,
+                path=path,
+                status=HTTPStatus.OK,
+            ) from error
+
+
+def base_url(url: str, setting: str, *, default_path: str) -> str:
+    """The base that paths are joined to, with a trailing slash.
+
+    Args:
+        url: What the user set.
+        setting: The setting's name, for the error.
+        default_path: The path that is meant where the URL has none.
+
+    Raises:
+        SettingsError: It is no http or https URL, or it carries credentials.
+    """
+    parts = urlsplit(url.strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise SettingsError(f"{setting} must be an http or https URL, such as https://host/api/.")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise SettingsError(f"{setting} must be a plain URL, without credentials or a query.")
+    path = parts.path.rstrip("/") + "/" if parts.path.strip("/") else default_path
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def _unreachable(error: Exception, *, method: str, path: str) -> RequestError:
+    """Say what cut a request off, in words that hold neither URL nor query."""
+    causes = list(_causes(error))
+    if any("CERTIFICATE_VERIFY_FAILED" in str(cause) for cause in causes):
+        return RequestError(
+            "The certificate of the host is not trusted, so nothing was sent."
+            " Check api_url, or set REQUESTS_CA_BUNDLE to your own authority",
+            method=method,
+            path=path,
+        )
+    if any(isinstance(cause, _NEVER_LEFT) for cause in causes):
+        return UnreachableError(
+            "No connection to the host: it cannot be found, refused, or took too long",
+            may_have_arrived=False,
+            method=method,
+            path=path,
+        )
+    what = (
+        "No complete answer in time"
+        if any(isinstance(cause, (requests.Timeout, TimeoutError)) for cause in causes)
+        else "The connection was cut"
+    )
+    return UnreachableError(what, may_have_arrived=True, method=method, path=path)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and all that it wraps, by chaining, by argument or as a pool's reason."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        cause = waiting.pop()
+        if not isinstance(cause, BaseException) or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        waiting += [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]

@@ -1,0 +1,138 @@
+"""The settings that tap and target share, stated once, and the session that they describe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk import typing as th
+
+from tap_jetti import __version__
+from tap_jetti.client.auth import origin_of
+from tap_jetti.client.problems import SettingsError
+from tap_jetti.client.rate_limit import RateLimiter, open_store
+from tap_jetti.client.session import JettiSession, base_url
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Mapping
+
+    from tap_jetti.client.clock import Clock
+
+CLIENT_SETTINGS = th.PropertiesList(
+    th.Property(
+        "api_token",
+        th.StringType(nullable=False, min_length=1),
+        required=True,
+        secret=True,
+        title="API token",
+        description="Token of an API user: Integrations > Api in Jetti. Scoped to one company and one role.",
+    ),
+    th.Property(
+        "api_url",
+        th.StringType(nullable=False),
+        default="https://api.jetti.io/api/",
+        title="API URL",
+        description="Base of the API. Since the rename https://api.onport.com/api/ answers too.",
+    ),
+    th.Property(
+        "user_agent",
+        th.StringType(nullable=False),
+        default=f"tap-jetti/{__version__}",
+        title="User agent",
+        description="The User-Agent header of every request.",
+    ),
+    th.Property(
+        "timeout",
+        th.NumberType(nullable=False, exclusive_minimum=0),
+        default=60,
+        title="Time-out",
+        description="Seconds without any data after which a request is given up and tried again.",
+    ),
+    th.Property(
+        "retry_seconds",
+        th.NumberType(nullable=False, minimum=0),
+        default=300,
+        title="Retry seconds",
+        description="How long one request is tried before the run fails.",
+    ),
+    th.Property(
+        "rate_limit",
+        th.NumberType(nullable=False, exclusive_minimum=0),
+        default=2,
+        title="Rate limit",
+        description="Units a second that the account allows. A GET costs 1 unit, anything else 2.",
+    ),
+    th.Property(
+        "rate_limit_burst",
+        th.NumberType(nullable=False, exclusive_minimum=0),
+        default=2,
+        title="Rate limit burst",
+        description="Units that the account's leaky bucket holds.",
+    ),
+    th.Property(
+        "rate_limit_store",
+        th.StringType,
+        title="Rate limit store",
+        description="Where processes that use the same token share its limit: memory:// (not at all),"
+        " sqlite:///path (one machine), redis://host:port/db (several). By default a file of the user's.",
+    ),
+    th.Property(
+        "rate_limit_fallback",
+        th.StringType(nullable=False, allowed_values=["half", "fail"]),
+        default="half",
+        title="Rate limit fallback",
+        description="What to do when a shared store is lost: go on alone at half the rate, or fail.",
+    ),
+    th.Property(
+        "concurrency",
+        th.IntegerType(nullable=False, minimum=1),
+        default=8,
+        title="Concurrency",
+        description="Requests in flight at most, all within the rate limit.",
+    ),
+)
+"""The settings of everything that talks to Jetti."""
+
+_DEFAULTS = {
+    name: setting["default"]
+    for name, setting in CLIENT_SETTINGS.to_dict()["properties"].items()
+    if "default" in setting
+}
+
+
+def open_session(config: Mapping[str, Any], *, clock: Clock, logger: logging.Logger) -> JettiSession:
+    """The session that a plug-in's settings describe. Nothing is sent yet.
+
+    Args:
+        config: The settings, already validated against the plug-in's schema.
+        clock: What waits are measured and slept by.
+        logger: Where retries and the loss of a store are reported.
+
+    Raises:
+        SettingsError: A setting does not work.
+    """
+    settings = {**_DEFAULTS, **config}
+    api_url = base_url(settings["api_url"], "api_url", default_path="/api/")
+    try:
+        store = open_store(
+            settings.get("rate_limit_store"),
+            host=":".join(str(part) for part in origin_of(api_url)[1:]),
+            token=settings["api_token"],
+            fallback=settings["rate_limit_fallback"],
+            clock=clock,
+            logger=logger,
+        )
+        limiter = RateLimiter(store, rate=settings["rate_limit"], burst=settings["rate_limit_burst"], clock=clock)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    return JettiSession(
+        api_url=api_url,
+        token=settings["api_token"],
+        limiter=limiter,
+        clock=clock,
+        retry_seconds=settings["retry_seconds"],
+        timeout=settings["timeout"],
+        user_agent=settings["user_agent"],
+        connections=settings["concurrency"],
+        logger=logger,
+    )

@@ -1,0 +1,56 @@
+"""The fields that never leave Jetti: credentials that its responses carry.
+
+Source: the field list of the API. None of them is in a schema, none is asked for, and
+none survives in an included object or among undocumented fields.
+"""
+
+from __future__ import annotations
+
+import re
+
+SECRET_FIELDS: dict[str, frozenset[str]] = {
+    resource: frozenset(fields.split())
+    for resource, fields in {
+        "amazon_accounts": "authToken",
+        "big_commerce_stores": "accessToken clientSecret",
+        "channels": "hash shipstationPassword",
+        "custom_channels": "webhookHash",
+        "dropship_providers": "authenticationSecret authenticationToken"
+        " commissionRateEndpointHash shippoToken taxJarToken",
+        "dropship_purchase_imports": "duoplanePassword",
+        "duoplane_accounts": "duoplanePassword",
+        "elastic_path_stores": "clientSecret",
+        "inventory_exports": "s3Key s3Secret",
+        "inventory_feeds": "authenticationSecret authenticationToken hash",
+        "magento_stores": "apiPassword",
+        "purchases": "vendorEndpointHeaders",
+        "referrals": "authenticationSecret authenticationToken",
+        "saleor_stores": "accessToken",
+        "salesforce_accounts": "password securityToken",
+        "shopify_stores": "accessToken apiKey password",
+        "square_space_stores": "accessToken",
+        "users": "hash password resetToken token",
+        "webhooks": "hash",
+        "woo_commerce_stores": "consumerKey consumerSecret",
+    }.items()
+}
+"""Secret fields by resource, snake_case: the only list of them."""
+
+_ALL_SECRET_NAMES = frozenset().union(*SECRET_FIELDS.values()) - {"hash"}
+_SOUNDS_SECRET = re.compile(
+    r"passw|secret|token|credential|api_?key|access_?key|private_?key|authorization|webhookhash", re.IGNORECASE
+)
+
+
+def is_secret(resource: str, field: str) -> bool:
+    """Whether the value of a field is a known secret of a resource, or sounds like one.
+
+    Args:
+        resource: The resource in snake_case.
+        field: A field, documented or not; ask only for those that no schema has.
+    """
+    return (
+        field in SECRET_FIELDS.get(resource, ())
+        or field in _ALL_SECRET_NAMES
+        or _SOUNDS_SECRET.search(field) is not None
+    )

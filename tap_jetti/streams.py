@@ -1,0 +1,307 @@
+"""The streams: every resource of Jetti is one, told apart by its schema file alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk import Stream
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
+from typing_extensions import override
+
+from tap_jetti import resources
+from tap_jetti.client.instants import from_epoch, normalise
+from tap_jetti.client.keyset import FullRead, IncrementalRead
+from tap_jetti.client.page import PageSource, Projection
+from tap_jetti.client.problems import IncompleteReadError, JettiError, SettingsError, UnreliableAnswerError
+from tap_jetti.includes import parse_includes
+from tap_jetti.resources import PRIMARY_KEY, REPLICATION_KEY
+from tap_jetti.secret_fields import is_secret
+from tap_jetti.values import converters, mask_deep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.singerlib import Catalog
+
+    from tap_jetti.client.page import Row
+    from tap_jetti.tap import TapJetti
+
+SELECTED_BY_DEFAULT = frozenset(
+    {
+        "channels",
+        "customers",
+        "dropship_providers",
+        "dropshipment_items",
+        "dropshipments",
+        "fulfillment_items",
+        "fulfillments",
+        "inventory_feed_variants",
+        "inventory_feeds",
+        "products",
+        "purchase_invoices",
+        "purchase_items",
+        "purchase_statuses",
+        "purchases",
+        "sale_invoices",
+        "sale_items",
+        "sale_return_items",
+        "sale_returns",
+        "sales",
+        "tracking_events",
+        "transactions",
+        "transfers",
+        "variants",
+        "vendors",
+        "warehouses",
+    }
+)
+"""What is read where a catalog says nothing: the business; the rest is there to be selected."""
+
+DATES_MAY_BE_NULL = frozenset(
+    {
+        "purchase_invoice_payments",
+        "purchase_invoices",
+        "purchase_return_payments",
+        "purchase_shipping_rates",
+        "sale_invoice_payments",
+        "sale_invoices",
+        "sale_return_payments",
+        "sale_shipping_rates",
+    }
+)
+"""The resources that cannot be read incrementally: rows without a date would never be seen."""
+
+UNMAPPED = "_unmapped"
+"""The column that holds undocumented fields where `unknown_fields` is `keep`."""
+
+KEYS = {PRIMARY_KEY, REPLICATION_KEY}
+"""The fields that reading itself needs: they stay until the record is written."""
+
+SNAPSHOT_SUFFIX = "_ids"
+
+STATE_SECONDS = 30.0
+"""Seconds between two STATE messages at most, while rows arrive."""
+
+
+class _Readable(Stream):
+    """What all streams share: how a failure of one is kept from the others."""
+
+    STATE_MSG_FREQUENCY = 1000
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # values are brought to their types here
+    primary_keys = (PRIMARY_KEY,)
+
+    _tap: TapJetti
+
+    @override
+    def get_records(self, context: Context | None) -> Iterator[Record]:
+        try:
+            for page in self.read_pages():
+                yield from page
+                self._tap.rows += len(page)
+                self._tap.write_state_if_due(self)
+            self._tap.note_success()
+        except JettiError as error:
+            self._tap.set_aside(self, error)
+
+    def read_pages(self) -> Iterator[Sequence[Row]]:
+        """The rows to emit, a page at a time."""
+        raise NotImplementedError
+
+    def _page_source(self, resource: str, projection: Projection) -> PageSource:
+        return PageSource(
+            self._tap.session,
+            resource,
+            page_size=self.config["page_size"],
+            projection=projection,
+            traits=self._tap.traits,
+            logger=self.logger,
+        )
+
+    def _full_read(self, source: PageSource) -> FullRead:
+        return FullRead(source, verify_counts=self.config["verify_counts"], logger=self.logger)
+
+
+class JettiStream(_Readable):
+    """The rows of one resource, by ``updatedAt`` where it is never null and by ``id`` elsewhere.
+
+    Args:
+        tap: The tap.
+        name: The resource in snake_case.
+    """
+
+    def __init__(self, tap: TapJetti, name: str) -> None:
+        self.selected_by_default = name in SELECTED_BY_DEFAULT
+        self._includes = parse_includes(name, tap.config["include"].get(name, ()))
+        documented = resources.schema(name)
+        properties = dict(documented["properties"])
+        any_json = {"type": ["object", "array", "null"]}
+        for include in self._includes:
+            properties.setdefault(include.singular, any_json)
+            properties.setdefault(include.plural, any_json)
+        self._fields = frozenset(properties)
+        if tap.config["unknown_fields"] == "keep":
+            properties[UNMAPPED] = any_json
+        super().__init__(tap, name=name, schema={**documented, "properties": properties})
+        self.replication_key = None if name in DATES_MAY_BE_NULL else REPLICATION_KEY
+        self._convert = converters(documented)
+        self._read: IncrementalRead | None = None
+        self._undocumented: set[str] = set()
+        self._deselected: set[str] = set()
+
+    @property
+    @override
+    def is_sorted(self) -> bool:
+        return self.replication_method == REPLICATION_INCREMENTAL
+
+    @override
+    def get_replication_key_signpost(self, context: Context | None = None) -> None:
+        """None: the reader itself keeps the bookmark behind the server's clock."""
+
+    @override
+    def apply_catalog(self, catalog: Catalog) -> None:
+        own_key = self.replication_key
+        super().apply_catalog(catalog)
+        self.primary_keys = (PRIMARY_KEY,)
+        if self.forced_replication_method != REPLICATION_FULL_TABLE:
+            if self.replication_key not in {None, own_key} or self.forced_replication_method not in {
+                None,
+                REPLICATION_INCREMENTAL if own_key else REPLICATION_FULL_TABLE,
+            }:
+                raise SettingsError(
+                    f"The catalog asks for {self.name} by {self.replication_key or self.forced_replication_method}:"
+                    f" it can be read {f'INCREMENTAL by {own_key} or ' if own_key else ''}FULL_TABLE."
+                )
+            self.replication_key = own_key
+
+    @override
+    def compare_start_date(self, value: str, start_date_value: str) -> str:
+        return max(normalise(value), normalise(start_date_value))
+
+    @override
+    def read_pages(self) -> Iterator[Sequence[Row]]:
+        source = self._page_source(self.name, self._projection())
+        self._deselected = {field for field in self._fields if not self._is_selected(field)} - KEYS
+        if self.replication_method != REPLICATION_INCREMENTAL:
+            for page in self._full_read(source).pages():
+                yield [self._clean(row) for row in page]
+            return
+        start = self.get_starting_replication_key_value(None)
+        self._read = IncrementalRead(
+            source,
+            start=normalise(start) if start else None,
+            end=self._tap.end_date,
+            bookmark_lag=self.config["bookmark_lag"],
+            verify_counts=self.config["verify_counts"],
+            clock=self._tap.clock,
+            logger=self.logger,
+        )
+        try:
+            for page in self._read.pages():
+                yield [self._clean(row) for row in page]
+        except IncompleteReadError:
+            self._put_bookmark_back(start)
+            raise
+        self._advance_bookmark(self._read.final_bookmark)
+
+    def _projection(self) -> Projection:
+        """The selected fields, unless that is all of them, and what the includes need."""
+        documented = resources.schema(self.name)["properties"]
+        selected = [field for field in documented if self.mask["properties", field]]
+        includes = [include for include in self._includes if self._is_selected(include.singular, include.plural)]
+        attributes: list[str] = []
+        if len(selected) < len(documented):
+            needed = [PRIMARY_KEY, REPLICATION_KEY, *(include.foreign_key for include in includes)]
+            attributes = sorted({*selected, *(field for field in needed if field in documented)})
+        return Projection(attributes, [include.to_query() for include in includes])
+
+    def _is_selected(self, *fields: str) -> bool:
+        return any(self.mask["properties", field] for field in fields)
+
+    def _clean(self, row: Row) -> Row:
+        """The row with the types of its schema, and with nothing in it that is not to leave."""
+        convert = self._convert
+        for field, value in row.items():
+            if value is not None and field in convert:
+                row[field] = convert[field](value)
+        for include in self._includes:
+            include.clean(row)
+        for field in row.keys() & self._deselected:
+            del row[field]
+        unknown = row.keys() - self._fields
+        if unknown:
+            self._handle_unknown(row, unknown)
+        return row
+
+    def _handle_unknown(self, row: Row, unknown: set[str]) -> None:
+        kept = {field: row.pop(field) for field in sorted(unknown)}
+        unknown = {field for field in unknown if not is_secret(self.name, field)}
+        new = unknown - self._undocumented
+        policy = self.config["unknown_fields"]
+        if new and policy == "error":
+            raise UnreliableAnswerError(
+                f"{self.name} has undocumented fields: {', '.join(sorted(new))}."
+                " Set unknown_fields to warn or keep to read it all the same."
+            )
+        if new:
+            self._undocumented |= new
+            self.logger.warning(
+                "%s has undocumented fields, %s: %s.",
+                self.name,
+                f"kept under {UNMAPPED}" if policy == "keep" else "left out",
+                ", ".join(sorted(new)),
+            )
+        if policy == "keep":
+            row[UNMAPPED] = {field: mask_deep(kept[field]) for field in sorted(unknown)}
+
+    @override
+    def _increment_stream_state(self, latest_record: Record, *, context: Context | None = None) -> None:
+        if self._read is not None:
+            self._advance_bookmark(min(latest_record[REPLICATION_KEY], self._read.ceiling))
+
+    def _advance_bookmark(self, instant: str | None) -> None:
+        """Move the bookmark on, never back."""
+        if instant is not None and instant > self.stream_state.get("replication_key_value", ""):
+            self.stream_state.update(replication_key=REPLICATION_KEY, replication_key_value=instant)
+            self.state_manager.is_flushed = False
+
+    def _put_bookmark_back(self, start: str | None) -> None:
+        """Undo what an incomplete read moved on: its missing rows lie behind that."""
+        for key in ("replication_key", "replication_key_value"):
+            self.stream_state.pop(key, None)
+        self._advance_bookmark(start)
+        self.state_manager.is_flushed = False
+
+
+class SnapshotStream(_Readable):
+    """The ids that a resource has now, so that a warehouse can find rows deleted for good.
+
+    Each row carries the time of its run: a row of the resource is deleted if its id is not
+    among those of the newest ``snapshotAt``.
+
+    Args:
+        tap: The tap.
+        resource: The resource in snake_case.
+    """
+
+    def __init__(self, tap: TapJetti, resource: str) -> None:
+        self._resource = resource
+        properties: Mapping[str, Any] = {
+            PRIMARY_KEY: {"type": ["integer"], "description": "Primary key."},
+            "snapshotAt": {
+                "type": ["string", "null"],
+                "format": "date-time",
+                "description": "When the run that saw this id began.",
+            },
+        }
+        super().__init__(
+            tap, name=resource + SNAPSHOT_SUFFIX, schema={"type": "object", "properties": dict(properties)}
+        )
+
+    @override
+    def read_pages(self) -> Iterator[Sequence[Row]]:
+        snapshot_at = from_epoch(self._tap.initialized_at / 1000)
+        source = self._page_source(self._resource, Projection([PRIMARY_KEY]))
+        for page in self._full_read(source).pages():
+            yield [{PRIMARY_KEY: row[PRIMARY_KEY], "snapshotAt": snapshot_at} for row in page]

@@ -1,0 +1,301 @@
+"""The tap: its settings, its streams, and how a run ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from singer_sdk import Tap
+from singer_sdk import typing as th
+from typing_extensions import override
+
+from tap_jetti import resources
+from tap_jetti.client.clock import SystemClock
+from tap_jetti.client.instants import normalise
+from tap_jetti.client.page import ServerTraits
+from tap_jetti.client.problems import (
+    ForbiddenError,
+    JettiError,
+    NotFoundError,
+    RejectedError,
+    ServerError,
+    SettingsError,
+    UnreadableError,
+    UnreliableAnswerError,
+)
+from tap_jetti.command import Interruption, run_command
+from tap_jetti.config import CLIENT_SETTINGS, open_session
+from tap_jetti.streams import STATE_SECONDS, JettiStream, SnapshotStream
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Mapping, Sequence
+    from types import FrameType
+    from typing import IO
+
+    from singer_sdk import Stream
+    from singer_sdk.plugin_base import _ConfigInput
+
+    from tap_jetti.client.session import JettiSession
+
+_INCLUDE: th.JSONTypeHelper[Any] = th.ArrayType(
+    th.ObjectType(
+        th.Property("model", th.StringType(nullable=False), required=True),
+        th.Property("attributes", th.ArrayType(th.StringType)),
+        th.Property("include", th.ArrayType(th.ObjectType(additional_properties=True))),
+    )
+)
+
+OF_ONE_STREAM = (
+    ForbiddenError,
+    NotFoundError,
+    RejectedError,
+    ServerError,
+    UnreadableError,
+    UnreliableAnswerError,
+)
+"""Failures after which the other streams can still be read."""
+
+
+class TapJetti(Tap):
+    """Reads a Jetti (Onport) account: every row, incrementally, within the rate limit."""
+
+    name = "tap-jetti"
+    package_name = "tap-jetti"
+
+    config_jsonschema = th.PropertiesList(
+        *CLIENT_SETTINGS.wrapped.values(),
+        th.Property(
+            "start_date",
+            th.DateTimeType(nullable=False),
+            title="Start date",
+            description="Rows changed from here on are read where no bookmark says more. By default all rows.",
+        ),
+        th.Property(
+            "end_date",
+            th.DateTimeType(nullable=False),
+            title="End date",
+            description="Rows changed from here on are not read: the exclusive end of a slice of a backfill.",
+        ),
+        th.Property(
+            "page_size",
+            th.IntegerType(nullable=False, minimum=1),
+            default=100,
+            title="Page size",
+            description="Rows asked for a page. The server may give fewer; more than 100 was never seen.",
+        ),
+        th.Property(
+            "bookmark_lag",
+            th.NumberType(nullable=False, minimum=0),
+            default=10,
+            title="Bookmark lag",
+            description="Seconds that bookmarks stay behind the server's clock, for transactions that commit late.",
+        ),
+        th.Property(
+            "unknown_fields",
+            th.StringType(nullable=False, allowed_values=["warn", "keep", "error"]),
+            default="warn",
+            title="Unknown fields",
+            description="Fields that no schema lists: leave out with a warning, keep under _unmapped, or fail.",
+        ),
+        th.Property(
+            "verify_counts",
+            th.BooleanType(nullable=False),
+            default=True,
+            title="Verify counts",
+            description="Prove by the server's own count that each read is complete.",
+        ),
+        th.Property(
+            "include",
+            th.ObjectType(additional_properties=_INCLUDE, nullable=False),
+            default={},
+            title="Include",
+            description="Associated models that rows carry along, by stream: lists of {model, attributes, include}.",
+        ),
+        th.Property(
+            "id_snapshots",
+            th.ArrayType(th.StringType(nullable=False, allowed_values=list(resources.names())), nullable=False),
+            default=[],
+            title="Id snapshots",
+            description="Streams whose current ids are also emitted, as <stream>_ids, to find deleted rows by.",
+        ),
+    ).to_dict()
+
+    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - the SDK's own
+        self.clock = SystemClock()
+        self.traits = ServerTraits()
+        self.failures: list[str] = []
+        self.rows = 0
+        self._outage = False
+        self._state_written = self.clock.monotonic()
+        super().__init__(**arguments)
+        self._check_catalog()
+
+    @cached_property
+    def session(self) -> JettiSession:
+        """The session that all streams share. Nothing is opened before the first of them reads."""
+        return open_session(self.config, clock=self.clock, logger=self.logger)
+
+    @cached_property
+    def end_date(self) -> str | None:
+        """The exclusive end of what is read, in the normal form."""
+        return _date_setting(self.config, "end_date")
+
+    @override
+    def discover_streams(self) -> Sequence[Stream]:
+        streams = (JettiStream(self, name) for name in resources.names())
+        snapshots = (SnapshotStream(self, name) for name in self.config["id_snapshots"])
+        return [*streams, *snapshots]
+
+    @override
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        for stream, bookmark in self.state.get("bookmarks", {}).items():
+            value = bookmark.get("replication_key_value")
+            if value is not None:
+                try:
+                    bookmark["replication_key_value"] = normalise(str(value))
+                except ValueError as error:
+                    raise SettingsError(
+                        f"The bookmark of {stream} is no date: {error}. Mend the state, or remove it to read all again."
+                    ) from error
+
+    @override
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        errors = super()._validate_config(raise_errors=raise_errors)
+        start, end = (_date_setting(self.config, name) for name in ("start_date", "end_date"))
+        if start and end and start >= end:
+            raise SettingsError(f"start_date {start} must be before end_date {end}.")
+        unknown = sorted(set(self.config.get("include", ())) - set(resources.names()))
+        if unknown:
+            raise SettingsError(f"include names unknown streams: {', '.join(unknown)}. See tap-jetti --discover.")
+        return errors
+
+    def write_state_if_due(self, stream: Stream) -> None:
+        """Write a STATE message if the last one was too long ago."""
+        now = self.clock.monotonic()
+        if now - self._state_written >= STATE_SECONDS:
+            self._state_written = now
+            stream._write_state_message()  # noqa: SLF001 - the SDK has no public way
+
+    def note_success(self) -> None:
+        """Take note that a stream was read to its end."""
+        self._outage = False
+
+    def set_aside(self, stream: Stream, error: JettiError) -> None:
+        """Report that a stream cannot be read to its end, and go on with the others.
+
+        Raises:
+            JettiError: The same error, if it is not of this stream alone: the token, the
+                settings, the connection, or a server that fails stream after stream.
+        """
+        is_outage = isinstance(error, (ServerError, UnreadableError))
+        if not isinstance(error, OF_ONE_STREAM) or (is_outage and self._outage):
+            raise error
+        self._outage = is_outage
+        self.failures.append(stream.name)
+        self.logger.error("%s is left as it is, the other streams go on. %s", stream.name, error)
+
+    def run(self) -> None:
+        """Sync all selected streams and end the process accordingly.
+
+        Raises:
+            SystemExit: Some stream could not be read.
+            Interruption: The process was asked to end; the state was written.
+            JettiError: No stream can be read.
+        """
+        try:
+            self.session  # noqa: B018 - a wrong setting is an error of the run, not of a stream
+            self.sync_all()
+        except (Interruption, JettiError):
+            self.state_writer.write_state(self.state)
+            raise
+        finally:
+            self.clock.stop()
+            self._log_summary()
+        if self.failures:
+            self.logger.error("Not read to the end: %s.", ", ".join(self.failures))
+            raise SystemExit(1)
+
+    @classmethod
+    @override
+    def invoke(  # type: ignore[override]  # the SDK's own taps narrow it, too
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: _ConfigInput | None = None,
+        state: IO[str] | None = None,
+        catalog: IO[str] | None = None,
+    ) -> None:
+        super(Tap, cls).invoke(about=about, about_format=about_format)
+        cls.print_version(print_fn=cls.logger.info)
+        cls(
+            config=config.config if config else {},
+            parse_env_config=bool(config and config.parse_env),
+            state=json.load(state) if state else None,
+            catalog=json.load(catalog) if catalog else None,
+        ).run()
+
+    @override
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> NoReturn:
+        signal.signal(signum, signal.SIG_DFL)  # a second one ends the process at once
+        self.clock.stop()
+        raise Interruption(signum)
+
+    def _check_catalog(self) -> None:
+        """Refuse a catalog that selects what does not exist: its rows would be missed silently.
+
+        Raises:
+            SettingsError: The catalog selects an unknown stream or field.
+        """
+        if self.input_catalog is None:
+            return
+        for name, entry in self.input_catalog.items():
+            is_selected = entry.metadata.root.selected is not False
+            stream = self.streams.get(name)
+            if stream is None:
+                _refuse(self.logger, f"stream {name}", refused=is_selected)
+                continue
+            breadcrumbs = [("properties", field) for field in entry.schema.properties or {}]
+            for breadcrumb in {*breadcrumbs, *(path[:2] for path in entry.metadata if path)}:
+                if breadcrumb[1] not in stream.schema["properties"]:
+                    selected = entry.metadata[breadcrumb].selected if breadcrumb in entry.metadata else None
+                    _refuse(self.logger, f"field {name}.{breadcrumb[1]}", refused=is_selected and selected is not False)
+
+    def _log_summary(self) -> None:
+        if "session" not in self.__dict__:
+            return
+        traffic = self.session.traffic
+        self.logger.info(
+            "%d rows, %d GETs, %.1f s waited for the rate limit, %d retries, %d refused (429).",
+            self.rows,
+            traffic.gets,
+            traffic.waited,
+            traffic.retries,
+            traffic.refused,
+        )
+        self.session.close()
+
+
+def _refuse(logger: logging.Logger, what: str, *, refused: bool) -> None:
+    if refused:
+        raise SettingsError(f"The catalog selects the unknown {what}. Make a new one with tap-jetti --discover.")
+    logger.warning("The catalog lists the unknown %s, which is not selected.", what)
+
+
+def _date_setting(config: Mapping[str, Any], name: str) -> str | None:
+    value = config.get(name)
+    if value is None:
+        return None
+    try:
+        return normalise(str(value))
+    except ValueError as error:
+        raise SettingsError(f"{name} is no date: {error}.") from error
+
+
+def main() -> NoReturn:
+    """Run ``tap-jetti``."""
+    run_command(TapJetti)

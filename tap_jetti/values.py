@@ -1,0 +1,112 @@
+"""Brings the values of a row to the types that its schema promises, exactly and without loss."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from typing import Any
+
+from tap_jetti.client.instants import normalise
+
+Row = dict[str, Any]
+Convert = Callable[[Any], Any]
+
+_CREDENTIALS_IN_URL = re.compile(
+    r"([A-Za-z][A-Za-z0-9+.-]*://)"
+    r"(?:[^/?#\s@]*(?:@[^/?#\s@]*)*"  # user:password, also with an @ in it
+    r"|[^/?#\s@:]*:(?!\d*(?:[/?#\s]|$))[^\s@]*)@"  # a password with a slash, but no port with a path
+)
+
+
+def mask_credentials(text: str) -> str:
+    """Mask the user information of every URL in a text: ``ftp://***@host/file.csv``."""
+    return _CREDENTIALS_IN_URL.sub(r"\1***@", text) if "@" in text else text
+
+
+def mask_deep(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """The same value with all URLs in it masked, at any depth."""
+    if isinstance(value, str):
+        return mask_credentials(value)
+    if isinstance(value, list):
+        return [mask_deep(item) for item in value]
+    if isinstance(value, dict):
+        return {key: mask_deep(item) for key, item in value.items()}
+    return value
+
+
+def converters(schema: Mapping[str, Any]) -> dict[str, Convert]:
+    """What to do with the value of each field of a schema, unless it is null.
+
+    A value that cannot be brought to its type is returned as it is: the warehouse's
+    loader decides, rather than a row being lost or altered.
+    """
+    return {name: _converter(facts) for name, facts in schema["properties"].items()}
+
+
+def _converter(facts: Mapping[str, Any]) -> Convert:
+    types = [kind for kind in facts["type"] if kind != "null"]
+    if len(types) > 1 or types == ["object"]:
+        return mask_deep
+    if types == ["array"]:
+        return partial(_to_array, item=_converter(facts["items"]))
+    if facts.get("format") == "date-time":
+        return _to_instant
+    return {"string": _to_text, "integer": _to_integer, "number": _to_number, "boolean": _to_boolean}[types[0]]
+
+
+def _to_text(value: Any) -> Any:  # noqa: ANN401
+    if type(value) is str:
+        return mask_credentials(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, Decimal)):
+        return str(value)
+    return json.dumps(mask_deep(value), default=str, ensure_ascii=False)
+
+
+def _to_integer(value: Any) -> Any:  # noqa: ANN401
+    if type(value) is int:
+        return value
+    number = _to_number(value)
+    if isinstance(number, Decimal) and number == number.to_integral_value():
+        return int(number)
+    return number
+
+
+def _to_number(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, str):
+        text = value.strip()
+        if not text:
+            return None
+        try:
+            number = Decimal(text)
+        except InvalidOperation:
+            return value
+        return number if number.is_finite() else value
+    return value
+
+
+def _to_boolean(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, str):
+        return {"true": True, "false": False, "1": True, "0": False, "": None}.get(value.strip().lower(), value)
+    if type(value) is int and value in {0, 1}:
+        return bool(value)
+    return value
+
+
+def _to_instant(value: Any) -> Any:  # noqa: ANN401
+    if not isinstance(value, str):
+        return value
+    try:
+        return normalise(value)
+    except ValueError:
+        return value or None
+
+
+def _to_array(value: Any, *, item: Convert) -> Any:  # noqa: ANN401
+    if isinstance(value, list):
+        return [None if element is None else item(element) for element in value]
+    return [item(value)] if isinstance(value, str) else value
