@@ -46,9 +46,9 @@ class Subcommands(click.Group):
 
 @click.group(cls=Subcommands)
 @click.version_option(package_name="tap-jetti")
-def cli() -> None:
+def main() -> None:
     """Tools for tap-jetti and target-jetti."""
 
 
 if __name__ == "__main__":
-    cli()
+    main()

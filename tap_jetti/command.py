@@ -18,6 +18,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+import simplejson
 from singer_sdk.exceptions import ConfigValidationError
 
 from tap_jetti.client.problems import JettiError
@@ -60,10 +61,8 @@ def run_command(plugin: type[PluginBase]) -> NoReturn:
     except ConfigValidationError as error:
         for message in error.errors:
             plugin.logger.error("%s", message)  # noqa: TRY400 - no traceback
-    except json.JSONDecodeError as error:
-        plugin.logger.error(  # noqa: TRY400 - no traceback
-            "A file given to %s is no JSON: %s (line %d, column %d).", plugin.name, error.msg, error.lineno, error.colno
-        )
+    except (json.JSONDecodeError, simplejson.JSONDecodeError) as error:
+        plugin.logger.error("A file given to %s is no JSON: %s.", plugin.name, error)  # noqa: TRY400 - no traceback
     except (JettiError, OSError) as error:
         plugin.logger.error("%s", error)  # noqa: TRY400 - no traceback
     sys.exit(code)

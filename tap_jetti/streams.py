@@ -10,7 +10,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INC
 from typing_extensions import override
 
 from tap_jetti import resources
-from tap_jetti.client.instants import from_epoch, normalise
+from tap_jetti.client.instants import from_epoch
 from tap_jetti.client.keyset import FullRead, IncrementalRead
 from tap_jetti.client.page import PageSource, Projection
 from tap_jetti.client.problems import IncompleteReadError, JettiError, SettingsError, UnreliableAnswerError
@@ -176,8 +176,13 @@ class JettiStream(_Readable):
             self.replication_key = own_key
 
     @override
-    def compare_start_date(self, value: str, start_date_value: str) -> str:
-        return max(normalise(value), normalise(start_date_value))
+    def _write_starting_replication_value(self, context: Context | None) -> None:
+        """Nothing: only bookmarks belong in the state, see `_start`."""
+
+    def _start(self) -> str | None:
+        """Where to read from: the bookmark or `start_date`, whichever is later."""
+        bookmark: str | None = self.stream_state.get("replication_key_value")
+        return max((date for date in (bookmark, self._tap.start_date) if date), default=None)
 
     @override
     def read_pages(self) -> Iterator[Sequence[Row]]:
@@ -187,10 +192,10 @@ class JettiStream(_Readable):
             for page in self._full_read(source).pages():
                 yield [self._clean(row) for row in page]
             return
-        start = self.get_starting_replication_key_value(None)
+        bookmark = self.stream_state.get("replication_key_value")
         self._read = IncrementalRead(
             source,
-            start=normalise(start) if start else None,
+            start=self._start(),
             end=self._tap.end_date,
             bookmark_lag=self.config["bookmark_lag"],
             verify_counts=self.config["verify_counts"],
@@ -201,7 +206,7 @@ class JettiStream(_Readable):
             for page in self._read.pages():
                 yield [self._clean(row) for row in page]
         except IncompleteReadError:
-            self._put_bookmark_back(start)
+            self._put_bookmark_back(bookmark)
             raise
         self._advance_bookmark(self._read.final_bookmark)
 
@@ -266,11 +271,11 @@ class JettiStream(_Readable):
             self.stream_state.update(replication_key=REPLICATION_KEY, replication_key_value=instant)
             self.state_manager.is_flushed = False
 
-    def _put_bookmark_back(self, start: str | None) -> None:
+    def _put_bookmark_back(self, bookmark: str | None) -> None:
         """Undo what an incomplete read moved on: its missing rows lie behind that."""
         for key in ("replication_key", "replication_key_value"):
             self.stream_state.pop(key, None)
-        self._advance_bookmark(start)
+        self._advance_bookmark(bookmark)
         self.state_manager.is_flushed = False
 
 

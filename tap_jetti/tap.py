@@ -139,6 +139,11 @@ class TapJetti(Tap):
         return open_session(self.config, clock=self.clock, logger=self.logger)
 
     @cached_property
+    def start_date(self) -> str | None:
+        """Where streams without a later bookmark begin, in the normal form."""
+        return _date_setting(self.config, "start_date")
+
+    @cached_property
     def end_date(self) -> str | None:
         """The exclusive end of what is read, in the normal form."""
         return _date_setting(self.config, "end_date")
@@ -164,6 +169,10 @@ class TapJetti(Tap):
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        if not raise_errors:  # discovery needs no token, and says nothing of the missing one
+            self.config_jsonschema = {**self.config_jsonschema, "required": []}  # type: ignore[misc]
+        elif not self.config.get("api_token"):
+            raise SettingsError("api_token is missing. Create a token in Jetti under Integrations > Api.")
         errors = super()._validate_config(raise_errors=raise_errors)
         start, end = (_date_setting(self.config, name) for name in ("start_date", "end_date"))
         if start and end and start >= end:
@@ -208,6 +217,7 @@ class TapJetti(Tap):
         """
         try:
             self.session  # noqa: B018 - a wrong setting is an error of the run, not of a stream
+            self._streams = {name: stream for name, stream in self.streams.items() if stream.selected}
             self.sync_all()
         except (Interruption, JettiError):
             self.state_writer.write_state(self.state)
