@@ -1,0 +1,157 @@
+"""The leaky bucket's arithmetic, and what a store of buckets must do.
+
+A bucket is the time at which it will have drained. A caller takes its slot by moving that time on by the time its
+cost takes to drain, and goes when the bucket has drained far enough: the generic cell rate algorithm (GCRA), with
+
+    start    = max(now, blocked until, empty at + lead)      lead   = (cost - burst) / rate
+    empty at = max(empty at, start) + charge                 charge = cost / rate
+
+A slot taken is never taken back or given to another, so callers go in the order they asked, each after one write. A
+caller that instead looks, sleeps and looks again meets whoever came in the meantime, and can do so for ever.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from typing import Protocol
+
+HORIZON = 3600.0
+"""Seconds. No penalty is longer, and no bucket of living callers is fuller, so one that is was damaged."""
+
+
+class RateLimitStoreError(Exception):
+    """A bucket's store failed. The message says what failed, where, and what to do."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place in the queue.
+
+    Attributes:
+        wait: Seconds from now until the caller may go.
+        pushed: What `Level.pushed` was when the slot was taken.
+        source: The store it was taken from.
+    """
+
+    wait: float
+    pushed: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Level:
+    """How full a bucket is.
+
+    Attributes:
+        empty_in: Seconds until it has drained; negative if it has.
+        blocked_in: Seconds until the last penalty ends; negative if it has.
+        pushed: Seconds by which all penalties together have moved the slots that were waiting.
+        source: The store it was read from.
+    """
+
+    empty_in: float
+    blocked_in: float
+    pushed: float
+    source: str
+
+
+class BucketStore(Protocol):
+    """Where a bucket is kept. Each method is atomic for all who share the store and raises `RateLimitStoreError`."""
+
+    def reserve(self, charge: float, lead: float) -> Slot:
+        """Take the next slot.
+
+        Args:
+            charge: Seconds the cost takes to drain.
+            lead: Seconds after the bucket has drained at which the caller may go; negative: before.
+        """
+        ...
+
+    def penalise(self, seconds: float, fill: float) -> None:
+        """Let nobody go for `seconds`, and count the bucket as full, that is, as needing `fill` seconds to drain."""
+        ...
+
+    def look(self) -> Level:
+        """Read the bucket without writing."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections; a later call opens them again."""
+        ...
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """One bucket; all times are seconds on the clock of the store that keeps it.
+
+    Attributes:
+        empty_at: When it will have drained.
+        blocked_until: When the last penalty ends.
+        pushed: Seconds by which all penalties together have moved the slots that were waiting.
+        seen: When it was last written.
+    """
+
+    empty_at: float
+    blocked_until: float
+    pushed: float
+    seen: float
+
+    @classmethod
+    def fresh(cls, now: float) -> Bucket:
+        """Return an empty bucket."""
+        return cls(empty_at=now, blocked_until=now, pushed=0.0, seen=now)
+
+    def settled(self, now: float) -> Bucket:
+        """Return the bucket as it is now, on a clock that may have been set back.
+
+        The time since the last write is then unknown. Counting it as none keeps the slots that were taken, and makes
+        nobody wait longer than before the clock was set.
+        """
+        back = max(0.0, self.seen - now)
+        blocked_until = self.blocked_until - back
+        if blocked_until > now + HORIZON:
+            blocked_until = now
+        return Bucket(self.empty_at - back, blocked_until, self.pushed, now)
+
+    def reserve(self, now: float, charge: float, lead: float) -> tuple[Bucket, float]:
+        """Return the bucket with one more slot taken, and the seconds until that slot."""
+        bucket = self.settled(now)
+        empty_at = bucket.empty_at
+        if empty_at > max(now, bucket.blocked_until) + max(HORIZON, 100 * charge):
+            empty_at = now
+        start = max(now, bucket.blocked_until, empty_at + lead)
+        empty_at = max(empty_at, start) + charge
+        return Bucket(empty_at, bucket.blocked_until, bucket.pushed, now), start - now
+
+    def penalised(self, now: float, seconds: float, fill: float) -> Bucket:
+        """Return the bucket after a penalty.
+
+        The slots that wait all move by the same time, which keeps their order and their distance: were they only held
+        until the penalty ends, they would all go at once then. A penalty within another adds what it ends later.
+        """
+        bucket = self.settled(now)
+        until = max(bucket.blocked_until, now + min(seconds, HORIZON))
+        push = until - max(bucket.blocked_until, now)
+        empty_at = max(max(bucket.empty_at, now) + push, now + fill)
+        return Bucket(empty_at, until, bucket.pushed + push, now)
+
+    def level(self, now: float, source: str) -> Level:
+        """Return how full the bucket is."""
+        bucket = self.settled(now)
+        return Level(bucket.empty_at - now, bucket.blocked_until - now, bucket.pushed, source)
+
+
+class ProcessLock:
+    """A lock that a forked child finds free, whoever held it in the parent."""
+
+    def __init__(self) -> None:
+        """Start free."""
+        self._locks = {os.getpid(): threading.Lock()}
+
+    def current(self) -> threading.Lock:
+        """Return this process's lock."""
+        pid = os.getpid()
+        lock = self._locks.get(pid)
+        return lock if lock is not None else self._locks.setdefault(pid, threading.Lock())

@@ -1,0 +1,44 @@
+"""A bucket for the threads of one process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tap_jetti.client.rate_limit.bucket import Bucket, Level, ProcessLock, Slot
+
+if TYPE_CHECKING:
+    from tap_jetti.client.clock import Clock
+
+SOURCE = "memory"
+
+
+class MemoryStore:
+    """Keeps the bucket in this object. A forked child goes on with a copy of its own.
+
+    Args:
+        clock: The time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = ProcessLock()
+        self._bucket = Bucket.fresh(clock.monotonic())
+
+    def reserve(self, charge: float, lead: float) -> Slot:
+        """Take the next slot."""
+        with self._lock.current():
+            self._bucket, wait = self._bucket.reserve(self._clock.monotonic(), charge, lead)
+            return Slot(wait, self._bucket.pushed, SOURCE)
+
+    def penalise(self, seconds: float, fill: float) -> None:
+        """Let nobody go for `seconds`, and count the bucket as full."""
+        with self._lock.current():
+            self._bucket = self._bucket.penalised(self._clock.monotonic(), seconds, fill)
+
+    def look(self) -> Level:
+        """Read the bucket."""
+        with self._lock.current():
+            return self._bucket.level(self._clock.monotonic(), SOURCE)
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to let go of."""

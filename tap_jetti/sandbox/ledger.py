@@ -1,0 +1,121 @@
+"""The ledger: every request that arrived at the sandbox, in order of arrival."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOO_MANY_REQUESTS = 429
+
+
+@dataclass
+class Entry:
+    """One request that arrived."""
+
+    time: float
+    """Seconds since the epoch by the server's clock, at arrival."""
+    method: str
+    path: str
+    query: str
+    """As sent, still encoded."""
+    body: Any
+    """The parsed JSON body, its text if it is not JSON, or None."""
+    status: int = 0
+    """The status answered; 0 if the connection was cut before one was."""
+    cost: float = 0.0
+    """Units of the rate limit."""
+
+    @property
+    def inbound(self) -> bool:
+        """Whether the request went to the asynchronous host."""
+        return self.path.startswith("/webhooks/")
+
+
+class Ledger:
+    """The requests that arrived. Safe to read while the server adds to it."""
+
+    def __init__(self, size: int) -> None:
+        """Start empty, to remember at most `size` entries."""
+        self._entries: deque[Entry] = deque(maxlen=size)
+        self._lock = threading.Lock()
+
+    def add(self, entry: Entry) -> None:
+        """Note a request at its arrival; its status is set when it is answered."""
+        with self._lock:
+            self._entries.append(entry)
+
+    def clear(self) -> None:
+        """Forget all entries."""
+        with self._lock:
+            self._entries.clear()
+
+    def entries(self, since: float = 0.0) -> list[Entry]:
+        """A copy of the entries that arrived at or after a time."""
+        with self._lock:
+            return [entry for entry in self._entries if entry.time >= since]
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Iterate over a copy."""
+        return iter(self.entries())
+
+    def __len__(self) -> int:
+        """How many requests arrived."""
+        return len(self._entries)
+
+    def __getitem__(self, index: int) -> Entry:
+        """The entry at a position; -1 is the last one."""
+        with self._lock:
+            return self._entries[index]
+
+    @property
+    def refused(self) -> list[Entry]:
+        """Requests that were answered 429."""
+        return [entry for entry in self if entry.status == TOO_MANY_REQUESTS]
+
+    @property
+    def gets(self) -> list[Entry]:
+        """GET requests."""
+        return [entry for entry in self if entry.method == "GET"]
+
+    @property
+    def writes(self) -> list[Entry]:
+        """Requests of any other method, inbound ones included."""
+        return [entry for entry in self if entry.method != "GET"]
+
+    @property
+    def inbound(self) -> list[Entry]:
+        """Requests to the asynchronous host."""
+        return [entry for entry in self if entry.inbound]
+
+    def max_units_in_window(self, seconds: float = 1.0) -> float:
+        """The most rate-limit units that arrived within any window of so many seconds.
+
+        Refused requests count too: they arrived.
+        """
+        window: deque[Entry] = deque()
+        units = most = 0.0
+        for entry in self:
+            window.append(entry)
+            units += entry.cost
+            while window[0].time <= entry.time - seconds:
+                units -= window.popleft().cost
+            most = max(most, units)
+        return most
+
+    def summary(self, since: float = 0.0) -> dict[str, Any]:
+        """Counts for other processes."""
+        entries = self.entries(since)
+        return {
+            "requests": len(entries),
+            "gets": sum(entry.method == "GET" for entry in entries),
+            "writes": sum(entry.method != "GET" for entry in entries),
+            "inbound": sum(entry.inbound for entry in entries),
+            "refused": sum(entry.status == TOO_MANY_REQUESTS for entry in entries),
+            "units": sum(entry.cost for entry in entries),
+            "max_units_in_a_second": self.max_units_in_window(1.0),
+        }

@@ -1,0 +1,67 @@
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_jetti.sandbox import brackets, instants
+
+KEYS = st.text(st.characters(codec="utf-8", exclude_characters="[]"), min_size=1, max_size=8)
+VALUES = st.text(st.characters(codec="utf-8"), max_size=8)
+TREES = st.recursive(VALUES, lambda inner: st.dictionaries(KEYS, inner, min_size=1, max_size=3), max_leaves=8).filter(
+    lambda tree: isinstance(tree, dict)
+)
+
+
+def pairs(tree, prefix=""):
+    """The names and values of a query, with brackets."""
+    for key, value in tree.items():
+        name = f"{prefix}[{key}]" if prefix else key
+        if isinstance(value, dict):
+            yield from pairs(value, name)
+        else:
+            yield name, value
+
+
+@given(TREES)
+def test_reads_what_was_written(tree):
+    """A nested object survives being written with brackets, percent-encoded."""
+    query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs(tree))
+    assert brackets.parse(query) == tree
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        pytest.param("a[]=1&a[]=2", ["1", "2"], id="appended"),
+        pytest.param("a[10]=2&a[9]=1", ["1", "2"], id="indexed-by-number"),
+        pytest.param("a=1", ["1"], id="scalar"),
+        pytest.param("a%5B0%5D=x+y", ["x y"], id="encoded"),
+        pytest.param("a[0]=1&a[]=2", ["1", "2"], id="mixed"),
+    ],
+)
+def test_lists(query, expected):
+    """Every form of list is read."""
+    assert brackets.as_list(brackets.parse(query)["a"]) == expected
+
+
+def test_lists_that_are_none():
+    """An object is no list, and an index above the limit is told apart."""
+    with pytest.raises(ValueError, match="object"):
+        brackets.as_list({"x": "1"})
+    with pytest.raises(brackets.TooManyIndexedError):
+        brackets.as_list({"21": "1"}, indexed_limit=brackets.MOST_INDEXED)
+
+
+@given(st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999))
+def test_instants(micros):
+    """An instant survives being written with microseconds, and is shown truncated."""
+    assert instants.parse(instants.exact(micros)) == micros
+    assert instants.parse(instants.shown(micros)) == micros // 1000 * 1000
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2024-13-01", "2024-01-01T25:00:00Z", "2024-01-01 and more"])
+def test_bad_instants(text):
+    """What is no date is refused."""
+    with pytest.raises(ValueError, match="not an ISO 8601 date"):
+        instants.parse(text)

@@ -1,0 +1,50 @@
+import pytest
+
+
+@pytest.fixture
+def client(start):
+    """A client of a sandbox with what the tests need."""
+    client = start()
+    client.sandbox.replace("sales", [{"id": 1, "updatedAt": None, "customerId": 5}, {"id": 2, "updatedAt": None}])
+    client.sandbox.replace("customers", [{"id": 5, "updatedAt": None, "name": "Customer 5"}])
+    client.sandbox.replace("variants", [{"id": 8, "updatedAt": None, "sku": "A"}])
+    client.sandbox.replace(
+        "sale_items", [{"id": number, "updatedAt": None, "saleId": 1, "variantId": 8} for number in (3, 4)]
+    )
+    return client
+
+
+def test_has_many(client):
+    """Rows that refer to this one come under their plural name."""
+    rows = client.read("sales.json?order[attribute]=id&attributes[]=id&include[0][model]=SaleItem")
+    assert [[item["id"] for item in row["sale_items"]] for row in rows] == [[3, 4], []]
+
+
+def test_belongs_to(client):
+    """The row referred to comes under its singular name, null where there is none."""
+    rows = client.read("sales.json?order[attribute]=id&include[0][model]=Customer&include[0][attributes][]=name")
+    assert [row["customer"] for row in rows] == [{"name": "Customer 5"}, None]
+
+
+def test_nested(client):
+    """An include may have includes."""
+    row = client.read(
+        "sales/1.json?attributes[]=id&include[0][model]=SaleItem&include[0][attributes][0]=variantId"
+        "&include[0][include][0][model]=Variant&include[0][include][0][attributes][0]=sku"
+    )
+    assert row == {"id": 1, "sale_items": [{"variantId": 8, "variant": {"sku": "A"}}] * 2}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param("attributes[]=id&include[0][model]=Customer", id="foreign-key-not-listed"),
+        pytest.param("include[0][model]=Nonsense", id="unknown-model"),
+        pytest.param("include[0][model]=BundleVariant", id="not-associated"),
+    ],
+)
+def test_refused_include(client, query):
+    """An include that cannot be answered is a problem with status 500."""
+    response = client.get(f"sales.json?{query}")
+    assert response.status_code == 500
+    assert response.json()["title"].startswith("api.query.include")

@@ -1,0 +1,101 @@
+import pytest
+
+
+@pytest.fixture
+def clock():
+    """A clock that stands still until it is moved."""
+
+    class Clock:
+        now = 1_700_000_000.0
+
+        def __call__(self):
+            return self.now
+
+    return Clock()
+
+
+@pytest.fixture
+def client(start, clock):
+    """A client of a sandbox with what the tests need."""
+    return start(rate=2.0, clock=clock)
+
+
+def statuses(client, methods):
+    """The statuses of requests sent one after the other."""
+    path = {"GET": "sales.json", "POST": "dropship-providers.json"}
+    return [client.request(method, path[method], {"name": "Provider"}).status_code for method in methods]
+
+
+@pytest.mark.parametrize(
+    ("rule", "methods", "expected"),
+    [
+        pytest.param("one", ["GET"] * 3, [200, 200, 429], id="gets"),
+        pytest.param("one", ["POST", "GET"], [200, 429], id="a-write-fills-the-bucket"),
+        pytest.param("one", ["GET", "POST"], [200, 429], id="a-write-needs-an-empty-bucket"),
+        pytest.param("separate", ["GET", "GET", "POST", "GET", "POST"], [200, 200, 200, 429, 429], id="separate"),
+    ],
+)
+def test_bucket(client, rule, methods, expected):
+    """A GET takes one unit, a write two, out of one bucket or out of two."""
+    client.sandbox.options.bucket_rule = rule
+    assert statuses(client, methods) == expected
+    assert len(client.sandbox.ledger.refused) == expected.count(429)
+
+
+def test_bucket_drains(client, clock):
+    """The bucket drains two units a second; a refused request takes none."""
+    assert statuses(client, ["GET"] * 4) == [200, 200, 429, 429]
+    clock.now += 0.5
+    assert statuses(client, ["GET"] * 2) == [200, 429]
+    clock.now += 60
+    assert statuses(client, ["GET"] * 3) == [200, 200, 429]
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        pytest.param("none", None, id="none"),
+        pytest.param("seconds", "1", id="seconds"),
+        pytest.param("date", "Tue, 14 Nov 2023 22:13:21 GMT", id="date"),
+        pytest.param("garbage", "soon", id="garbage"),
+    ],
+)
+def test_retry_after(client, mode, expected):
+    """A 429 tells when to come back in the form of the options."""
+    client.sandbox.options.retry_after = mode
+    statuses(client, ["GET", "GET"])
+    response = client.get("sales.json")
+    assert response.status_code == 429
+    assert response.headers.get("Retry-After") == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        pytest.param("x-ratelimit", {"X-RateLimit-Limit": "2", "X-RateLimit-Remaining": "1"}, id="x-ratelimit"),
+        pytest.param("ratelimit", {"RateLimit": '"default";r=1;t=1'}, id="ratelimit"),
+        pytest.param("call-limit", {"X-Api-Call-Limit": "1/2"}, id="call-limit"),
+    ],
+)
+def test_headers(client, mode, expected):
+    """The remaining capacity is told in the form of the options."""
+    client.sandbox.options.rate_limit_headers = mode
+    headers = client.get("sales.json").headers
+    assert {name: headers[name] for name in expected} == expected
+
+
+def test_ledger(client, clock):
+    """The ledger tells what arrived, with parsed bodies, and the most units in a window."""
+    statuses(client, ["POST"])
+    clock.now += 1
+    statuses(client, ["GET"])
+    ledger = client.sandbox.ledger
+    assert [(entry.method, entry.path, entry.status, entry.cost) for entry in ledger] == [
+        ("POST", "/api/dropship-providers.json", 200, 2.0),
+        ("GET", "/api/sales.json", 200, 1.0),
+    ]
+    assert ledger[0].body == {"name": "Provider"}
+    assert (ledger.max_units_in_window(1.0), ledger.max_units_in_window(1.5)) == (2.0, 3.0)
+    assert (len(ledger.gets), len(ledger.writes), len(ledger.refused)) == (1, 1, 0)
+    ledger.clear()
+    assert len(ledger) == 0
