@@ -6,26 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from typing_extensions import override
 
 from tap_jetti import resources
 from tap_jetti.client.instants import from_epoch
 from tap_jetti.client.keyset import FullRead, IncrementalRead
-from tap_jetti.client.page import PageSource, Projection
-from tap_jetti.client.problems import IncompleteReadError, JettiError, SettingsError, UnreliableAnswerError
+from tap_jetti.client.page import Page, PageSource, Projection
+from tap_jetti.client.problems import IncompleteReadError, JettiError, SettingsError
 from tap_jetti.includes import parse_includes
 from tap_jetti.resources import PRIMARY_KEY, REPLICATION_KEY
-from tap_jetti.secret_fields import is_secret
-from tap_jetti.values import converters, mask_deep
+from tap_jetti.rows import NEEDED, UNMAPPED, RowDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping
 
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog
 
-    from tap_jetti.client.page import Row
+    from tap_jetti.client.page import Decode
     from tap_jetti.tap import TapJetti
 
 SELECTED_BY_DEFAULT = frozenset(
@@ -73,12 +73,6 @@ DATES_MAY_BE_NULL = frozenset(
 )
 """The resources that cannot be read incrementally: rows without a date would never be seen."""
 
-UNMAPPED = "_unmapped"
-"""The column that holds undocumented fields where `unknown_fields` is `keep`."""
-
-KEYS = {PRIMARY_KEY, REPLICATION_KEY}
-"""The fields that reading itself needs: they stay until the record is written."""
-
 SNAPSHOT_SUFFIX = "_ids"
 
 STATE_SECONDS = 30.0
@@ -86,7 +80,7 @@ STATE_SECONDS = 30.0
 
 
 class _Readable(Stream):
-    """What all streams share: how a failure of one is kept from the others."""
+    """What all streams share: how rows leave, and how a failure of one stream is kept from the others."""
 
     STATE_MSG_FREQUENCY = 1000
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # values are brought to their types here
@@ -96,20 +90,61 @@ class _Readable(Stream):
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
+        for page in self._pages():
+            yield from page.rows
+
+    def read_pages(self) -> Iterator[Page]:
+        """The pages to emit, of rows that are fit to leave."""
+        raise NotImplementedError
+
+    def advance_bookmark(self, key: str) -> None:
+        """Take note that all rows up to a key were written; nothing where there is no bookmark."""
+
+    @property
+    def writes_pages(self) -> bool:
+        """Whether rows can leave as they are, a page at a time, rather than through the SDK one by one."""
+        maps = self.stream_maps
+        return (
+            self.ABORT_AT_RECORD_COUNT is None
+            and self.get_batch_config(self.config) is None
+            and len(maps) == 1
+            and type(maps[0]) is SameRecordTransform
+            and not maps[0].flattening_enabled
+        )
+
+    def _pages(self) -> Iterator[Page]:
         try:
             for page in self.read_pages():
-                yield from page
+                yield page
                 self._tap.rows += len(page)
                 self._tap.write_state_if_due(self)
             self._tap.note_success()
         except JettiError as error:
             self._tap.set_aside(self, error)
 
-    def read_pages(self) -> Iterator[Sequence[Row]]:
-        """The rows to emit, a page at a time."""
-        raise NotImplementedError
+    @override
+    def _sync_records(
+        self, context: Context | None = None, *, write_messages: bool = True
+    ) -> Generator[dict[str, Any], Any, Any]:
+        if not (write_messages and self.writes_pages):
+            yield from super()._sync_records(context, write_messages=write_messages)
+            return
+        with self.get_record_counter() as counter, self.get_sync_timer():
+            unstated = 0
+            for page in self._pages():
+                for start in range(0, len(page), self.STATE_MSG_FREQUENCY):
+                    chunk = page.only(range(start, min(start + self.STATE_MSG_FREQUENCY, len(page))))
+                    unstated += len(chunk)
+                    if unstated > self.STATE_MSG_FREQUENCY:
+                        self._write_state_message()
+                        unstated = len(chunk)
+                    self._tap.write_rows(self.name, chunk.rows, version=self._stream_version)
+                    self.advance_bookmark(chunk.keys[-1])
+                    counter.increment(len(chunk))
+        self._finalize_state(self.stream_state)
+        self._write_state_message()
 
-    def _page_source(self, resource: str, projection: Projection) -> PageSource:
+    def _page_source(self, resource: str, projection: Projection, decode: Decode | None = None) -> PageSource:
         return PageSource(
             self._tap.session,
             resource,
@@ -117,6 +152,7 @@ class _Readable(Stream):
             projection=projection,
             traits=self._tap.traits,
             logger=self.logger,
+            decode=decode,
         )
 
     def _full_read(self, source: PageSource) -> FullRead:
@@ -140,15 +176,12 @@ class JettiStream(_Readable):
         for include in self._includes:
             properties.setdefault(include.singular, any_json)
             properties.setdefault(include.plural, any_json)
-        self._fields = frozenset(properties)
         if tap.config["unknown_fields"] == "keep":
             properties[UNMAPPED] = any_json
         super().__init__(tap, name=name, schema={**documented, "properties": properties})
         self.replication_key = None if name in DATES_MAY_BE_NULL else REPLICATION_KEY
-        self._convert = converters(documented)
+        self._documented = documented
         self._read: IncrementalRead | None = None
-        self._undocumented: set[str] = set()
-        self._deselected: set[str] = set()
 
     @property
     @override
@@ -185,12 +218,10 @@ class JettiStream(_Readable):
         return max((date for date in (bookmark, self._tap.start_date) if date), default=None)
 
     @override
-    def read_pages(self) -> Iterator[Sequence[Row]]:
-        source = self._page_source(self.name, self._projection())
-        self._deselected = {field for field in self._fields if not self._is_selected(field)} - KEYS
+    def read_pages(self) -> Iterator[Page]:
+        source = self._page_source(self.name, self._projection(), self._decoder())
         if self.replication_method != REPLICATION_INCREMENTAL:
-            for page in self._full_read(source).pages():
-                yield [self._clean(row) for row in page]
+            yield from self._full_read(source).pages()
             return
         bookmark = self.stream_state.get("replication_key_value")
         self._read = IncrementalRead(
@@ -203,69 +234,52 @@ class JettiStream(_Readable):
             logger=self.logger,
         )
         try:
-            for page in self._read.pages():
-                yield [self._clean(row) for row in page]
+            yield from self._read.pages()
         except IncompleteReadError:
             self._put_bookmark_back(bookmark)
             raise
-        self._advance_bookmark(self._read.final_bookmark)
+        self._set_bookmark(self._read.final_bookmark)
+
+    def _decoder(self) -> RowDecoder:
+        return RowDecoder(
+            self.name,
+            self._documented,
+            deselected=self._documented["properties"].keys() - set(self._selected()) - NEEDED,
+            includes=self._includes,
+            unknown_fields=self.config["unknown_fields"],
+            typed=self.writes_pages,
+            logger=self.logger,
+        )
+
+    def _selected(self) -> list[str]:
+        return [field for field in self._documented["properties"] if self.mask["properties", field]]
 
     def _projection(self) -> Projection:
         """The selected fields, unless that is all of them, and what the includes need."""
-        documented = resources.schema(self.name)["properties"]
-        selected = [field for field in documented if self.mask["properties", field]]
-        includes = [include for include in self._includes if self._is_selected(include.singular, include.plural)]
+        documented = self._documented["properties"]
+        selected = self._selected()
+        includes = [
+            include
+            for include in self._includes
+            if self.mask["properties", include.singular] or self.mask["properties", include.plural]
+        ]
         attributes: list[str] = []
         if len(selected) < len(documented):
-            needed = [PRIMARY_KEY, REPLICATION_KEY, *(include.foreign_key for include in includes)]
-            attributes = sorted({*selected, *(field for field in needed if field in documented)})
+            needed = {*NEEDED, *(include.foreign_key for include in includes)}
+            attributes = sorted({*selected, *(needed & documented.keys())})
         return Projection(attributes, [include.to_query() for include in includes])
-
-    def _is_selected(self, *fields: str) -> bool:
-        return any(self.mask["properties", field] for field in fields)
-
-    def _clean(self, row: Row) -> Row:
-        """The row with the types of its schema, and with nothing in it that is not to leave."""
-        convert = self._convert
-        for field, value in row.items():
-            if value is not None and field in convert:
-                row[field] = convert[field](value)
-        for include in self._includes:
-            include.clean(row)
-        for field in row.keys() & self._deselected:
-            del row[field]
-        unknown = row.keys() - self._fields
-        if unknown:
-            self._handle_unknown(row, unknown)
-        return row
-
-    def _handle_unknown(self, row: Row, unknown: set[str]) -> None:
-        kept = {field: row.pop(field) for field in sorted(unknown)}
-        unknown = {field for field in unknown if not is_secret(self.name, field)}
-        new = unknown - self._undocumented
-        policy = self.config["unknown_fields"]
-        if new and policy == "error":
-            raise UnreliableAnswerError(
-                f"{self.name} has undocumented fields: {', '.join(sorted(new))}."
-                " Set unknown_fields to warn or keep to read it all the same."
-            )
-        if new:
-            self._undocumented |= new
-            self.logger.warning(
-                "%s has undocumented fields, %s: %s.",
-                self.name,
-                f"kept under {UNMAPPED}" if policy == "keep" else "left out",
-                ", ".join(sorted(new)),
-            )
-        if policy == "keep":
-            row[UNMAPPED] = {field: mask_deep(kept[field]) for field in sorted(unknown)}
 
     @override
     def _increment_stream_state(self, latest_record: Record, *, context: Context | None = None) -> None:
         if self._read is not None:
-            self._advance_bookmark(min(latest_record[REPLICATION_KEY], self._read.ceiling))
+            self.advance_bookmark(latest_record[REPLICATION_KEY])
 
-    def _advance_bookmark(self, instant: str | None) -> None:
+    @override
+    def advance_bookmark(self, key: str) -> None:
+        if self._read is not None:
+            self._set_bookmark(min(key, self._read.ceiling))
+
+    def _set_bookmark(self, instant: str | None) -> None:
         """Move the bookmark on, never back."""
         if instant is not None and instant > self.stream_state.get("replication_key_value", ""):
             self.stream_state.update(replication_key=REPLICATION_KEY, replication_key_value=instant)
@@ -275,7 +289,7 @@ class JettiStream(_Readable):
         """Undo what an incomplete read moved on: its missing rows lie behind that."""
         for key in ("replication_key", "replication_key_value"):
             self.stream_state.pop(key, None)
-        self._advance_bookmark(bookmark)
+        self._set_bookmark(bookmark)
         self.state_manager.is_flushed = False
 
 
@@ -305,8 +319,9 @@ class SnapshotStream(_Readable):
         )
 
     @override
-    def read_pages(self) -> Iterator[Sequence[Row]]:
+    def read_pages(self) -> Iterator[Page]:
         snapshot_at = from_epoch(self._tap.initialized_at / 1000)
         source = self._page_source(self._resource, Projection([PRIMARY_KEY]))
         for page in self._full_read(source).pages():
-            yield [{PRIMARY_KEY: row[PRIMARY_KEY], "snapshotAt": snapshot_at} for row in page]
+            rows = [{PRIMARY_KEY: id_, "snapshotAt": snapshot_at} for id_ in page.ids]
+            yield Page(rows, page.ids, page.keys)

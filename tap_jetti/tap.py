@@ -27,6 +27,7 @@ from tap_jetti.client.problems import (
 )
 from tap_jetti.command import Interruption, run_command
 from tap_jetti.config import CLIENT_SETTINGS, open_session
+from tap_jetti.row_writer import RowWriter
 from tap_jetti.streams import STATE_SECONDS, JettiStream, SnapshotStream
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class TapJetti(Tap):
 
     name = "tap-jetti"
     package_name = "tap-jetti"
+    message_writer_class = RowWriter
+    message_writer: RowWriter
 
     config_jsonschema = th.PropertiesList(
         *CLIENT_SETTINGS.wrapped.values(),
@@ -181,6 +184,10 @@ class TapJetti(Tap):
         if unknown:
             raise SettingsError(f"include names unknown streams: {', '.join(unknown)}. See tap-jetti --discover.")
         return errors
+
+    def write_rows(self, stream: str, rows: list[Any], *, version: int | None) -> None:
+        """Write rows as RECORD messages, with one write for all."""
+        self.message_writer.write_rows(stream, rows, extracted=self.clock.time(), version=version)
 
     def write_state_if_due(self, stream: Stream) -> None:
         """Write a STATE message if the last one was too long ago."""

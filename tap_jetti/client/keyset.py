@@ -19,6 +19,7 @@ instead, and no update can hide a row from that. The rules, each of which was ne
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any
 
 from tap_jetti.client.instants import from_epoch, later
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tap_jetti.client.clock import Clock
-    from tap_jetti.client.page import PageSource, Row
+    from tap_jetti.client.page import Page, PageSource
 
 FEW = 10
 """A page of fewer rows is the end: no server is expected to cap its pages below this."""
@@ -58,7 +59,7 @@ class _Read:
         self._trusts_short_pages = True
         self._proven_by_count = False
 
-    def pages(self) -> Iterator[list[Row]]:
+    def pages(self) -> Iterator[Page]:
         """The rows, a page at a time and in order.
 
         A row may come again if it changed meanwhile, or if the read had to be repeated.
@@ -83,7 +84,7 @@ class _Read:
                 " verify_counts to false if you know the count to be wrong."
             )
 
-    def _walk(self) -> Iterator[list[Row]]:
+    def _walk(self) -> Iterator[Page]:
         raise NotImplementedError
 
     def _proof(self) -> tuple[dict[str, Any], int] | None:
@@ -176,71 +177,68 @@ class IncrementalRead(_Read):
         done = self._last if self._proven_by_count else later(self._last, milliseconds=1)
         return min(done, self.ceiling)
 
-    def _walk(self) -> Iterator[list[Row]]:
+    def _walk(self) -> Iterator[Page]:
         cursor, seen = self._start, set[int]()
         self._pages = self._largest = self._given = self._given_to_prove = 0
         while True:
-            rows, received = self._page(cursor)
-            yield from self._give(rows, cursor, seen)
-            if len(rows) < received or self._is_end(received):
+            page, received = self._page(cursor)
+            yield from self._give(page, cursor, seen)
+            if len(page) < received or self._is_end(received):
                 return
             if self._may_be_end(received) and self._count_agrees(self._upto(self._newest()), self._given):
                 return
-            first, last = rows[0][REPLICATION_KEY], rows[-1][REPLICATION_KEY]
+            first, last = page.keys[0], page.keys[-1]
             if last != cursor:
                 seen = set()
-            seen.update(row[PRIMARY_KEY] for row in rows if row[REPLICATION_KEY] == last)
+            seen.update(page.ids[bisect_left(page.keys, last) :])
             cursor = last
             if first == last:
                 yield from self._instant(cursor, seen)
                 cursor, seen = later(cursor, milliseconds=1), set()
 
-    def _page(self, cursor: str) -> tuple[list[Row], int]:
+    def _page(self, cursor: str) -> tuple[Page, int]:
         """The rows from the cursor on, cut at U and the end, and how many came in all."""
         if self._upper is None:
             self._set_upper(self._source.session.server_clock.at(self._clock.monotonic()))
         bound = min((date for date in (self._upper, self._end) if date), default=None)
         keys = {"$gte": cursor} if bound is None else {"$gte": cursor, "$lte": bound}
-        rows, answer = self._source.page({REPLICATION_KEY: keys}, [Bounds(REPLICATION_KEY, cursor, bound)])
-        self._note_page(len(rows))
+        page, sent = self._source.page({REPLICATION_KEY: keys}, [Bounds(REPLICATION_KEY, cursor, bound)])
+        self._note_page(len(page))
         if self._upper is None:
-            self._set_upper(self._source.session.server_clock.at(answer.sent))
+            self._set_upper(self._source.session.server_clock.at(sent))
         if self._upper is None:
             self._source.traits.say_once(
                 self._logger, "Jetti sends no Date header: this machine's clock stands in for it."
             )
-            self._set_upper(self._clock.time() - (self._clock.monotonic() - answer.sent))
-        newest = self._newest()
-        return [row for row in rows if row[REPLICATION_KEY] <= newest], len(rows)
+            self._set_upper(self._clock.time() - (self._clock.monotonic() - sent))
+        return page.only(range(bisect_right(page.keys, self._newest()))), len(page)
 
-    def _instant(self, instant: str, seen: set[int]) -> Iterator[list[Row]]:
+    def _instant(self, instant: str, seen: set[int]) -> Iterator[Page]:
         """The rows of one instant that were not seen yet, by id, to an empty page."""
         following = later(instant, milliseconds=1)
         next_id = 0
         while True:
-            rows, _ = self._source.page(
-                {
-                    REPLICATION_KEY: {"$gte": instant, "$lte": following},
-                    PRIMARY_KEY: {"$gte": next_id},
-                },
+            page, _ = self._source.page(
+                {REPLICATION_KEY: {"$gte": instant, "$lte": following}, PRIMARY_KEY: {"$gte": next_id}},
                 [Bounds(PRIMARY_KEY, next_id), Bounds(REPLICATION_KEY, instant, following)],
             )
-            self._note_page(len(rows))
-            if not rows:
+            self._note_page(len(page))
+            if not len(page):
                 return
-            next_id = rows[-1][PRIMARY_KEY] + 1
-            at_instant = [row for row in rows if row[REPLICATION_KEY] == instant]
-            yield from self._give(at_instant, instant, seen)
+            next_id = page.ids[-1] + 1
+            at_instant = [index for index, key in enumerate(page.keys) if key == instant]
+            yield from self._give(page.only(at_instant), instant, seen)
 
-    def _give(self, rows: list[Row], cursor: str, seen: set[int]) -> Iterator[list[Row]]:
-        """Hand over the rows that were not seen at the cursor."""
-        fresh = [row for row in rows if row[REPLICATION_KEY] != cursor or row[PRIMARY_KEY] not in seen]
-        if fresh:
-            to_prove = self._newest_to_prove()
-            self._given += len(fresh)
-            self._given_to_prove += sum(row[REPLICATION_KEY] <= to_prove for row in fresh)
-            self._last = max(self._last or EARLIEST, fresh[-1][REPLICATION_KEY])
-            yield fresh
+    def _give(self, page: Page, cursor: str, seen: set[int]) -> Iterator[Page]:
+        """Hand over the rows that were not seen at the cursor, which is the least of their keys."""
+        at_cursor = bisect_right(page.keys, cursor)
+        fresh = [index for index in range(at_cursor) if page.ids[index] not in seen]
+        page = page.only([*fresh, *range(at_cursor, len(page))])
+        if len(page):
+            self._given += len(page)
+            self._given_to_prove += bisect_right(page.keys, self._newest_to_prove())
+            self._last = max(self._last or EARLIEST, page.keys[-1])
+            yield page
 
     def _proof(self) -> tuple[dict[str, Any], int] | None:
         newest = self._newest_to_prove()
@@ -277,18 +275,18 @@ class FullRead(_Read):
         self._given = 0
         self._next_id = 0
 
-    def _walk(self) -> Iterator[list[Row]]:
+    def _walk(self) -> Iterator[Page]:
         self._pages = self._largest = self._given = self._next_id = 0
         while True:
-            rows, _ = self._source.page({PRIMARY_KEY: {"$gte": self._next_id}}, [Bounds(PRIMARY_KEY, self._next_id)])
-            self._note_page(len(rows))
-            if rows:
-                self._given += len(rows)
-                self._next_id = rows[-1][PRIMARY_KEY] + 1
-                yield rows
-            if self._is_end(len(rows)):
+            page, _ = self._source.page({PRIMARY_KEY: {"$gte": self._next_id}}, [Bounds(PRIMARY_KEY, self._next_id)])
+            self._note_page(len(page))
+            if len(page):
+                self._given += len(page)
+                self._next_id = page.ids[-1] + 1
+                yield page
+            if self._is_end(len(page)):
                 return
-            if self._may_be_end(len(rows)) and self._count_agrees({}, self._given):
+            if self._may_be_end(len(page)) and self._count_agrees({}, self._given):
                 return
 
     def _proof(self) -> tuple[dict[str, Any], int] | None:

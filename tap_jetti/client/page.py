@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from tap_jetti.client.instants import normalise
 from tap_jetti.client.problems import (
@@ -25,8 +29,55 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+
 LONGEST_QUERY = 6000
 """Characters of a query at most; a longer list of fields is not sent."""
+
+
+Decode = Callable[[bytes], "Page"]
+"""Turns the body of an answer into a page."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """The rows of one answer, of whatever type its decoder makes them, and their keys.
+
+    Attributes:
+        rows: The rows.
+        ids: The ``id`` of each.
+        keys: The ``updatedAt`` of each in the normal form, or None.
+    """
+
+    rows: list[Any]
+    ids: list[int]
+    keys: list[Any]
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        """The rows."""
+        return iter(self.rows)
+
+    def only(self, wanted: Sequence[int] | range) -> Page:
+        """The page with these of its rows, by position."""
+        if len(wanted) == len(self.rows):
+            return self
+        return Page(
+            [self.rows[index] for index in wanted],
+            [self.ids[index] for index in wanted],
+            [self.keys[index] for index in wanted],
+        )
+
+    def values(self, name: str) -> list[Any]:
+        """The values of one of the two keys."""
+        return self.ids if name == PRIMARY_KEY else self.keys
+
+
+class MalformedPageError(ValueError):
+    """An answer is well-formed JSON, but no list of rows with their keys."""
 
 
 class Reads(Protocol):
@@ -34,7 +85,7 @@ class Reads(Protocol):
 
     server_clock: ServerClock
 
-    def get(self, path: str, query: Pairs | None = None) -> Answer:
+    def get(self, path: str, query: Pairs | None = None, *, decode: Callable[[bytes], Any] | None = None) -> Answer:
         """Read from the API, see `JettiSession.get`."""
 
 
@@ -98,6 +149,8 @@ class PageSource:
         projection: The columns asked for.
         traits: What is known of the server.
         logger: Where odd answers are reported.
+        where: Conditions that every page and count is asked under, besides its own.
+        decode: Makes a page of an answer's bytes; by default a dict a row.
     """
 
     def __init__(
@@ -109,6 +162,8 @@ class PageSource:
         projection: Projection,
         traits: ServerTraits,
         logger: logging.Logger,
+        where: Mapping[str, Any] | None = None,
+        decode: Decode | None = None,
     ) -> None:
         self.session = session
         self.resource = resource
@@ -118,16 +173,18 @@ class PageSource:
         self._count_path = f"{api_name(resource)}/count.json"
         self._projection = projection
         self._logger = logger
+        self._where = dict(where or {})
+        self._decode = decode or decode_objects
 
-    def page(self, where: Mapping[str, Any], bounds: Sequence[Bounds]) -> tuple[list[Row], Answer]:
-        """One page, ordered by the first of the bounds, with checked and normal keys.
+    def page(self, where: Mapping[str, Any], bounds: Sequence[Bounds]) -> tuple[Page, float]:
+        """One page, ordered by the first of the bounds and checked.
 
         Args:
             where: The conditions.
             bounds: What the rows must obey; they must not decrease in the first one.
 
         Returns:
-            The rows and the answer they came in.
+            The page, and the monotonic clock, in seconds, when its request left.
 
         Raises:
             UnreliableAnswerError: Twice the rows were not those asked for.
@@ -135,12 +192,16 @@ class PageSource:
         """
         fault = None
         for _ in range(2):
-            answer = self._get(where, bounds[0].name)
-            fault = _fault(answer.body, bounds)
-            if fault is None:
-                rows: list[Row] = answer.body
-                self.traits.largest_page = max(self.traits.largest_page, len(rows))
-                return rows, answer
+            try:
+                answer = self._get(where, bounds[0].name)
+            except MalformedPageError as error:
+                fault = str(error)
+            else:
+                page: Page = answer.body
+                fault = _fault(page, bounds)
+                if fault is None:
+                    self.traits.largest_page = max(self.traits.largest_page, len(page))
+                    return page, answer.sent
             self._logger.warning("%s: %s; asking once more.", self._path, fault)
             if self._attributes():
                 self._refuse_attributes(f"its answer is wrong ({fault})")
@@ -153,7 +214,7 @@ class PageSource:
     def count(self, where: Mapping[str, Any]) -> int | None:
         """The rows that the server counts, or None where it does not count this resource."""
         try:
-            body = self.session.get(self._count_path, select(where=where)).body
+            body = self.session.get(self._count_path, select(where={**self._where, **where})).body
             return int(body["count"] if isinstance(body, dict) else body)
         except (NotFoundError, ForbiddenError, RejectedError) as error:
             reason = str(error)
@@ -174,7 +235,7 @@ class PageSource:
     def _get(self, where: Mapping[str, Any], order: str) -> Answer:
         def query(attributes: Sequence[str]) -> Pairs:
             return select(
-                where=where,
+                where={**self._where, **where},
                 order=order,
                 limit=self.page_size,
                 attributes=attributes,
@@ -185,12 +246,12 @@ class PageSource:
         if attributes and len(encode(query(attributes))) > LONGEST_QUERY:
             attributes = ()
         try:
-            return self.session.get(self._path, query(attributes))
+            return self.session.get(self._path, query(attributes), decode=self._decode)
         except (RejectedError, ServerError) as error:
             if not attributes or (isinstance(error, ServerError) and not error.maybe_permanent):
                 raise
             refusal = error
-        answer = self.session.get(self._path, query(()))
+        answer = self.session.get(self._path, query(()), decode=self._decode)
         self._refuse_attributes(str(refusal))
         return answer
 
@@ -208,44 +269,49 @@ class PageSource:
         )
 
 
-def _fault(body: object, bounds: Sequence[Bounds]) -> str | None:
-    """What is wrong with a page, or None. Brings keys to their normal form on the way."""
-    if not isinstance(body, list):
-        return f"expected a JSON array, got {type(body).__name__}"
-    names = {bound.name for bound in bounds}
-    order = bounds[0].name
-    last = None
-    for row in body:
-        fault = _normalise_keys(row, needs_date=REPLICATION_KEY in names)
-        if fault:
-            return fault
-        for bound in bounds:
-            value = row[bound.name]
-            if value < bound.lower or (bound.upper is not None and value > bound.upper):
-                return (
-                    f"expected {bound.name} from {bound.lower} to {bound.upper or 'any'},"
-                    f" got {value} (id {row[PRIMARY_KEY]})"
-                )
-        value = row[order]
-        if last is not None and value < last:
-            return f"expected rows ordered by {order}, got {value} after {last}"
-        last = value
-    return None
+def decode_objects(content: bytes) -> Page:
+    """A page of dicts, with decimals exact and keys in their normal form.
+
+    Raises:
+        msgspec.DecodeError: The content is no complete JSON.
+        MalformedPageError: It is not a list of objects with an ``id``.
+    """
+    rows = _DECODER.decode(content)
+    if not isinstance(rows, list):
+        raise MalformedPageError(f"expected a JSON array, got {type(rows).__name__}")
+    for row in rows:
+        _normalise_keys(row)
+    return Page(rows, [row[PRIMARY_KEY] for row in rows], [row.get(REPLICATION_KEY) for row in rows])
 
 
-def _normalise_keys(row: Any, *, needs_date: bool) -> str | None:  # noqa: ANN401 - unchecked
+def _normalise_keys(row: Any) -> None:  # noqa: ANN401 - unchecked
     if not isinstance(row, dict):
-        return f"expected an object a row, got {type(row).__name__}"
+        raise MalformedPageError(f"expected an object a row, got {type(row).__name__}")
     key = row.get(PRIMARY_KEY)
     if type(key) is not int:
-        if not (isinstance(key, str) and key.isdigit()):
-            return f"expected an integer {PRIMARY_KEY}, got {type(key).__name__}"
+        if not (isinstance(key, str) and key.isdecimal()):
+            raise MalformedPageError(f"expected an integer {PRIMARY_KEY}, got {type(key).__name__}")
         row[PRIMARY_KEY] = int(key)
     date = row.get(REPLICATION_KEY)
-    if date is None and not needs_date:
-        return None
-    try:
-        row[REPLICATION_KEY] = normalise(str(date))
-    except ValueError:
-        return f"expected a date as {REPLICATION_KEY}, got {type(date).__name__} (id {key})"
+    if date is not None:
+        try:
+            row[REPLICATION_KEY] = normalise(str(date))
+        except ValueError as error:
+            raise MalformedPageError(f"expected a date as {REPLICATION_KEY}: {error} (id {key})") from error
+
+
+def _fault(page: Page, bounds: Sequence[Bounds]) -> str | None:
+    """What is wrong with a page, or None."""
+    for number, bound in enumerate(bounds):
+        values = page.values(bound.name)
+        if None in values:
+            return f"expected a date as {bound.name}, got none (id {page.ids[values.index(None)]})"
+        in_order = sorted(values)
+        if number == 0 and values != in_order:
+            return f"expected rows ordered by {bound.name}, got them in another order"
+        if in_order and (in_order[0] < bound.lower or (bound.upper is not None and in_order[-1] > bound.upper)):
+            return (
+                f"expected {bound.name} from {bound.lower} to {bound.upper or 'any'},"
+                f" got {in_order[0]} to {in_order[-1]}"
+            )
     return None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -15,6 +15,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
 from urllib3.exceptions import ConnectTimeoutError as PoolConnectTimeoutError
 from urllib3.exceptions import HTTPError, NewConnectionError
 
@@ -33,7 +34,7 @@ from tap_jetti.client.retry import RetryPolicy, parse_retry_after
 from tap_jetti.client.server_clock import ServerClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from requests.auth import AuthBase
 
@@ -138,6 +139,8 @@ class JettiSession:
         self.traffic = Traffic()
         self.server_clock = ServerClock()
         self._auth = bearer_token(self.api_url, token)
+        self._proxies = get_environ_proxies(self.api_url)
+        self._inbound_proxies = get_environ_proxies(self.inbound_url) if self.inbound_url else {}
         self._limiter = limiter
         self._inbound_limiter = inbound_limiter
         self._clock = clock
@@ -147,24 +150,28 @@ class JettiSession:
         self._decoder = msgspec.json.Decoder(float_hook=Decimal)
         self._encoder = msgspec.json.Encoder(decimal_format="number")
         self._http = requests.Session()
+        self._http.trust_env = False  # it is read here once rather than for every request
+        self._http.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._http.headers.update({"User-Agent": user_agent, "Accept": "application/json"})
         adapter = transport or HTTPAdapter(pool_connections=4, pool_maxsize=connections)
         self._http.mount("https://", adapter)
         self._http.mount("http://", adapter)
 
-    def get(self, path: str, query: Pairs | None = None) -> Answer:
+    def get(self, path: str, query: Pairs | None = None, *, decode: Callable[[bytes], Any] | None = None) -> Answer:
         """Read from the API.
 
         Args:
             path: Below the API's base, such as ``sales.json``.
             query: The query, see `tap_jetti.client.query`.
+            decode: Makes the answer's body of its bytes, or raises `msgspec.DecodeError`
+                if they are no complete JSON; by default any JSON, with decimals exact.
 
         Raises:
             RequestError: The read failed, for good or for longer than it is tried.
         """
         url = urljoin(self.api_url, path) + (f"?{encode(query)}" if query else "")
-        return self._send("GET", url, auth=self._auth, limiter=self._limiter, repeatable=True)
+        return self._send(_Call("GET", url, self._auth, self._proxies, self._limiter, decode or self._decoder.decode))
 
     def write(self, method: str, path: str, body: object, *, repeatable: bool) -> Answer:
         """Write to the API.
@@ -180,7 +187,18 @@ class JettiSession:
             RequestError: The write failed.
         """
         url = urljoin(self.api_url, path)
-        return self._send(method, url, auth=self._auth, limiter=self._limiter, repeatable=repeatable, body=body)
+        return self._send(
+            _Call(
+                method,
+                url,
+                self._auth,
+                self._proxies,
+                self._limiter,
+                self._decode_write,
+                data=self._encoder.encode(body),
+                repeatable=repeatable,
+            )
+        )
 
     def write_inbound(self, method: str, path: str, body: object, *, hash_: str, repeatable: bool) -> Answer:
         """Write to the asynchronous inbound API, as the feed or channel of a hash.
@@ -199,35 +217,29 @@ class JettiSession:
         if self.inbound_url is None or self._inbound_limiter is None:
             raise SettingsError("There is no inbound API: set inbound_url.")
         return self._send(
-            method,
-            urljoin(self.inbound_url, path),
-            auth=webhook_hash(self.inbound_url, hash_),
-            limiter=self._inbound_limiter,
-            repeatable=repeatable,
-            body=body,
+            _Call(
+                method,
+                urljoin(self.inbound_url, path),
+                webhook_hash(self.inbound_url, hash_),
+                self._inbound_proxies,
+                self._inbound_limiter,
+                self._decode_write,
+                data=self._encoder.encode(body),
+                repeatable=repeatable,
+            )
         )
 
     def close(self) -> None:
         """Close all connections."""
         self._http.close()
 
-    def _send(
-        self,
-        method: str,
-        url: str,
-        *,
-        auth: AuthBase,
-        limiter: RateLimiter,
-        repeatable: bool,
-        body: object = None,
-    ) -> Answer:
+    def _send(self, call: _Call) -> Answer:
         """Send a request until it succeeds, fails for good, or its time is over."""
-        data = None if body is None else self._encoder.encode(body)
         started = self._clock.monotonic()
         attempts = 0
         for pause in self._retry.pauses():
             try:
-                return self._follow(method, url, auth=auth, limiter=limiter, data=data)
+                return self._follow(call)
             except RequestError as error:
                 attempts += 1
                 wait = self._retry.wait(
@@ -235,11 +247,11 @@ class JettiSession:
                     attempts=attempts,
                     elapsed=self._clock.monotonic() - started,
                     pause=pause,
-                    repeatable=repeatable,
+                    repeatable=call.repeatable,
                 )
                 if isinstance(error, RateLimitedError):
                     self.traffic.add(refused=1)
-                    limiter.penalise(min(wait or pause, self._retry.seconds))
+                    call.limiter.penalise(min(wait or pause, self._retry.seconds))
                 if wait is None:
                     raise
                 self.traffic.add(retries=1)
@@ -248,40 +260,36 @@ class JettiSession:
                     self._clock.sleep(wait)
         raise AssertionError  # the pauses never end
 
-    def _follow(self, method: str, url: str, *, auth: AuthBase, limiter: RateLimiter, data: bytes | None) -> Answer:
+    def _follow(self, call: _Call) -> Answer:
         """Send a request once, and follow redirects that stay on the host."""
-        path = urlsplit(url).path
         for _ in range(MOST_REDIRECTS + 1):
-            answer = self._attempt(method, url, auth=auth, limiter=limiter, data=data)
+            answer = self._attempt(call)
             if isinstance(answer, Answer):
                 return answer
-            target = urljoin(url, answer)
-            if origin_of(target) != origin_of(url) or method != "GET":
+            target = urljoin(call.url, answer)
+            if origin_of(target) != origin_of(call.url) or not call.is_read:
                 raise RedirectError(
                     f"Refused a redirect to {'://'.join(map(str, origin_of(target)[:2]))}:"
                     " credentials stay with their host. If Jetti moved, set api_url",
-                    method=method,
-                    path=path,
+                    method=call.method,
+                    path=call.path,
                 )
-            url = target
-        raise RedirectError("Gave up after too many redirects", method=method, path=path)
+            call = replace(call, url=target)
+        raise RedirectError("Gave up after too many redirects", method=call.method, path=call.path)
 
-    def _attempt(
-        self, method: str, url: str, *, auth: AuthBase, limiter: RateLimiter, data: bytes | None
-    ) -> Answer | str:
+    def _attempt(self, call: _Call) -> Answer | str:
         """Send one request and read its answer, or the place that it redirects to."""
-        path = urlsplit(url).path
-        is_read = method == "GET"
-        waited = limiter.acquire(READ_COST if is_read else WRITE_COST)
-        self.traffic.add(waited=waited, gets=int(is_read), writes=int(not is_read))
+        waited = call.limiter.acquire(READ_COST if call.is_read else WRITE_COST)
+        self.traffic.add(waited=waited, gets=int(call.is_read), writes=int(not call.is_read))
         sent = self._clock.monotonic()
         try:
             response = self._http.request(
-                method,
-                url,
-                data=data,
-                auth=auth,
-                headers={"Content-Type": "application/json"} if data is not None else None,
+                call.method,
+                call.url,
+                data=call.data,
+                auth=call.auth,
+                headers={"Content-Type": "application/json"} if call.data is not None else None,
+                proxies=call.proxies,
                 timeout=self._timeout,
                 allow_redirects=False,
                 stream=True,
@@ -289,9 +297,7 @@ class JettiSession:
             with response:
                 content = self._read(response, sent=sent)
         except (requests.RequestException, HTTPError, OSError) as error:
-            if isinstance(error, RequestError):
-                raise
-            raise _unreachable(error, method=method, path=path) from error
+            raise _unreachable(error, method=call.method, path=call.path) from error
         received = self._clock.monotonic()
         headers = response.headers
         if response.is_redirect:
@@ -300,14 +306,22 @@ class JettiSession:
             raise problem_of(
                 response.status_code,
                 content,
-                method=method,
-                path=path,
+                method=call.method,
+                path=call.path,
                 retry_after=parse_retry_after(
                     headers.get("Retry-After"),
                     now=self.server_clock.at(received) or self._clock.time(),
                 ),
             )
-        body = self._decode(content, method=method, path=path)
+        try:
+            body = call.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise UnreadableError(
+                f"The answer of {len(content)} bytes is no complete JSON: {error}",
+                method=call.method,
+                path=call.path,
+                status=response.status_code,
+            ) from error
         self.server_clock.observe(headers.get("Date"), received=received)
         return Answer(response.status_code, body, len(content), sent, received)
 
@@ -320,20 +334,38 @@ class JettiSession:
                 raise requests.Timeout(msg)
         return b"".join(chunks)
 
-    def _decode(self, content: bytes, *, method: str, path: str) -> Any:  # noqa: ANN401
-        """Decode a successful answer. What a write answers is not always JSON."""
-        is_read = method == "GET"
+    def _decode_write(self, content: bytes) -> Any:  # noqa: ANN401
+        """What a write answers: not always JSON, but a page of HTML comes from something else than Jetti."""
         try:
             return self._decoder.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            if not is_read and not content.lstrip().startswith(b"<"):
-                return None
-            raise UnreadableError(
-                f"The answer of {len(content)} bytes is no complete JSON: {error}",
-                method=method,
-                path=path,
-                status=HTTPStatus.OK,
-            ) from error
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            if content.lstrip().startswith(b"<"):
+                raise
+            return None
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One request: where to, as whom, and what its answer is made into."""
+
+    method: str
+    url: str
+    auth: AuthBase
+    proxies: dict[str, str]
+    limiter: RateLimiter
+    decode: Callable[[bytes], Any]
+    data: bytes | None = None
+    repeatable: bool = True
+
+    @property
+    def path(self) -> str:
+        """The path, for messages: the query is nobody's business."""
+        return urlsplit(self.url).path
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it changes nothing."""
+        return self.method == "GET"
 
 
 def base_url(url: str, setting: str, *, default_path: str) -> str:
