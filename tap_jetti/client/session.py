@@ -17,7 +17,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import ConnectTimeoutError as PoolConnectTimeoutError
-from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import HTTPError, IncompleteRead, NewConnectionError
 
 from tap_jetti.client.auth import bearer_token, origin_of, webhook_hash
 from tap_jetti.client.problems import (
@@ -281,7 +281,7 @@ class JettiSession:
         """Send one request and read its answer, or the place that it redirects to."""
         waited = call.limiter.acquire(READ_COST if call.is_read else WRITE_COST)
         self.traffic.add(waited=waited, gets=int(call.is_read), writes=int(not call.is_read))
-        sent = self._clock.monotonic()
+        sent, received_bytes = self._clock.monotonic(), bytearray()
         try:
             response = self._http.request(
                 call.method,
@@ -295,9 +295,10 @@ class JettiSession:
                 stream=True,
             )
             with response:
-                content = self._read(response, sent=sent)
+                self._read(response, received_bytes, sent=sent)
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise _unreachable(error, method=call.method, path=call.path) from error
+            raise _unreachable(error, len(received_bytes), method=call.method, path=call.path) from error
+        content = bytes(received_bytes)
         received = self._clock.monotonic()
         headers = response.headers
         if response.is_redirect:
@@ -325,14 +326,11 @@ class JettiSession:
         self.server_clock.observe(headers.get("Date"), received=received)
         return Answer(response.status_code, body, len(content), sent, received)
 
-    def _read(self, response: requests.Response, *, sent: float) -> bytes:
-        chunks = []
+    def _read(self, response: requests.Response, content: bytearray, *, sent: float) -> None:
         for chunk in response.iter_content(_CHUNK):
-            chunks.append(chunk)
+            content += chunk
             if self._clock.monotonic() - sent > SLOWEST_ANSWER * self._timeout[1]:
-                msg = f"the answer was not complete after {SLOWEST_ANSWER * self._timeout[1]:g} s"
-                raise requests.Timeout(msg)
-        return b"".join(chunks)
+                raise requests.Timeout
 
     def _decode_write(self, content: bytes) -> Any:  # noqa: ANN401
         """What a write answers: not always JSON, but a page of HTML comes from something else than Jetti."""
@@ -388,7 +386,7 @@ def base_url(url: str, setting: str, *, default_path: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
-def _unreachable(error: Exception, *, method: str, path: str) -> RequestError:
+def _unreachable(error: Exception, received: int, *, method: str, path: str) -> RequestError:
     """Say what cut a request off, in words that hold neither URL nor query."""
     causes = list(_causes(error))
     if any("CERTIFICATE_VERIFY_FAILED" in str(cause) for cause in causes):
@@ -405,11 +403,9 @@ def _unreachable(error: Exception, *, method: str, path: str) -> RequestError:
             method=method,
             path=path,
         )
-    what = (
-        "No complete answer in time"
-        if any(isinstance(cause, (requests.Timeout, TimeoutError)) for cause in causes)
-        else "The connection was cut"
-    )
+    partial = max([received, *(cause.partial for cause in causes if isinstance(cause, IncompleteRead))])
+    is_late = any(isinstance(cause, (requests.Timeout, TimeoutError)) for cause in causes)
+    what = f"{'No complete answer in time' if is_late else 'The connection was cut'}, after {partial} bytes of it"
     return UnreachableError(what, may_have_arrived=True, method=method, path=path)
 
 
