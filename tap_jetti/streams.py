@@ -113,14 +113,20 @@ class _Readable(Stream):
         )
 
     def _pages(self) -> Iterator[Page]:
+        progress = self._tap.progress
+        progress.begin(self.name)
+        outcome = "failed"
         try:
             for page in self.read_pages():
                 yield page
-                self._tap.rows += len(page)
+                progress.advance(len(page))
                 self._tap.write_state_if_due(self)
+            outcome = "complete"
             self._tap.note_success()
         except JettiError as error:
             self._tap.set_aside(self, error)
+        finally:
+            progress.end(outcome)
 
     @override
     def _sync_records(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,6 +28,7 @@ from tap_jetti.client.problems import (
 )
 from tap_jetti.command import Interruption, run_command
 from tap_jetti.config import CLIENT_SETTINGS, open_session
+from tap_jetti.progress import Progress
 from tap_jetti.row_writer import RowWriter
 from tap_jetti.streams import STATE_SECONDS, JettiStream, SnapshotStream
 
@@ -130,7 +132,6 @@ class TapJetti(Tap):
         self.clock = SystemClock()
         self.traits = ServerTraits()
         self.failures: list[str] = []
-        self.rows = 0
         self._outage = False
         self._state_written = self.clock.monotonic()
         super().__init__(**arguments)
@@ -140,6 +141,17 @@ class TapJetti(Tap):
     def session(self) -> JettiSession:
         """The session that all streams share. Nothing is opened before the first of them reads."""
         return open_session(self.config, clock=self.clock, logger=self.logger)
+
+    @cached_property
+    def progress(self) -> Progress:
+        """What the user sees of the run."""
+        return Progress(
+            sys.stderr,
+            logger=self.logger,
+            clock=self.clock,
+            traffic=self.session.traffic,
+            rate=self.config["rate_limit"],
+        )
 
     @cached_property
     def start_date(self) -> str | None:
@@ -288,7 +300,7 @@ class TapJetti(Tap):
         traffic = self.session.traffic
         self.logger.info(
             "%d rows, %d GETs, %.1f s waited for the rate limit, %d retries, %d refused (429).",
-            self.rows,
+            self.progress.rows,
             traffic.gets,
             traffic.waited,
             traffic.retries,
