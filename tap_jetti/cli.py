@@ -9,6 +9,7 @@ import click
 from typing_extensions import override
 
 SUBCOMMANDS = {
+    "demo": ("tap_jetti.demo.command", "Read a sandbox into a warehouse, twice, and compare.", "sandbox"),
     "sandbox": ("tap_jetti.sandbox.command", "Run a Jetti on this machine.", "sandbox"),
 }
 """Module, summary and extra of each subcommand; the command in the module has its name."""

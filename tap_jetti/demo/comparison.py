@@ -1,0 +1,131 @@
+"""Compares the sandbox with the warehouse, value by value, and says what the reading took."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from tap_jetti import resources
+from tap_jetti.values import mask_deep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from tap_jetti.sandbox import Entry, Sandbox
+
+    Row = dict[str, Any]
+
+_RESOURCE = re.compile(r"/api/([a-z-]+)(?:/count)?\.json")
+_TOO_MANY_REQUESTS = 429
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One stream after a run."""
+
+    stream: str
+    changed: int
+    """Rows that were changed before the run."""
+    in_jetti: int
+    in_warehouse: int
+    wrong: int
+    """Rows that are missing, too many, or have a value that differs."""
+    requests: int
+    seconds: float
+    """From its first request to its last one."""
+    refused: int
+    """Requests answered 429."""
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether the warehouse holds exactly what Jetti holds."""
+        return self.in_jetti == self.in_warehouse and not self.wrong
+
+
+def compare(
+    sandbox: Sandbox, warehouse: Path, streams: Iterable[str], *, since: float, changed: Mapping[str, int]
+) -> list[Comparison]:
+    """Compare all rows of some streams.
+
+    Args:
+        sandbox: What was read.
+        warehouse: The DuckDB file that it was read into.
+        streams: The streams.
+        since: When the run began, by the sandbox's clock.
+        changed: How many rows of a stream had been changed before.
+    """
+    traffic = _traffic(sandbox.ledger.entries(since))
+    with duckdb.connect(str(warehouse), read_only=True) as database:
+        return [
+            _compare_stream(
+                name, sandbox.rows(name), _stored(database, name), traffic.get(name, []), changed.get(name, 0)
+            )
+            for name in streams
+        ]
+
+
+def _compare_stream(name: str, rows: list[Row], stored: list[Row], entries: list[Entry], changed: int) -> Comparison:
+    fields = resources.schema(name)["properties"]
+    wanted = {row["id"]: {field: _expected(row.get(field), fields[field]) for field in fields} for row in rows}
+    found = {row["id"]: {field: _found(row.get(field), fields[field]) for field in fields} for row in stored}
+    return Comparison(
+        stream=name,
+        changed=changed,
+        in_jetti=len(rows),
+        in_warehouse=len(stored),
+        wrong=sum(wanted.get(key) != found.get(key) for key in wanted.keys() | found.keys()),
+        requests=len(entries),
+        seconds=entries[-1].time - entries[0].time if entries else 0.0,
+        refused=sum(entry.status == _TOO_MANY_REQUESTS for entry in entries),
+    )
+
+
+def _traffic(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    """The requests of each stream in order of arrival."""
+    traffic: dict[str, list[Entry]] = {}
+    for entry in entries:
+        resource = _RESOURCE.fullmatch(entry.path)
+        if resource:
+            traffic.setdefault(resource[1].replace("-", "_"), []).append(entry)
+    return traffic
+
+
+def _stored(database: duckdb.DuckDBPyConnection, name: str) -> list[Row]:
+    known = database.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [name]).fetchone()
+    if known is None:
+        return []
+    cursor = database.execute(f'SELECT * FROM "{name}"')  # noqa: S608 - a stream
+    columns = [column[0] for column in cursor.description or ()]
+    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _is_any_json(facts: Mapping[str, Any]) -> bool:
+    return "object" in facts["type"]
+
+
+def _expected(value: Any, facts: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON
+    """A value as the API shows it, in the form that both sides are compared in."""
+    if value is None:
+        return None
+    if _is_any_json(facts):
+        return mask_deep(value)
+    if "number" in facts["type"]:
+        return Decimal(str(value))
+    return int(value) if "integer" in facts["type"] else mask_deep(value)
+
+
+def _found(value: Any, facts: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any value of a warehouse
+    """A value as the warehouse gives it, in the form that both sides are compared in."""
+    if value is None:
+        return None
+    if _is_any_json(facts):
+        return json.loads(value)
+    if facts.get("format") == "date-time":
+        return value.isoformat(timespec="milliseconds") + "Z"
+    return value
