@@ -1,0 +1,580 @@
+"""A request is sent until it succeeds, within the limit, to its own host only, and fails in clear words."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import socket
+import socketserver
+import ssl
+import subprocess
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import LOGGER, TOKEN
+
+from tap_jetti.client.problems import (
+    ForbiddenError,
+    JettiError,
+    NotFoundError,
+    RateLimitedError,
+    RedirectError,
+    RejectedError,
+    RequestError,
+    ServerError,
+    SettingsError,
+    TokenError,
+    UnreachableError,
+    UnreadableError,
+)
+from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
+from tap_jetti.client.session import JettiSession, base_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tap_jetti.client.clock import VirtualClock
+    from tap_jetti.sandbox import Sandbox
+
+WHERE = "PRIVATE-VALUE"
+QUERY = [("where[email]", WHERE), ("where[saleId][$ne]", "")]
+PAYLOAD = "PRIVATE-PAYLOAD"
+ROW = {"id": 1, "updatedAt": "2020-01-01T00:00:00Z", "notes": "row"}
+
+
+def http(status: int, body: bytes | str = b"[]", **headers: str) -> bytes:
+    """A whole HTTP answer."""
+    content = body.encode() if isinstance(body, str) else body
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    named = {"Content-Length": str(len(content)), "Connection": "close", **given}
+    lines = [f"HTTP/1.1 {status} Any", *(f"{name}: {value}" for name, value in named.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
+
+
+@dataclass
+class Scripted:
+    """A server that gives prepared bytes, the last of them for ever, and remembers what it was sent."""
+
+    answers: list[bytes]
+    requests: list[str] = field(default_factory=list)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}/api/"
+
+    def answer(self, head: str) -> bytes:
+        """The next answer."""
+        self.requests.append(head)
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+@pytest.fixture
+def scripted() -> Iterator[Callable[..., Scripted]]:
+    """Start servers by the bytes that they answer."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*answers: bytes, context: ssl.SSLContext | None = None) -> Scripted:
+            script = Scripted(list(answers))
+
+            class Handler(socketserver.StreamRequestHandler):
+                def handle(self) -> None:
+                    lines: list[bytes] = []
+                    for line in self.rfile:
+                        if line == b"\r\n":
+                            break
+                        lines.append(line)
+                    if lines:
+                        self.wfile.write(script.answer(b"".join(lines).decode()))
+
+            class Server(socketserver.ThreadingTCPServer):
+                daemon_threads = True
+                allow_reuse_address = True
+
+                def get_request(self) -> tuple[socket.socket, Any]:
+                    connection, address = super().get_request()
+                    return (context.wrap_socket(connection, server_side=True) if context else connection), address
+
+                def handle_error(self, *_: Any) -> None:
+                    """A client that goes away is none."""
+
+            server = stack.enter_context(Server(("127.0.0.1", 0), Handler))
+            script.port = server.server_address[1]
+            thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.shutdown)
+            return script
+
+        yield start
+
+
+@pytest.fixture
+def connect(clock: VirtualClock) -> Iterator[Callable[..., JettiSession]]:
+    """Open sessions to any URL."""
+    with contextlib.ExitStack() as stack:
+
+        def open_(url: str, **arguments: Any) -> JettiSession:
+            limiter = arguments.pop("limiter", None) or RateLimiter(
+                MemoryStore(clock), rate=1e9, burst=1e9, clock=clock
+            )
+            session = JettiSession(
+                **{
+                    "api_url": url,
+                    "token": TOKEN,
+                    "limiter": limiter,
+                    "clock": clock,
+                    "retry_seconds": 20,
+                    "timeout": 5,
+                    "logger": LOGGER,
+                    **arguments,
+                }
+            )
+            return stack.enter_context(contextlib.closing(session))
+
+        yield open_
+
+
+# --- credentials stay with their host -------------------------------------------------------------------------------
+
+
+def test_the_token_never_follows_a_redirect_to_another_port(
+    sandboxes: Callable[..., Sandbox], connect: Callable[..., JettiSession]
+) -> None:
+    """A redirect to another port of the same machine is refused, and nothing at all is sent there."""
+    other = sandboxes()
+    sandbox = sandboxes(redirect_to=f"{other.api_url}sales.json")
+    with pytest.raises(RedirectError, match="credentials stay with their host"):
+        connect(sandbox.api_url).get("sales.json", QUERY)
+    assert len(other.ledger) == 0
+    assert len(sandbox.ledger) == 1, "a redirect is no reason to try again"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://localhost:{port}/api/sales.json",
+        "https://127.0.0.1:{port}/api/sales.json",
+        "//example.invalid/api/sales.json",
+        "http://127.0.0.1.example.invalid:{port}/",
+        "http://127.0.0.1:{port}@example.invalid/",
+        "ftp://127.0.0.1/",
+    ],
+    ids=["name", "scheme", "no scheme", "suffix", "user", "ftp"],
+)
+def test_a_redirect_to_another_origin_is_refused(
+    target: str, scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]
+) -> None:
+    """Another name, scheme or host is another origin."""
+    server = scripted(b"")
+    server.answers[:] = [http(302, Location=target.format(port=server.port))]
+    with pytest.raises(RedirectError):
+        connect(server.url).get("sales.json")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("target", ["http://[::1", "http://127.0.0.1:99999999/", "http://\\", "::::"])
+def test_a_redirect_to_no_url_is_an_error_of_the_request(
+    target: str, scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]
+) -> None:
+    """A Location that cannot be read is refused like any other place."""
+    server = scripted(http(302, Location=target))
+    with pytest.raises(RequestError):
+        connect(server.url).get("sales.json")
+
+
+def test_a_redirect_on_the_host_is_followed_with_the_token(
+    scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]
+) -> None:
+    """A redirect that stays on the host is followed; the query is the one it names."""
+    server = scripted(http(301, Location="/api/moved.json?a=1"), http(200, "[1]"))
+    assert connect(server.url).get("sales.json", QUERY).body == [1]
+    assert server.requests[1].startswith("GET /api/moved.json?a=1 ")
+    assert f"Authorization: Bearer {TOKEN}" in server.requests[1]
+
+
+def test_redirects_in_a_circle_come_to_an_end_and_each_pays(
+    scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]
+) -> None:
+    """Four requests lead nowhere, each inside the rate limit, and then it is an error."""
+    server = scripted(http(302, Location="/api/sales.json"))
+    session = connect(server.url)
+    with pytest.raises(RedirectError, match="too many redirects"):
+        session.get("sales.json")
+    assert session.traffic.gets == len(server.requests) == 4
+
+
+def test_a_write_is_never_redirected(scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]) -> None:
+    """A redirected write might be done twice, or turned to a read: it is refused."""
+    server = scripted(http(307, Location="/api/other.json"))
+    with pytest.raises(RedirectError):
+        connect(server.url).write("PUT", "sales/1.json", {"a": 1}, repeatable=True)
+    assert len(server.requests) == 1
+
+
+def test_cookies_are_not_kept(scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]) -> None:
+    """A session cookie might make the server take us for someone else: none is sent back."""
+    server = scripted(http(200, "[]", Set_Cookie="who=else; Path=/"))
+    session = connect(server.url)
+    session.get("a.json")
+    session.get("b.json")
+    assert "cookie:" not in server.requests[1].lower()
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("https://api.jetti.io/api/", "https://api.jetti.io/api/"),
+        ("https://api.jetti.io/api", "https://api.jetti.io/api/"),
+        ("https://api.jetti.io", "https://api.jetti.io/api/"),
+        ("https://api.jetti.io/", "https://api.jetti.io/api/"),
+        (" http://localhost:8765/x/y ", "http://localhost:8765/x/y/"),
+        ("ftp://host/", None),
+        ("api.jetti.io/api", None),
+        ("https://user:secret@host/api", None),
+        ("https://host/api?access_token=secret", None),
+        ("https://host:99999999/api", None),
+        ("https://[::1", None),
+        ("", None),
+    ],
+)
+def test_the_base_is_a_plain_url(url: str, base: str | None) -> None:
+    """A base without a path gets the API's; anything but a plain http URL is an error without its secrets."""
+    if base is not None:
+        assert base_url(url, "api_url", default_path="/api/") == base
+        return
+    with pytest.raises(SettingsError, match="api_url must be") as error:
+        base_url(url, "api_url", default_path="/api/")
+    assert "secret" not in str(error.value)
+
+
+# --- what is tried again --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "kind", ["500", "502-html", "503", "429", "reset-before", "reset-after", "truncated", "html-200"]
+)
+def test_a_passing_fault_is_tried_again(
+    kind: str, sandboxes: Callable[..., Sandbox], sessions: Callable[..., JettiSession]
+) -> None:
+    """A request that fails twice and then succeeds is a success."""
+    sandbox = sandboxes(faults=1.0, fault_kinds=(kind,))
+    sandbox.replace("sales", [ROW])
+
+    def heal(number: int, *_: str) -> None:
+        sandbox.options.faults = 1.0 if number <= 2 else 0.0
+
+    sandbox.on_request = heal
+    session = sessions(sandbox)
+    assert [row["id"] for row in session.get("sales.json").body] == [1]
+    assert len(sandbox.ledger) == 3
+    assert session.traffic.retries == 2
+    assert session.traffic.gets == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "words"),
+    [
+        ("500", ServerError, r"500 on GET /api/sales\.json"),
+        ("502-html", ServerError, r"502 on GET /api/sales\.json"),
+        ("503", ServerError, r"503 on GET /api/sales\.json"),
+        ("429", RateLimitedError, r"429 on GET /api/sales\.json.*rate_limit"),
+        ("reset-before", UnreachableError, r"GET /api/sales\.json"),
+        ("reset-after", UnreachableError, r"GET /api/sales\.json"),
+        ("html-200", UnreadableError, r"\d+ bytes.*GET /api/sales\.json"),
+        ("truncated", RequestError, r"\d+ bytes.*GET /api/sales\.json"),
+    ],
+)
+def test_a_lasting_fault_is_named(
+    kind: str,
+    error: type[RequestError],
+    words: str,
+    sandboxes: Callable[..., Sandbox],
+    connect: Callable[..., JettiSession],
+    clock: VirtualClock,
+) -> None:
+    """After retry_seconds the error names what failed, on what path and, for an unreadable body, its bytes."""
+    sandbox = sandboxes(faults=1.0, fault_kinds=(kind,))
+    sandbox.replace("sales", [{**ROW, "notes": PAYLOAD}])
+    began = clock.monotonic()
+    with pytest.raises(error, match=words) as raised:
+        connect(sandbox.api_url).get("sales.json", QUERY)
+    assert_private(str(raised.value))
+    assert len(sandbox.ledger) >= 5
+    assert clock.monotonic() - began <= 20 + 30
+
+
+@pytest.mark.parametrize(
+    ("body", "length"),
+    [
+        (b'[{"id": 1}', None),
+        (b'[{"id": 1}, {"id"', 400),
+        (b"", None),
+        (b"<html>Please log in</html>", None),
+        (b"\xff\xfe[]", None),
+        (b"[" * 20_000 + b"]" * 20_000, None),
+        (b"[NaN]", None),
+    ],
+    ids=["cut", "cut, with its length", "empty", "html", "utf-16", "deep", "nan"],
+)
+def test_an_unreadable_body_is_named_with_path_and_bytes(
+    body: bytes, length: int | None, scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]
+) -> None:
+    """A 200 whose body is cut short or no JSON is tried again, then named with its path and its number of bytes."""
+    server = scripted(http(200, body, **({"Content_Length": str(length)} if length else {})))
+    with pytest.raises(RequestError, match=rf"\b{len(body)} bytes.*GET /api/sales\.json"):
+        connect(server.url).get("sales.json")
+    assert len(server.requests) > 2
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [
+        (400, RejectedError, "rejected"),
+        (401, TokenError, "Create a token under Integrations > Api and set api_token"),
+        (403, ForbiddenError, "role"),
+        (404, NotFoundError, "Check api_url"),
+        (414, RejectedError, "Select fewer fields"),
+        (422, RejectedError, "rejected"),
+        (304, RejectedError, "unexpected"),
+    ],
+)
+def test_other_refusals_are_never_tried_again(
+    status: int,
+    error: type[RequestError],
+    words: str,
+    scripted: Callable[..., Scripted],
+    connect: Callable[..., JettiSession],
+) -> None:
+    """A refusal is sent once; its error has status, method, path, title, detail and the cure, and no payload."""
+    body = f'{{"title": "api.no", "detail": "Because.", "payload": "{PAYLOAD}", "details": ["{PAYLOAD}"]}}'
+    server = scripted(http(status, "" if status == 304 else body))
+    with pytest.raises(error, match=words) as raised:
+        connect(server.url).get("sales.json", QUERY)
+    assert len(server.requests) == 1
+    text = str(raised.value)
+    assert f"{status} on GET /api/sales.json" in text
+    assert status == 304 or "api.no: Because." in text
+    assert_private(text)
+
+
+def test_a_server_error_with_a_dotted_title_is_tried_three_times(
+    sandboxes: Callable[..., Sandbox], sessions: Callable[..., JettiSession]
+) -> None:
+    """A 5xx that may be a business error is tried exactly three times in all."""
+    sandbox = sandboxes(faults=1.0, fault_kinds=("problem-500",))
+    with pytest.raises(ServerError, match=r"api\.sandbox\.fault"):
+        sessions(sandbox).get("sales.json")
+    assert len(sandbox.ledger) == 3
+
+
+def test_a_408_is_tried_again(scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]) -> None:
+    """A server that gave up waiting is asked again."""
+    server = scripted(http(408, ""), http(200, "[1]"))
+    assert connect(server.url).get("sales.json").body == [1]
+
+
+@pytest.mark.parametrize(("repeatable", "sent"), [(True, 3), (False, 1)])
+@pytest.mark.parametrize("answer", [http(503, "busy"), b""], ids=["503", "reset"])
+def test_a_write_that_may_have_arrived_is_repeated_only_if_that_is_harmless(
+    repeatable: bool,  # noqa: FBT001 - a case of the table
+    sent: int,
+    answer: bytes,
+    scripted: Callable[..., Scripted],
+    connect: Callable[..., JettiSession],
+) -> None:
+    """A write which the server may have acted on is sent again only if it is repeatable."""
+    server = scripted(answer, answer, http(200, "{}"))
+    session = connect(server.url)
+    if repeatable:
+        session.write("PUT", "sales/1.json", {}, repeatable=True)
+    else:
+        with pytest.raises(JettiError):
+            session.write("POST", "sales.json", {}, repeatable=False)
+    assert len(server.requests) == sent
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [
+        ("7", 7, 7.1),
+        ("0", 0, 3),
+        ("-5", 0, 3),
+        ("1.5", 1.5, 1.6),
+        ("Sun, 13 Sep 2020 12:26:45 GMT", 4.7, 4.8),
+        ("Sun, 13 Sep 2020 12:26:00 GMT", 0, 3),
+        ("soon", 0, 3),
+        ("nan", 0, 3),
+        ("inf", 0, 3),
+        ("", 0, 3),
+        (None, 0, 3),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_kept_in_every_form(
+    status: int,
+    header: str | None,
+    least: float,
+    most: float,
+    scripted: Callable[..., Scripted],
+    connect: Callable[..., JettiSession],
+    clock: VirtualClock,
+) -> None:
+    """Retry-After in seconds or as a date is kept to; absent or garbage, it is replaced by a short pause."""
+    server = scripted(http(status, "", **({"Retry_After": header} if header is not None else {})), http(200, "[]"))
+    limiter = RateLimiter(MemoryStore(clock), rate=1000, burst=1000, clock=clock)
+    session = connect(server.url, limiter=limiter)
+    began = clock.monotonic()
+    session.get("sales.json")
+    assert least - 0.01 <= clock.monotonic() - began <= most + 1.1 * (status == 429)
+
+
+def test_a_retry_after_beyond_the_time_to_try_ends_it(
+    scripted: Callable[..., Scripted], connect: Callable[..., JettiSession], clock: VirtualClock
+) -> None:
+    """Where the server asks for more patience than retry_seconds, the request fails at once."""
+    server = scripted(http(503, "", Retry_After="3600"))
+    began = clock.monotonic()
+    with pytest.raises(ServerError):
+        connect(server.url).get("sales.json")
+    assert len(server.requests) == 1
+    assert clock.monotonic() - began < 1
+
+
+def test_a_429_holds_back_everybody(
+    scripted: Callable[..., Scripted], connect: Callable[..., JettiSession], clock: VirtualClock
+) -> None:
+    """After a 429 the bucket that all share waits for as long as the server asked."""
+    server = scripted(http(429, "", Retry_After="9"), http(200, "[]"))
+    store = MemoryStore(clock)
+    limiters = [RateLimiter(store, rate=1000, burst=1000, clock=clock) for _ in range(2)]
+    connect(server.url, limiter=limiters[0], retry_seconds=0)
+    session = connect(server.url, limiter=limiters[0])
+    real = clock.sleep
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(limiters[1].idle_in())
+        real(seconds)
+
+    clock.sleep = sleep  # type: ignore[method-assign]
+    session.get("sales.json")
+    assert waits
+    assert max(waits) == pytest.approx(9, abs=1.1)
+    assert session.traffic.refused == 1
+
+
+def test_nobody_there_is_told_without_the_query(connect: Callable[..., JettiSession]) -> None:
+    """A refused connection is tried again, and its error holds neither URL query nor library text."""
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(UnreachableError, match="No connection to the host") as raised:
+        connect(f"http://127.0.0.1:{port}/api/").get("sales.json", QUERY)
+    assert raised.value.may_have_arrived is False
+    assert_private(str(raised.value))
+    assert "HTTPConnectionPool" not in str(raised.value)
+
+
+def test_a_certificate_that_is_not_trusted_is_an_error_at_once(
+    tmp_path: Path, scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]
+) -> None:
+    """A host that cannot prove its name is sent nothing, not even a second time."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
+        + ["-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = scripted(http(200), context=context)
+    with pytest.raises(RequestError, match=r"certificate of the host is not trusted.*REQUESTS_CA_BUNDLE") as raised:
+        connect(server.url.replace("http:", "https:")).get("sales.json", QUERY)
+    assert not isinstance(raised.value, UnreachableError)
+    assert server.requests == []
+    assert_private(str(raised.value))
+
+
+def assert_private(text: str) -> None:
+    """Assert that a text holds no token, no value of a query and no payload."""
+    for secret in (TOKEN, WHERE, PAYLOAD, "where", "Bearer"):
+        assert secret not in text
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http(500, f'{{"error": "{PAYLOAD}"}}'),
+        http(500, f'{{"title": ["{PAYLOAD}"], "detail": {{"a": "{PAYLOAD}"}}}}'),
+        http(500, PAYLOAD),
+        http(400, PAYLOAD),
+        http(200, f'[{{"name": "{PAYLOAD}"'),
+        http(200, f"<html>{PAYLOAD}</html>"),
+        http(302, Location=f"http://127.0.0.1:1/?{PAYLOAD}"),
+        http(429, PAYLOAD, Retry_After=PAYLOAD),
+        b"",
+        b"HTTP/1.1 nonsense " + PAYLOAD.encode(),
+        http(200, "x" * 10, Content_Encoding="gzip"),
+    ],
+    ids=[
+        "no problem",
+        "odd problem",
+        "text 500",
+        "text 400",
+        "cut",
+        "html",
+        "redirect",
+        "429",
+        "reset",
+        "none",
+        "gzip",
+    ],
+)
+def test_no_error_and_no_log_tells_what_is_private(
+    answer: bytes,
+    scripted: Callable[..., Scripted],
+    connect: Callable[..., JettiSession],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Neither error texts nor the log of retries hold the token, a value of the query or a payload."""
+    caplog.set_level(logging.DEBUG, logger="tests")
+    server = scripted(answer)
+    with pytest.raises(JettiError) as raised:
+        connect(server.url, retry_seconds=3).get("sales.json", QUERY)
+    assert_private(str(raised.value))
+    assert_private("\n".join(entry.getMessage() for entry in caplog.records if entry.name == "tests"))
+
+
+def test_decimals_arrive_exact(scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]) -> None:
+    """A decimal keeps all of its digits, and a big integer too."""
+    server = scripted(http(200, "[0.1, 12345678901234567890.123456789, 9007199254740993, 1e400]"))
+    texts = [str(value) for value in connect(server.url).get("a.json").body]
+    assert texts == ["0.1", "12345678901234567890.123456789", "9007199254740993", "1E+400"]
+
+
+def test_a_half_surrogate_does_not_make_a_page_unreadable(
+    scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]
+) -> None:
+    """JavaScript servers write half an emoji, cut by a column's length, as a lone surrogate: the row stays readable."""
+    server = scripted(http(200, '[{"notes": "cut \\ud83d"}]'))
+    assert connect(server.url).get("a.json").body[0]["notes"].startswith("cut ")
+
+
+def test_empty_values_of_a_query_are_sent(
+    sandboxes: Callable[..., Sandbox], sessions: Callable[..., JettiSession]
+) -> None:
+    """A null comparison reaches the server as an empty value."""
+    sandbox = sandboxes()
+    sandbox.replace("sale_items", [{**ROW, "saleId": 5}, {**ROW, "id": 2, "saleId": None}])
+    body = sessions(sandbox).get("sale-items.json", [("where[saleId][$ne]", "")]).body
+    assert [row["id"] for row in body] == [1]
+    assert sandbox.ledger[-1].query.endswith("%5B%24ne%5D=")
