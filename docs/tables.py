@@ -1,0 +1,103 @@
+"""Write the tables of README.md from the code, so that none is ever out of date.
+
+Run it after a change of settings, schemas or actions; a test fails until then.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from tap_jetti import resources
+from tap_jetti.sinks import ACTIONS
+from tap_jetti.streams import DATES_MAY_BE_NULL, SELECTED_BY_DEFAULT
+from tap_jetti.tap import TapJetti
+from tap_jetti.target import TargetJetti
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def settings(schema: dict[str, Any], *, leave_out: set[str] | None = None) -> str:
+    """A table of a plug-in's own settings."""
+    rows = ["| setting | default | what it does |", "|---|---|---|"]
+    for name, facts in schema["properties"].items():
+        if name in (leave_out or set()):
+            continue
+        default = facts.get("default")
+        shown = "" if default is None else f"`{_plain(default)}`"
+        if name in schema.get("required", ()):
+            shown = "**required**"
+        marks = " *Secret.*" if facts.get("secret") else ""
+        choices = f" One of {', '.join(f'`{value}`' for value in facts['enum'])}." if "enum" in facts else ""
+        rows.append(f"| `{name}` | {shown} | {facts['description']}{choices}{marks} |")
+    return "\n".join(rows)
+
+
+def actions() -> str:
+    """A table of the target's actions."""
+    rows = ["| action | what it does | fields that a record needs |", "|---|---|---|"]
+    for name, action in ACTIONS.items():
+        schema = action.record_schema()
+        always = ", ".join(f"`{field}`" for field in schema.get("required", ()))
+        either = " or ".join(
+            ", ".join(f"`{field}`" for field in choice["required"])
+            for choice in schema.get("anyOf", ())
+            if "required" in choice
+        )
+        needed = "; ".join(part for part in (always, either) if part)
+        rows.append(f"| `{name}` | {action.title} | {needed} |")
+    return "\n".join(rows)
+
+
+def streams() -> str:
+    """The streams that are selected by default, as a table, and the others as a list."""
+    rows = ["| selected by default | read | fields |", "|---|---|---|"]
+    for name in sorted(SELECTED_BY_DEFAULT):
+        how = "whole, by `id`" if name in DATES_MAY_BE_NULL else "incrementally, by `updatedAt`"
+        rows.append(f"| `{name}` | {how} | {len(resources.schema(name)['properties'])} |")
+    others = [name for name in resources.names() if name not in SELECTED_BY_DEFAULT]
+    listed = ", ".join(f"`{name}`{'*' if name in DATES_MAY_BE_NULL else ''}" for name in others)
+    return "\n".join(
+        [
+            *rows,
+            "",
+            f"<details><summary>The other {len(others)} streams, there to be selected</summary>",
+            "",
+            f"{listed}",
+            "",
+            "\\* read whole, by `id`: its dates may be null.",
+            "",
+            "</details>",
+        ]
+    )
+
+
+def rendered(text: str) -> str:
+    """The README with all its tables as they should be.
+
+    Raises:
+        ValueError: A table's place is missing.
+    """
+    common = set(TapJetti.config_jsonschema["properties"])
+    tables = {
+        "tap settings": settings(TapJetti.config_jsonschema),
+        "target settings": settings(TargetJetti.config_jsonschema, leave_out=common),
+        "actions": actions(),
+        "streams": streams(),
+    }
+    for name, table in tables.items():
+        pattern = re.compile(rf"(<!-- {name}: made by docs/tables.py -->\n)(?:.*?\n)??(<!-- end -->)", re.DOTALL)
+        if not pattern.search(text):
+            msg = f"README.md has no place for the table {name!r}"
+            raise ValueError(msg)
+        text = pattern.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text)
+    return text
+
+
+def _plain(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+if __name__ == "__main__":
+    README.write_text(rendered(README.read_text(encoding="utf-8")), encoding="utf-8")
