@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
@@ -93,6 +94,9 @@ CLIENT_SETTINGS = th.PropertiesList(
 )
 """The settings of everything that talks to Jetti."""
 
+INBOUND_BURST = 4.0
+"""Units that the inbound bucket is taken to hold: two calls. Nothing is documented."""
+
 _DEFAULTS = {
     name: setting["default"]
     for name, setting in CLIENT_SETTINGS.to_dict()["properties"].items()
@@ -103,6 +107,8 @@ _DEFAULTS = {
 def open_session(config: Mapping[str, Any], *, clock: Clock, logger: logging.Logger) -> JettiSession:
     """The session that a plug-in's settings describe. Nothing is sent yet.
 
+    It has an inbound side if they have an inbound_url; its limit is kept in the same store.
+
     Args:
         config: The settings, already validated against the plug-in's schema.
         clock: What waits are measured and slept by.
@@ -111,28 +117,42 @@ def open_session(config: Mapping[str, Any], *, clock: Clock, logger: logging.Log
     Raises:
         SettingsError: A setting does not work.
     """
-    settings = {**_DEFAULTS, **config}
+    # A config file's numbers come as Decimal, which does not mix with the clock's.
+    settings: dict[str, Any] = {
+        name: float(value) if isinstance(value, Decimal) else value for name, value in {**_DEFAULTS, **config}.items()
+    }
     api_url = base_url(settings["api_url"], "api_url", default_path="/api/")
-    try:
-        store = open_store(
-            settings.get("rate_limit_store"),
-            host=":".join(str(part) for part in origin_of(api_url)[1:]),
-            token=settings["api_token"],
-            fallback=settings["rate_limit_fallback"],
-            clock=clock,
-            logger=logger,
-        )
-        limiter = RateLimiter(store, rate=settings["rate_limit"], burst=settings["rate_limit_burst"], clock=clock)
-    except ValueError as error:
-        raise SettingsError(str(error)) from error
+    inbound_url = settings.get("inbound_url")
+
+    def limiter(url: str, rate: float, burst: float, *, side: str = "") -> RateLimiter:
+        try:
+            store = open_store(
+                settings.get("rate_limit_store"),
+                host=side + ":".join(str(part) for part in origin_of(url)[1:]),
+                token=settings["api_token"],
+                fallback=settings["rate_limit_fallback"],
+                clock=clock,
+                logger=logger,
+            )
+            return RateLimiter(store, rate=rate, burst=burst, clock=clock)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+
+    inbound_limiter = None
+    if inbound_url:
+        inbound_url = base_url(inbound_url, "inbound_url", default_path="/webhooks/")
+        # The two hosts have limits of their own, also where a test serves both at one address.
+        inbound_limiter = limiter(inbound_url, settings["inbound_rate_limit"], INBOUND_BURST, side="inbound ")
     return JettiSession(
         api_url=api_url,
         token=settings["api_token"],
-        limiter=limiter,
+        limiter=limiter(api_url, settings["rate_limit"], settings["rate_limit_burst"]),
         clock=clock,
         retry_seconds=settings["retry_seconds"],
         timeout=settings["timeout"],
         user_agent=settings["user_agent"],
-        connections=settings["concurrency"],
+        connections=settings["concurrency"] + 1,  # and the thread that reads the input
+        inbound_url=inbound_url,
+        inbound_limiter=inbound_limiter,
         logger=logger,
     )

@@ -1,0 +1,71 @@
+"""Sends a batch, and finds the one record in it that Jetti refuses, so that its neighbours still go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tap_jetti.client.problems import JettiError, NotFoundError
+from tap_jetti.delivery.failures import refusal_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tap_jetti.client.clock import Clock
+    from tap_jetti.delivery.failures import RefusedError
+    from tap_jetti.delivery.items import Batch, Item
+    from tap_jetti.delivery.outcomes import Outcomes
+    from tap_jetti.delivery.tally import Tally
+
+
+class Courier:
+    """Turns a batch into calls, and answers into outcomes.
+
+    A refused call of several items is sent again in halves until the refused item is alone:
+    2 log2 n calls for one poison record among n. Jetti applies none of a refused batch, and every
+    batch call is an upsert, so nothing is done twice that matters. A 404 is about the path, not
+    about an item, and goes to all of them at once.
+    """
+
+    def __init__(self, outcomes: Outcomes, tally: Tally, clock: Clock) -> None:
+        self._outcomes = outcomes
+        self._tally = tally
+        self._clock = clock
+
+    def deliver(self, batch: Batch) -> None:
+        """Send a batch.
+
+        Raises:
+            JettiError: It was not about one record: nothing else will work either.
+        """
+        items = list(batch.items.values())
+        action = items[0].action
+        started = self._clock.monotonic()
+        try:
+            done = set(map(id, action.already_done(items)))
+            for item in items:
+                if id(item) in done:
+                    self._outcomes.unchanged(item)
+            for call in action.calls([item for item in items if id(item) not in done]):
+                self._send(call)
+        finally:
+            self._tally.add(action.name, seconds=self._clock.monotonic() - started)
+
+    def _send(self, items: Sequence[Item]) -> None:
+        try:
+            items[0].action.send(items)
+        except JettiError as error:
+            refusal = refusal_of(error)
+            if refusal is None:
+                raise
+            if len(items) == 1 or isinstance(error, NotFoundError):
+                for item in items:
+                    self._reject(item, refusal)
+                return
+            middle = len(items) // 2
+            self._send(items[:middle])
+            self._send(items[middle:])
+        else:
+            self._outcomes.sent(items)
+
+    def _reject(self, item: Item, refusal: RefusedError) -> None:
+        self._outcomes.rejected(item.origins, refusal, which=" ".join(map(str, item.key[1:])))

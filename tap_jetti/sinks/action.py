@@ -1,0 +1,218 @@
+"""The base of all actions: from a record to drafts, from items to calls."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tap_jetti.client.keyset import FullRead
+from tap_jetti.client.page import PageSource, Projection, ServerTraits
+from tap_jetti.client.problems import ForbiddenError, NotFoundError, SettingsError, TokenError
+from tap_jetti.delivery.failures import MissingKeyError, RefusedError
+from tap_jetti.delivery.fields import UnfitError, integer_of
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tap_jetti.client.clock import Clock
+    from tap_jetti.client.session import Answer, JettiSession
+    from tap_jetti.delivery.confirmation import Effect
+    from tap_jetti.delivery.items import Item, Key, Lane, Record
+    from tap_jetti.delivery.owners import Owners
+    from tap_jetti.delivery.tally import Tally
+
+LARGEST_BATCH = 50
+"""Items that Jetti takes in one call at most."""
+
+PAGE_SIZE = 100
+"""Rows asked for a page when an action looks something up."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all actions of a run share.
+
+    Attributes:
+        session: What sends requests.
+        owners: Feeds and channels.
+        delivery: The way that the settings choose: inbound, api or file.
+        batch_size: Items a call at most.
+        tally: Where calls are counted.
+        clock: What waits are slept by.
+        traits: What was learnt of the server, and said once.
+        logger: Where oddities are reported.
+    """
+
+    session: JettiSession
+    owners: Owners
+    delivery: str
+    batch_size: int
+    tally: Tally
+    clock: Clock
+    traits: ServerTraits
+    logger: logging.Logger
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a record asks to be written, before it is compared.
+
+    Attributes:
+        lane: As of an `Item`.
+        key: As of an `Item`.
+        payload: What is sent.
+    """
+
+    lane: Lane
+    key: Key
+    payload: Record
+
+
+class Action(ABC):
+    """Writes the records of the streams that are mapped to it.
+
+    Attributes:
+        name: What streams are mapped to.
+        title: What it does, for people.
+        resource: The resource it writes, whose secret fields are withheld from rejects.
+        is_partial: Whether a call changes only the fields it carries, so that two records of a key
+            are merged; otherwise the later one replaces the earlier.
+        record: The JSON Schema of a record, unless `record_schema` makes it up.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    resource: ClassVar[str]
+    is_partial: ClassVar[bool] = False
+    record: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._around = surroundings
+        self._session = surroundings.session
+        self._owners = surroundings.owners
+
+    @classmethod
+    def record_schema(cls) -> dict[str, Any]:
+        """The JSON Schema of a record. Other fields are allowed."""
+        return cls.record
+
+    @abstractmethod
+    def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
+        """What a record asks to be written.
+
+        Raises:
+            RefusedError: It cannot be written.
+            RequestError: Something had to be looked up, and could not.
+        """
+
+    @abstractmethod
+    def send(self, items: Sequence[Item]) -> None:
+        """Make one call.
+
+        Raises:
+            RefusedError: Jetti or this action refuses the only item.
+            RequestError: The call failed.
+        """
+
+    def limit(self, lane: Lane) -> int:  # noqa: ARG002 - for those with several kinds of lanes
+        """Items of a batch in a lane."""
+        return 1
+
+    def effect(self, item: Item) -> Effect | None:  # noqa: ARG002 - for those that go inbound
+        """Where it shows that an item took effect, or None if its call's answer says so or nothing does."""
+        return None
+
+    def already_done(self, items: Sequence[Item]) -> Sequence[Item]:  # noqa: ARG002 - for those that look
+        """Those of a batch that Jetti has already, so that they must not be sent."""
+        return ()
+
+    def calls(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+        """The items of each call that a batch takes."""
+        if items:
+            yield items
+
+    def _write(self, method: str, path: str, body: object, *, repeatable: bool = True) -> Answer:
+        self._around.tally.add(self.name, calls=1)
+        return self._session.write(method, path, body, repeatable=repeatable)
+
+    def _write_inbound(self, method: str, path: str, body: object, *, hash_: str, owner: str) -> None:
+        self._around.tally.add(self.name, calls=1)
+        try:
+            self._session.write_inbound(method, path, body, hash_=hash_, repeatable=True)
+        except (TokenError, ForbiddenError) as error:
+            raise SettingsError(
+                f"Jetti refused the hash of {owner} ({error.status} on {method} {error.path})."
+                " Correct it in the settings, or leave it out to have it looked up."
+            ) from error
+        except NotFoundError as error:
+            raise SettingsError(
+                f"{error.what} ({error.status} on {method} {error.path}). Check inbound_url."
+            ) from error
+
+    def _rows(self, resource: str, fields: Sequence[str], where: Mapping[str, Any] | None = None) -> list[Record]:
+        """All rows of a resource that meet some conditions: a few."""
+        source = PageSource(
+            self._session,
+            resource,
+            page_size=PAGE_SIZE,
+            projection=Projection(("id", *fields)),
+            traits=self._around.traits,
+            logger=self._around.logger,
+            where=where,
+        )
+        self._around.tally.add(self.name, calls=1)
+        read = FullRead(source, verify_counts=False, logger=self._around.logger)
+        return [row for page in read.pages() for row in page]
+
+    def _note_unknown(self, fields: Sequence[str]) -> None:
+        for field in fields:
+            self._around.traits.say_once(
+                self._around.logger, "%s: Jetti has no field %s; it is not sent.", self.name, field
+            )
+
+
+def required(record: Mapping[str, Any], *names: str) -> None:
+    """Refuse a record that lacks one of these fields.
+
+    Raises:
+        MissingKeyError: One is absent, null or empty.
+    """
+    for name in names:
+        if record.get(name) in (None, ""):
+            raise MissingKeyError(f"{name}.missing", f"{name} is missing")
+
+
+def id_in(record: Mapping[str, Any], name: str) -> int:
+    """The id that a field of a record holds.
+
+    Raises:
+        RefusedError: It is absent or no positive integer.
+    """
+    required(record, name)
+    try:
+        found = integer_of(record[name])
+    except UnfitError:
+        found = 0
+    if found <= 0:
+        raise RefusedError(f"{name}.invalid", f"{name} must be a positive integer")
+    return found
+
+
+def text_in(record: Mapping[str, Any], name: str) -> str:
+    """The text that a field of a record holds, also where a warehouse keeps it as a number.
+
+    Raises:
+        RefusedError: It is absent or neither a text nor a number.
+    """
+    required(record, name)
+    value = record[name]
+    if isinstance(value, (bool, list, dict)):
+        raise RefusedError(f"{name}.invalid", f"{name} must be a text")
+    return str(value)
+
+
+def without_own(record: Mapping[str, Any], *names: str) -> Record:
+    """A record as a body: without the fields of the loader (``_sdc_…``) and these."""
+    return {name: value for name, value in record.items() if name not in names and not name.startswith("_")}

@@ -1,0 +1,141 @@
+"""Which feed variants stand for a variant: acknowledged and disconnected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from tap_jetti.delivery.failures import MissingKeyError, RefusedError
+from tap_jetti.sinks.action import Action, Draft, Surroundings, id_in, text_in
+from tap_jetti.sinks.renamed import RenamedCall
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tap_jetti.delivery.items import Item, Lane, Record
+
+_PROVIDERS = ("dropshipProviderExternalId", "dropshipProviderId")
+
+_VENDOR_SKU = {
+    "vendorSku": {"type": "string"},
+    "dropshipProviderExternalId": {"type": ["string", "null"]},
+    "dropshipProviderId": {"type": ["integer", "null"]},
+}
+
+
+class _Connections(Action):
+    """Rows of one sku are grouped, and up to 50 skus go in one call.
+
+    A call of the API with one sku is answered with its error, one with several is processed
+    later and, like inbound, answered before: set batch_size to 1 to learn of each error.
+    """
+
+    resource = "inventory_feed_variants"
+    verb: ClassVar[str]
+    batch_names: ClassVar[tuple[str, ...]]
+    record: ClassVar[dict[str, Any]] = {
+        "type": "object",
+        "properties": {
+            "sku": {"type": "string"},
+            **_VENDOR_SKU,
+            "vendorSkus": {"type": "array", "items": {"type": "object", "properties": _VENDOR_SKU}},
+            "channelId": {"type": ["integer", "null"], "description": "Wins over the setting channel_id."},
+        },
+        "required": ["sku"],
+    }
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._is_inbound = surroundings.delivery == "inbound"
+        self._batch = RenamedCall(self._write, self.batch_names, say=surroundings.logger.warning)
+
+    @override
+    def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
+        channel = self._owners.channel_id(record.get("channelId"), by_hash=self._is_inbound)
+        if self._is_inbound:
+            self._owners.channel_hash(channel)
+        sku = text_in(record, "sku")
+        vendors = record.get("vendorSkus")
+        if vendors is None:
+            vendors = [record]
+        if not isinstance(vendors, list) or not vendors or not all(isinstance(vendor, dict) for vendor in vendors):
+            raise RefusedError("vendorSkus.invalid", "vendorSkus must be an array of objects")
+        drafts = []
+        for vendor in vendors:
+            entry = _entry(vendor)
+            key = ("connection", channel, sku, *entry.values())
+            drafts.append(Draft((self.name, "batch", channel), key, {"sku": sku, "vendorSku": entry}))
+        return drafts
+
+    @override
+    def limit(self, lane: Lane) -> int:
+        return self._around.batch_size if lane[1] == "batch" else 1
+
+    @override
+    def send(self, items: Sequence[Item]) -> None:
+        channel = items[0].lane[2]
+        by_sku: dict[str, list[Record]] = {}
+        for item in items:
+            by_sku.setdefault(item.payload["sku"], []).append(item.payload["vendorSku"])
+        body = [{"sku": sku, "vendorSkus": vendors} for sku, vendors in by_sku.items()]
+        if self._is_inbound:
+            self._write_inbound(
+                "PUT",
+                f"custom-channels/{self.verb}-inventory-feed-variant-batches.json",
+                body,
+                hash_=self._owners.channel_hash(channel),  # type: ignore[arg-type]
+                owner=f"channel {channel or ''}".strip(),
+            )
+        elif len(body) == 1:
+            self._write("PUT", f"channels/{channel}/{self.verb}-inventory-feed-variants.json", body[0])
+        else:
+            self._batch.write("PUT", f"channels/{channel}", body)
+
+
+class Acknowledgements(_Connections):
+    """Connects feed variants to the variant of a sku, or tells that a variant is published.
+
+    A record of ``externalId`` and ``sku`` without a vendor sku is of the second kind: the
+    variant is in the channel under that external id.
+    """
+
+    name = "acknowledgements"
+    title = "Acknowledge feed variants, or a variant in a channel"
+    verb = "acknowledge"
+    batch_names = ("acknowledge-variant-batches",)
+
+    @override
+    def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
+        is_publication = record.get("externalId") is not None and not {"vendorSku", "vendorSkus"} & record.keys()
+        if not is_publication:
+            return super().drafts(record)
+        channel = self._owners.channel_id(record.get("channelId"), by_hash=False)
+        sku = text_in(record, "sku")
+        payload = {"externalId": text_in(record, "externalId"), "sku": sku}
+        return (Draft((self.name, "variant", channel), ("published", channel, sku), payload),)
+
+    @override
+    def send(self, items: Sequence[Item]) -> None:
+        if items[0].lane[1] == "variant":
+            self._write("PUT", f"channels/{items[0].lane[2]}/acknowledge-variant.json", items[0].payload)
+        else:
+            super().send(items)
+
+
+class Disconnections(_Connections):
+    """Cuts feed variants from the variant of a sku."""
+
+    name = "disconnections"
+    title = "Disconnect feed variants"
+    verb = "disconnect"
+    # Two of the vendor's guides, each with a name of its own.
+    batch_names = ("disconnect-variant-batches", "disconnect-inventory-feed-variant-batches")
+
+
+def _entry(vendor: Mapping[str, Any]) -> Record:
+    for name in _PROVIDERS:
+        if vendor.get(name) not in (None, ""):
+            provider = id_in(vendor, name) if name == "dropshipProviderId" else text_in(vendor, name)
+            return {"vendorSku": text_in(vendor, "vendorSku"), name: provider}
+    raise MissingKeyError(f"{_PROVIDERS[0]}.missing", f"neither {_PROVIDERS[0]} nor {_PROVIDERS[1]} is given")

@@ -1,0 +1,71 @@
+"""Custom fields of sales, purchases and the like: values by key."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from tap_jetti import resources
+from tap_jetti.delivery.failures import RefusedError
+from tap_jetti.sinks.action import Action, Draft, id_in, text_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tap_jetti.delivery.items import Item, Lane
+
+_TABLES = "custom_field_"
+
+
+class CustomFields(Action):
+    """Sets custom fields; those of one row that come together go in one call."""
+
+    name = "custom_fields"
+    title = "Set custom fields"
+    resource = "custom_fields"
+    record: ClassVar[dict[str, Any]] = {
+        "type": "object",
+        "properties": {
+            "resource": {"type": "string", "description": "Such as sales or purchases."},
+            "resourceId": {"type": "integer"},
+            "key": {"type": "string"},
+            "value": {"description": "Any JSON."},
+        },
+        "required": ["resource", "resourceId", "key"],
+    }
+
+    @override
+    def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
+        resource = text_in(record, "resource").replace("-", "_")
+        if resource not in with_custom_fields():
+            raise RefusedError("resource.unknown", f"resource must be one of {', '.join(sorted(with_custom_fields()))}")
+        row, key = id_in(record, "resourceId"), text_in(record, "key")
+        payload = {"key": key, "value": record.get("value")}
+        return (Draft((self.name,), (self.name, resource, row, key), payload),)
+
+    @override
+    def limit(self, lane: Lane) -> int:
+        return self._around.batch_size
+
+    @override
+    def calls(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+        by_row: dict[Any, list[Item]] = {}
+        for item in items:
+            by_row.setdefault(item.key[1:3], []).append(item)
+        yield from by_row.values()
+
+    @override
+    def send(self, items: Sequence[Item]) -> None:
+        _, resource, row, _ = items[0].key
+        path = f"{resources.api_name(str(resource))}/{row}/sync-custom-fields.json"
+        self._write("PUT", path, {"customFields": [item.payload for item in items]})
+
+
+@cache
+def with_custom_fields() -> frozenset[str]:
+    """The resources that have custom fields: those with a table of their values."""
+    return frozenset(name.removeprefix(_TABLES) for name in resources.names() if name.startswith(_TABLES)) & frozenset(
+        resources.names()
+    )

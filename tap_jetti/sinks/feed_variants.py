@@ -1,0 +1,129 @@
+"""Inventory feed variants: updated or added by external id within a feed, and removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from tap_jetti import resources
+from tap_jetti.client.problems import NotFoundError
+from tap_jetti.delivery.confirmation import Effect
+from tap_jetti.delivery.failures import MissingKeyError
+from tap_jetti.delivery.fields import Fields
+from tap_jetti.sinks.action import Action, Draft, Surroundings, id_in, text_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tap_jetti.delivery.items import Item, Lane
+
+RESOURCE = "inventory_feed_variants"
+
+_FEED = {"type": ["integer", "null"], "description": "The feed. Wins over the setting inventory_feed_id."}
+
+
+class FeedVariants(Action):
+    """Sends inventory: arrays of up to 50 inbound, or one by one through the API.
+
+    A record with an ``id`` and no ``externalId`` goes to the row of that id through the API,
+    whatever the delivery; with ``delivery: api`` so does one that has both.
+    """
+
+    name = "inventory_feed_variants"
+    title = "Add or update inventory feed variants"
+    resource = RESOURCE
+    is_partial = True
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._is_inbound = surroundings.delivery == "inbound"
+        self._fields = Fields(RESOURCE, leave_out=frozenset({"inventoryFeedId"}))
+
+    @classmethod
+    @override
+    def record_schema(cls) -> dict[str, Any]:
+        whole = resources.schema(RESOURCE)
+        return {
+            **whole,
+            "properties": {**whole["properties"], "inventoryFeedId": _FEED},
+            "anyOf": [{"required": ["externalId"]}, {"required": ["id"]}],
+        }
+
+    @override
+    def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
+        payload, unknown = self._fields.project(record)
+        if unknown:
+            self._note_unknown(unknown)
+        has_external_id = record.get("externalId") not in (None, "")
+        if record.get("id") is not None and not (has_external_id and self._around.delivery != "api"):
+            row, feed = id_in(record, "id"), self._owners.known_feed_id(record.get("inventoryFeedId"))
+            known = has_external_id and feed is not None
+            key = (RESOURCE, feed, text_in(record, "externalId")) if known else (self.name, "id", row)
+            return (Draft((self.name, "id", feed if known else None, row), key, payload),)
+        if not has_external_id:
+            raise MissingKeyError("externalId.missing", "externalId is missing, and there is no id")
+        external_id = text_in(record, "externalId")
+        payload["externalId"] = external_id
+        if self._around.delivery == "file":
+            return (Draft((self.name, "file", None), (self.name, external_id), payload),)
+        feed = self._owners.feed_id(record.get("inventoryFeedId"), by_hash=self._is_inbound)
+        if self._is_inbound:
+            self._owners.feed_hash(feed)
+        else:
+            self._owners.check_feed(feed or 0)
+        return (Draft((self.name, self._around.delivery, feed), (RESOURCE, feed, external_id), payload),)
+
+    @override
+    def limit(self, lane: Lane) -> int:
+        return self._around.batch_size if lane[1] == "inbound" else 1
+
+    @override
+    def effect(self, item: Item) -> Effect | None:
+        if item.lane[1] != "inbound" or item.lane[2] is None:
+            return None
+        return Effect(RESOURCE, {"inventoryFeedId": item.lane[2]}, self._fields.kinds)
+
+    @override
+    def send(self, items: Sequence[Item]) -> None:
+        way, feed, *row = items[0].lane[1:]
+        if way == "inbound":
+            self._write_inbound(
+                "POST",
+                "inventory-feeds/parse-webhooks.json",
+                [item.payload for item in items],
+                hash_=self._owners.feed_hash(feed),  # type: ignore[arg-type]
+                owner=f"inventory feed {feed or ''}".strip(),
+            )
+        elif way == "id":
+            self._write("PUT", f"inventory-feed-variants/{row[0]}.json", items[0].payload)
+        else:
+            self._write("PUT", f"inventory-feeds/{feed}/parse-webhook.json", items[0].payload)
+
+
+class FeedVariantRemovals(Action):
+    """Removes feed variants by their external ids, one call each. One that is gone already is done."""
+
+    name = "inventory_feed_variant_removals"
+    title = "Remove inventory feed variants"
+    resource = RESOURCE
+    record: ClassVar[dict[str, Any]] = {
+        "type": "object",
+        "properties": {"externalId": {"type": "string"}, "inventoryFeedId": _FEED},
+        "required": ["externalId"],
+    }
+
+    @override
+    def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
+        external_id = text_in(record, "externalId")
+        feed = self._owners.feed_id(record.get("inventoryFeedId"), by_hash=False)
+        self._owners.check_feed(feed or 0)
+        return (Draft((self.name, feed), (RESOURCE, feed, external_id), {"externalId": external_id}),)
+
+    @override
+    def send(self, items: Sequence[Item]) -> None:
+        path = f"inventory-feeds/{items[0].lane[1]}/remove-by-external-id.json"
+        try:
+            self._write("DELETE", path, items[0].payload)
+        except NotFoundError:
+            self._around.logger.debug("An inventory feed variant to remove was gone already.")

@@ -1,0 +1,91 @@
+"""Products that a channel sends, as variants in batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from tap_jetti.delivery.confirmation import Effect
+from tap_jetti.delivery.failures import MissingKeyError
+from tap_jetti.delivery.fields import Fields
+from tap_jetti.sinks.action import Action, Draft, Surroundings, without_own
+from tap_jetti.sinks.renamed import RenamedCall
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tap_jetti.delivery.items import Item, Lane
+
+_KEYS = ("externalId", "sku", "externalSku", "id")
+
+
+class Products(Action):
+    """Sends variant objects as they are: which fields they may have is not documented.
+
+    So no field is left out, also none that the resource ``variants`` lacks, and only values of
+    fields that it has are checked.
+    """
+
+    name = "products"
+    title = "Import the variants of a channel's products"
+    resource = "variants"
+    record: ClassVar[dict[str, Any]] = {
+        "type": "object",
+        "properties": {
+            "externalId": {"type": "string"},
+            "sku": {"type": ["string", "null"]},
+            "externalSku": {"type": ["string", "null"]},
+            "name": {"type": ["string", "null"]},
+            "product": {"type": ["object", "null"]},
+            "channelId": {"type": ["integer", "null"], "description": "Wins over the setting channel_id."},
+        },
+        "anyOf": [{"required": [name]} for name in _KEYS],
+    }
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._is_inbound = surroundings.delivery == "inbound"
+        self._fields = Fields(self.resource)
+        self._batch = RenamedCall(
+            self._write,
+            ("import-connector-variant-batches", "import-connector-variant-batch"),
+            say=surroundings.logger.warning,
+        )
+
+    @override
+    def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
+        found = next((name for name in _KEYS if record.get(name) not in (None, "")), None)
+        if found is None:
+            raise MissingKeyError("externalId.missing", f"none of {', '.join(_KEYS)} is given")
+        channel = self._owners.channel_id(record.get("channelId"), by_hash=self._is_inbound)
+        if self._is_inbound:
+            self._owners.channel_hash(channel)
+        checked, _ = self._fields.project(record)
+        payload = {**without_own(record, "channelId"), **checked}
+        return (Draft((self.name, channel), (self.name, channel, found, str(record[found])), payload),)
+
+    @override
+    def limit(self, lane: Lane) -> int:
+        return self._around.batch_size
+
+    @override
+    def effect(self, item: Item) -> Effect | None:
+        if not self._is_inbound or item.key[2] != "externalId" or item.lane[1] is None:
+            return None
+        return Effect("channel_variants", {"channelId": item.lane[1]}, {})
+
+    @override
+    def send(self, items: Sequence[Item]) -> None:
+        channel = items[0].lane[1]
+        body = [item.payload for item in items]
+        if self._is_inbound:
+            self._write_inbound(
+                "POST",
+                "custom-channels/products.json",
+                body,
+                hash_=self._owners.channel_hash(channel),  # type: ignore[arg-type]
+                owner=f"channel {channel or ''}".strip(),
+            )
+        else:
+            self._batch.write("POST", f"channels/{channel}", body)

@@ -1,0 +1,89 @@
+"""Dropship providers and inventory feeds: updated where they exist, created where they do not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from tap_jetti import resources
+from tap_jetti.delivery.failures import MissingKeyError, RefusedError
+from tap_jetti.delivery.fields import Fields
+from tap_jetti.sinks.action import Action, Draft, Surroundings, id_in, text_in
+from tap_jetti.sinks.once import write_once
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tap_jetti.delivery.items import Item
+
+
+class _Registration(Action):
+    """Writes a row by its ``id``, or by natural keys that are looked up first: never doubled."""
+
+    is_partial = True
+    natural: ClassVar[tuple[str, ...]]
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._fields = Fields(self.resource)
+        self._path = resources.api_name(self.resource)
+
+    @classmethod
+    @override
+    def record_schema(cls) -> dict[str, Any]:
+        keys = [{"required": ["id"]}, {"required": list(cls.natural)}]
+        return {**resources.schema(cls.resource), "anyOf": keys}
+
+    @override
+    def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
+        payload, unknown = self._fields.project(record)
+        if unknown:
+            self._note_unknown(unknown)
+        if record.get("id") is not None:
+            return (Draft((self.name,), (self.name, "id", id_in(record, "id")), payload),)
+        if any(record.get(name) in (None, "") for name in self.natural):
+            raise MissingKeyError(f"{self.natural[0]}.missing", f"neither id nor {' and '.join(self.natural)} is given")
+        return (Draft((self.name,), (self.name, *(text_in(record, name) for name in self.natural)), payload),)
+
+    @override
+    def send(self, items: Sequence[Item]) -> None:
+        item = items[0]
+        row = item.key[2] if item.key[1] == "id" else self._find(item)
+        if row is None:
+            row = write_once(
+                lambda: self._write("POST", f"{self._path}.json", item.payload, repeatable=False),
+                lambda: self._find(item),
+                clock=self._around.clock,
+            )
+            if row is None:
+                return
+        self._write("PUT", f"{self._path}/{row}.json", item.payload)
+
+    def _find(self, item: Item) -> int | None:
+        where = {name: item.payload[name] for name in self.natural}
+        # A server that compares otherwise than asked must not have the wrong row overwritten.
+        found = [
+            row
+            for row in self._rows(self.resource, self.natural, where)
+            if all(str(row.get(name)) == str(value) for name, value in where.items())
+        ]
+        if len(found) > 1:
+            raise RefusedError(f"{self.name}.ambiguous", f"{len(found)} rows have this {' and '.join(self.natural)}")
+        return found[0]["id"] if found else None
+
+
+class DropshipProviders(_Registration):
+    """Dropship providers, by ``id`` or ``externalId``."""
+
+    name = resource = "dropship_providers"
+    title = "Create or update dropship providers"
+    natural = ("externalId",)
+
+
+class InventoryFeeds(_Registration):
+    """Inventory feeds, by ``id`` or by their provider and name."""
+
+    name = resource = "inventory_feeds"
+    title = "Create or update inventory feeds"
+    natural = ("dropshipProviderId", "name")

@@ -1,0 +1,81 @@
+"""Shipments of purchases. A call made twice ships twice, so none is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from tap_jetti.delivery.failures import RefusedError
+from tap_jetti.sinks.action import Action, Draft, id_in, text_in
+from tap_jetti.sinks.once import write_once
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tap_jetti.delivery.items import Item, Lane
+
+
+class Shipments(Action):
+    """Ships a purchase under a tracking number, unless a dropshipment of it has that number already.
+
+    The dropshipments of a whole batch are read in one go before anything is sent, and again
+    where an answer was lost.
+    """
+
+    name = "shipments"
+    title = "Ship purchases"
+    resource = "dropshipments"
+    record: ClassVar[dict[str, Any]] = {
+        "type": "object",
+        "properties": {
+            "purchaseId": {"type": "integer"},
+            "trackingNumber": {"type": "string"},
+            "trackingCompany": {"type": ["string", "null"]},
+            "serviceLevel": {"type": ["string", "null"]},
+            "ids": {
+                "type": ["array", "null"],
+                "items": {"type": "integer"},
+                "description": "Purchase items that are shipped; all if there are none.",
+            },
+        },
+        "required": ["purchaseId", "trackingNumber"],
+    }
+
+    @override
+    def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
+        purchase, number = id_in(record, "purchaseId"), text_in(record, "trackingNumber").strip()
+        ids = record.get("ids") or []
+        if not isinstance(ids, list) or not all(type(one) is int for one in ids):
+            raise RefusedError("ids.invalid", "ids must be an array of integers")
+        payload = {"inventoryStatus": "shipped", "trackingNumber": number, "ids": ids}
+        payload |= {name: record[name] for name in ("trackingCompany", "serviceLevel") if record.get(name)}
+        return (Draft((self.name,), (self.name, purchase, number), payload),)
+
+    @override
+    def limit(self, lane: Lane) -> int:
+        return self._around.batch_size
+
+    @override
+    def already_done(self, items: Sequence[Item]) -> Sequence[Item]:
+        shipped = self._shipped(items)
+        return [item for item in items if item.key[1:] in shipped]
+
+    @override
+    def calls(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+        return ((item,) for item in items)
+
+    @override
+    def send(self, items: Sequence[Item]) -> None:
+        item = items[0]
+        write_once(
+            lambda: self._write("POST", f"purchases/{item.key[1]}/ship.json", item.payload, repeatable=False),
+            lambda: item if item.key[1:] in self._shipped(items) else None,
+            clock=self._around.clock,
+        )
+
+    def _shipped(self, items: Sequence[Item]) -> set[tuple[Any, ...]]:
+        purchases = sorted({item.key[1] for item in items})  # type: ignore[type-var]
+        where = {"purchaseId": {"$in": purchases} if len(purchases) > 1 else purchases[0]}
+        rows = self._rows("dropshipments", ("purchaseId", "trackingNumber"), where)
+        return {(row.get("purchaseId"), str(row.get("trackingNumber")).strip()) for row in rows}

@@ -1,0 +1,225 @@
+"""The target: its settings, its streams, and how a run ends."""
+
+from __future__ import annotations
+
+import signal
+from typing import IO, TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from singer_sdk import Target
+from singer_sdk import typing as th
+from singer_sdk.helpers.capabilities import PluginCapabilities
+from singer_sdk.mapper import RemoveRecordTransform
+from typing_extensions import override
+
+from tap_jetti.client.clock import SystemClock
+from tap_jetti.client.problems import SettingsError
+from tap_jetti.command import Interruption, run_command
+from tap_jetti.config import CLIENT_SETTINGS, open_session
+from tap_jetti.delivery.failures import InputError, NoSchemaError
+from tap_jetti.delivery.items import Incoming
+from tap_jetti.delivery.run import Run
+from tap_jetti.delivery.singer_input import SingerInput
+from tap_jetti.sinks import ACTIONS
+from tap_jetti.target_settings import TARGET_SETTINGS, check_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from singer_sdk.helpers.capabilities import CapabilitiesEnum
+    from singer_sdk.plugin_base import _ConfigInput
+
+    from tap_jetti.delivery.items import Record
+    from tap_jetti.sinks.action import Action
+
+    _Way = tuple[Callable[[Record], Record | None], Incoming]
+
+_SECRETS = ("api_token", "inventory_feed_hash", "channel_hash")
+
+
+class TargetJetti(Target):
+    """Writes to a Jetti (Onport) account: in batches, only what changed, nothing dropped silently.
+
+    Of the SDK's target it uses settings, stream maps and flattening, not the sinks: those drain in
+    threads that know nothing of the order of keys, emit no STATE at all after a batch that raised,
+    and none while a tap is silent. Records go to `tap_jetti.delivery` instead.
+    """
+
+    name = "target-jetti"
+    package_name = "tap-jetti"
+    message_reader_class = SingerInput
+    message_reader: SingerInput
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.FLATTENING,
+        PluginCapabilities.STRUCTURED_LOGGING,
+    ]
+
+    config_jsonschema = th.PropertiesList(
+        *CLIENT_SETTINGS.wrapped.values(), *TARGET_SETTINGS.wrapped.values()
+    ).to_dict()
+
+    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - the SDK's own
+        self.clock = SystemClock()
+        super().__init__(**arguments)
+        self.delivery = Run(
+            self.config,
+            session=open_session(self.config, clock=self.clock, logger=self.logger),
+            clock=self.clock,
+            logger=self.logger,
+        )
+        self.message_reader.secrets = tuple(str(self.config[name]) for name in _SECRETS if self.config.get(name))
+        self._actions: dict[str, Action] = {}
+        self._ways: dict[str, list[_Way]] = {}
+        self._ignored: set[str] = set()
+
+    @override
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        if raise_errors and not self.config.get("api_token"):
+            raise SettingsError("api_token is missing. Create a token in Jetti under Integrations > Api.")
+        errors = super()._validate_config(raise_errors=raise_errors)
+        if raise_errors:
+            check_settings(self.config)
+        return errors
+
+    @classmethod
+    @override
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        # Not the SDK's settings for sinks, which there are none of.
+        super(Target, cls).append_builtin_config(config_jsonschema)
+
+    @override
+    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        stream, schema = message_dict.get("stream"), message_dict.get("schema")
+        if not isinstance(stream, str) or not isinstance(schema, dict):
+            raise InputError(f"Line {self._line} is a SCHEMA without stream or schema.")
+        if not isinstance(schema.get("properties"), dict):
+            raise InputError(f"Line {self._line}: the SCHEMA of {stream} has no properties.")
+        self.mapper.register_raw_stream_schema(stream, schema, message_dict.get("key_properties"))
+        ways: list[_Way] = []
+        for stream_map in self.mapper.stream_maps[stream]:
+            if isinstance(stream_map, RemoveRecordTransform):
+                continue
+            action = self._action_of(stream_map.stream_alias)
+            incoming = Incoming(
+                stream,
+                message_dict,
+                tuple(stream_map.transformed_key_properties or ()),
+                action,
+                self.delivery.tally.of(action.name),
+                frozenset(stream_map.transformed_schema.get("properties", ())),
+            )
+            self.delivery.intake.announce(incoming)
+            ways.append((stream_map.transform, incoming))
+        self._ways[stream] = ways
+
+    @override
+    def _process_record_message(self, message_dict: dict[str, Any]) -> None:
+        stream, record = message_dict.get("stream"), message_dict.get("record")
+        if type(stream) is not str or type(record) is not dict:
+            raise InputError(f"Line {self._line} is a RECORD without stream or record.")
+        ways = self._ways.get(stream)
+        if ways is None:
+            raise NoSchemaError(f"Line {self._line}: a record of {stream} came before its SCHEMA. Mend the tap.")
+        reader = self.message_reader
+        for transform, incoming in ways:
+            transformed = transform(record if len(ways) == 1 else dict(record))
+            if transformed is not None:
+                self.delivery.intake.take(incoming, transformed, record, line=reader.line, size=reader.size)
+
+    @override
+    def _process_state_message(self, message_dict: dict[str, Any]) -> None:
+        if "value" not in message_dict:
+            raise InputError(f"Line {self._line} is a STATE without value.")
+        self.delivery.checkpoints.state(message_dict["value"])
+
+    @override
+    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
+        if "ACTIVATE_VERSION" not in self._ignored:
+            self._ignored.add("ACTIVATE_VERSION")
+            self.logger.warning(
+                "ACTIVATE_VERSION is ignored: Jetti has no versions of a table, and nothing is deleted."
+            )
+
+    @override
+    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
+        raise InputError(f"Line {self._line} is a BATCH message, which is not read. Take batch_config from the tap.")
+
+    @override
+    def process_endofpipe(self) -> None:
+        self.delivery.finish()
+
+    def run(self, file_input: IO[str] | None = None) -> None:
+        """Deliver the input and end the process accordingly.
+
+        Raises:
+            SystemExit: Some record was set aside.
+            Interruption: The process was asked to end; what was in flight is done.
+            JettiError: The input or Jetti failed.
+        """
+        try:
+            self.delivery.check_rejects(_descriptor(file_input))
+            self.listen(file_input)
+        except InputError:
+            self.delivery.deliver_received()
+            raise
+        finally:
+            self.delivery.close()
+            self.clock.stop()
+        if self.delivery.tally.total("rejected"):
+            raise SystemExit(1)
+
+    @classmethod
+    @override
+    def invoke(  # type: ignore[override]  # the SDK's own targets narrow it, too
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: _ConfigInput | None = None,
+        file_input: IO[str] | None = None,
+    ) -> None:
+        super(Target, cls).invoke(about=about, about_format=about_format)
+        cls.print_version(print_fn=cls.logger.info)
+        cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env)).run(file_input)
+
+    @override
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> NoReturn:
+        signal.signal(signum, signal.SIG_DFL)  # a second one ends the process at once
+        self.clock.stop()
+        raise Interruption(signum)
+
+    @property
+    def _line(self) -> int:
+        return self.message_reader.line
+
+    def _action_of(self, stream: str) -> Action:
+        """The action of a stream, by its name or the setting stream_actions.
+
+        Raises:
+            SettingsError: There is none.
+        """
+        name = self.config["stream_actions"].get(stream, stream)
+        if name not in ACTIONS:
+            raise SettingsError(
+                f"Nothing is known to be done with stream {stream}; nothing of it is sent. Map it by stream_actions"
+                f" to one of: {', '.join(ACTIONS)}."
+            )
+        if self.config["delivery"] == "file" and name != next(iter(ACTIONS)):
+            raise SettingsError(f"delivery file writes {next(iter(ACTIONS))} only, and stream {stream} is {name}.")
+        if name not in self._actions:
+            self._actions[name] = ACTIONS[name](self.delivery.surroundings)
+        return self._actions[name]
+
+
+def _descriptor(file_input: IO[str] | None) -> int | None:
+    try:
+        return 0 if file_input is None else file_input.fileno()
+    except (OSError, ValueError):
+        return None
+
+
+def main() -> NoReturn:
+    """Run ``target-jetti``."""
+    run_command(TargetJetti)
