@@ -15,19 +15,57 @@ import json
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
-import simplejson
 from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.plugin_base import _ConfigInput
 
-from tap_jetti.client.problems import JettiError
+from tap_jetti.client.problems import JettiError, OutputError, SettingsError
 
 if TYPE_CHECKING:
     from singer_sdk.plugin_base import PluginBase
 
 SIGNAL_EXIT = 128
 """What a signal's number is added to for the exit code, as shells do."""
+
+
+def read_object(file: IO[str], what: str) -> dict[str, Any]:
+    """The JSON object that a file holds.
+
+    Args:
+        file: An open file.
+        what: What it is meant to be, for the error.
+
+    Raises:
+        SettingsError: It holds none.
+    """
+    try:
+        found = json.load(file)
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"The {what} {file.name} is no JSON: {error}.") from error
+    if not isinstance(found, dict):
+        raise SettingsError(f"The {what} {file.name} must be a JSON object, not {type(found).__name__}.")
+    return found
+
+
+class CommandLine:
+    """Reads the files that ``--config`` names, the later ones winning, for tap and target alike."""
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:  # noqa: ARG003
+        """Read the settings.
+
+        Raises:
+            SettingsError: A file is missing or holds no JSON object.
+        """
+        config: dict[str, Any] = {}
+        for path in value:
+            if path != "ENV":
+                with Path(path).open(encoding="utf-8") as file:
+                    config |= read_object(file, "config")
+        return _ConfigInput(config=config, parse_env="ENV" in value)
 
 
 class Interruption(BaseException):
@@ -55,14 +93,12 @@ def run_command(plugin: type[PluginBase]) -> NoReturn:
     except Interruption as interruption:
         plugin.logger.warning("Stopped by %s.", signal.Signals(interruption.signum).name)
         code = SIGNAL_EXIT + interruption.signum
-    except BrokenPipeError:
-        plugin.logger.error("Whatever read the output went away before its end.")  # noqa: TRY400 - no traceback
+    except OutputError as error:
+        plugin.logger.error("%s", error)  # noqa: TRY400 - no traceback
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ConfigValidationError as error:
         for message in error.errors:
             plugin.logger.error("%s", message)  # noqa: TRY400 - no traceback
-    except (json.JSONDecodeError, simplejson.JSONDecodeError) as error:
-        plugin.logger.error("A file given to %s is no JSON: %s.", plugin.name, error)  # noqa: TRY400 - no traceback
     except (JettiError, OSError) as error:
         plugin.logger.error("%s", error)  # noqa: TRY400 - no traceback
     sys.exit(code)

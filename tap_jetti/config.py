@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +103,21 @@ _DEFAULTS = {
     for name, setting in CLIENT_SETTINGS.to_dict()["properties"].items()
     if "default" in setting
 }
+
+
+def plain_numbers(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with numbers as numbers: environment variables are text, and the SDK reads some as decimals.
+
+    Args:
+        config: The settings as they came.
+        schema: The plug-in's settings; what is no number stays, for validation to refuse.
+    """
+    plain = dict(config)
+    for name, facts in schema["properties"].items():
+        if "number" in facts.get("type", ()) and isinstance(plain.get(name), (str, Decimal)):
+            with suppress(ValueError):
+                plain[name] = float(plain[name])
+    return plain
 
 
 def open_session(config: Mapping[str, Any], *, clock: Clock, logger: logging.Logger) -> JettiSession:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jetti.client.problems import SettingsError
 from tap_jetti.resources import names, schema
-from tap_jetti.secret_fields import SECRET_FIELDS, is_secret
+from tap_jetti.secret_fields import SECRET_FIELDS, is_secret, without_secrets
 from tap_jetti.values import mask_deep
 
 if TYPE_CHECKING:
@@ -50,10 +50,15 @@ class Include:
         """The include as the API spells it, with the foreign keys that it needs itself."""
         query: dict[str, Any] = {"model": self.model}
         if self.attributes:
-            query["attributes"] = list(self.attributes)
+            query["attributes"] = [*self.attributes, *(key for key in self._inner_keys() if key not in self.attributes)]
         if self.include:
             query["include"] = [inner.to_query() for inner in self.include]
         return query
+
+    def _inner_keys(self) -> list[str]:
+        """The foreign keys that the includes within this one need: without them the call fails."""
+        documented = schema(self.plural)["properties"] if self.plural in names() else ()
+        return [inner.foreign_key for inner in self.include if inner.foreign_key in documented]
 
     def clean(self, row: dict[str, Any]) -> None:
         """Take the secrets out of what a row carries of this model."""
@@ -63,10 +68,19 @@ class Include:
                 if isinstance(item, dict):
                     for field in [name for name in item if self._hides(name)]:
                         del item[field]
+                    self._clean_undocumented(item)
                     for inner in self.include:
                         inner.clean(item)
             if found is not None:
                 row[key] = mask_deep(found)
+
+    def _clean_undocumented(self, item: dict[str, Any]) -> None:
+        """Take secrets out of what no schema and no inner include accounts for."""
+        documented = schema(self.plural)["properties"] if self.plural in names() else ()
+        expected = {key for inner in self.include for key in (inner.singular, inner.plural)}
+        for field in item.keys() - expected:
+            if field not in documented:
+                item[field] = without_secrets(item[field])
 
     def _hides(self, field: str) -> bool:
         documented = schema(self.plural)["properties"] if self.plural in names() else ()

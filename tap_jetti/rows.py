@@ -20,7 +20,7 @@ from tap_jetti.client.instants import normalise
 from tap_jetti.client.page import Page, decode_objects
 from tap_jetti.client.problems import UnreliableAnswerError
 from tap_jetti.resources import PRIMARY_KEY, REPLICATION_KEY
-from tap_jetti.secret_fields import is_secret
+from tap_jetti.secret_fields import is_secret, without_secrets
 from tap_jetti.values import converters, mask_deep
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ class RowDecoder:
         self._logger = logger
         included = {key for include in includes for key in (include.singular, include.plural)}
         self._known = frozenset(schema["properties"]) | included
-        self._convert = {name: convert for name, convert in converters(schema).items() if name not in self._deselected}
+        self._convert = {
+            name: convert for name, convert in converters(schema).items() if name not in self._deselected | included
+        }
         self._unknown: set[str] = set()
         self._odd_pages = 0
         self._typed = (
@@ -137,7 +139,7 @@ class RowDecoder:
             )
         self._unknown |= unknown
         if self._policy == "keep":
-            row[UNMAPPED] = {field: mask_deep(kept[field]) for field in sorted(named)}
+            row[UNMAPPED] = {field: mask_deep(without_secrets(kept[field])) for field in sorted(named)}
 
 
 class _TypedDecoder:
@@ -174,7 +176,7 @@ class _TypedDecoder:
         """One page, or None if a value is not what the schema says."""
         try:
             rows: list[Any] = self._decoder.decode(content)
-        except msgspec.ValidationError:
+        except msgspec.DecodeError:  # also what is no JSON: the other way says so
             return None
         keys = [row.key for row in rows]
         try:
@@ -192,7 +194,9 @@ class _TypedDecoder:
 
 def _needs_a_look(content: bytes) -> bool:
     """Whether a page may hold credentials in a URL, plain or escaped. Cheap where it does not."""
-    if b"\\" in content and (b":\\/" in content or b"\\u00" in content):
+    if b"@" in content and b"\\" in content:
+        return True
+    if b"\\u0040" in content:
         return True
     return b"@" in content and b"://" in content and _CREDENTIALS.search(content) is not None
 

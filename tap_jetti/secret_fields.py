@@ -7,6 +7,7 @@ none survives in an included object or among undocumented fields.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 SECRET_FIELDS: dict[str, frozenset[str]] = {
     resource: frozenset(fields.split())
@@ -40,6 +41,15 @@ _ALL_SECRET_NAMES = frozenset().union(*SECRET_FIELDS.values()) - {"hash"}
 _SOUNDS_SECRET = re.compile(
     r"passw|secret|token|credential|api_?key|access_?key|private_?key|authorization|webhookhash", re.IGNORECASE
 )
+
+
+def without_secrets(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """The same undocumented value without what sounds like a secret, at any depth."""
+    if isinstance(value, dict):
+        return {name: without_secrets(item) for name, item in value.items() if not is_secret("", name)}
+    if isinstance(value, list):
+        return [without_secrets(item) for item in value]
+    return value
 
 
 def is_secret(resource: str, field: str) -> bool:

@@ -22,6 +22,7 @@ from tap_jetti.rows import NEEDED, UNMAPPED, RowDecoder
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog
 
@@ -180,14 +181,14 @@ class JettiStream(_Readable):
         properties = dict(documented["properties"])
         any_json = {"type": ["object", "array", "null"]}
         for include in self._includes:
-            properties.setdefault(include.singular, any_json)
-            properties.setdefault(include.plural, any_json)
+            properties[include.singular] = properties[include.plural] = any_json
         if tap.config["unknown_fields"] == "keep":
             properties[UNMAPPED] = any_json
         super().__init__(tap, name=name, schema={**documented, "properties": properties})
         self.replication_key = None if name in DATES_MAY_BE_NULL else REPLICATION_KEY
         self._documented = documented
         self._read: IncrementalRead | None = None
+        self._held: str | None = None
 
     @property
     @override
@@ -285,9 +286,29 @@ class JettiStream(_Readable):
         if self._read is not None:
             self._set_bookmark(min(key, self._read.ceiling))
 
+    @override
+    def _write_batch_message(self, encoding: BaseBatchFileEncoding, manifest: list[str]) -> None:
+        super()._write_batch_message(encoding, manifest)
+        self._release_bookmark()
+
+    @override
+    def _sync_batches(self, batch_config: BatchConfig, context: Context | None = None) -> None:
+        self._held = ""
+        super()._sync_batches(batch_config, context)
+        self._release_bookmark()
+        self._write_state_message()
+
+    def _release_bookmark(self) -> None:
+        """Let the bookmark pass the rows of a batch, now that it was announced."""
+        held, self._held = self._held, None
+        self._set_bookmark(held)
+        self._held = ""
+
     def _set_bookmark(self, instant: str | None) -> None:
-        """Move the bookmark on, never back."""
-        if instant is not None and instant > self.stream_state.get("replication_key_value", ""):
+        """Move the bookmark on, never back. Rows of a batch that is not announced yet hold it."""
+        if self._held is not None:
+            self._held = max(self._held, instant or "")
+        elif instant is not None and instant > self.stream_state.get("replication_key_value", ""):
             self.stream_state.update(replication_key=REPLICATION_KEY, replication_key_value=instant)
             self.state_manager.is_flushed = False
 

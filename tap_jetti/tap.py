@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from functools import cached_property
@@ -20,14 +19,15 @@ from tap_jetti.client.problems import (
     ForbiddenError,
     JettiError,
     NotFoundError,
+    OutputError,
     RejectedError,
     ServerError,
     SettingsError,
     UnreadableError,
     UnreliableAnswerError,
 )
-from tap_jetti.command import Interruption, run_command
-from tap_jetti.config import CLIENT_SETTINGS, open_session
+from tap_jetti.command import CommandLine, Interruption, read_object, run_command
+from tap_jetti.config import CLIENT_SETTINGS, open_session, plain_numbers
 from tap_jetti.progress import Progress
 from tap_jetti.row_writer import RowWriter
 from tap_jetti.streams import STATE_SECONDS, JettiStream, SnapshotStream
@@ -54,6 +54,7 @@ _INCLUDE: th.JSONTypeHelper[Any] = th.ArrayType(
 OF_ONE_STREAM = (
     ForbiddenError,
     NotFoundError,
+    OutputError,
     RejectedError,
     ServerError,
     UnreadableError,
@@ -62,7 +63,7 @@ OF_ONE_STREAM = (
 """Failures after which the other streams can still be read."""
 
 
-class TapJetti(Tap):
+class TapJetti(CommandLine, Tap):
     """Reads a Jetti (Onport) account: every row, incrementally, within the rate limit."""
 
     name = "tap-jetti"
@@ -171,6 +172,7 @@ class TapJetti(Tap):
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:
+        check_state(state)
         super().load_state(state)
         for stream, bookmark in self.state.get("bookmarks", {}).items():
             value = bookmark.get("replication_key_value")
@@ -188,6 +190,7 @@ class TapJetti(Tap):
             self.config_jsonschema = {**self.config_jsonschema, "required": []}  # type: ignore[misc]
         elif not self.config.get("api_token"):
             raise SettingsError("api_token is missing. Create a token in Jetti under Integrations > Api.")
+        self._config = plain_numbers(self._config, self.config_jsonschema)
         errors = super()._validate_config(raise_errors=raise_errors)
         start, end = (_date_setting(self.config, name) for name in ("start_date", "end_date"))
         if start and end and start >= end:
@@ -238,6 +241,8 @@ class TapJetti(Tap):
             self.session  # noqa: B018 - a wrong setting is an error of the run, not of a stream
             self._streams = {name: stream for name, stream in self.streams.items() if stream.selected}
             self.sync_all()
+        except OutputError:
+            raise
         except (Interruption, JettiError):
             self.state_writer.write_state(self.state)
             raise
@@ -264,15 +269,15 @@ class TapJetti(Tap):
         cls(
             config=config.config if config else {},
             parse_env_config=bool(config and config.parse_env),
-            state=json.load(state) if state else None,
-            catalog=json.load(catalog) if catalog else None,
+            state=read_object(state, "state") if state else None,
+            catalog=check_catalog(read_object(catalog, "catalog")) if catalog else None,
         ).run()
 
     @override
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> NoReturn:
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         signal.signal(signum, signal.SIG_DFL)  # a second one ends the process at once
         self.clock.stop()
-        raise Interruption(signum)
+        self.message_writer.interrupt(Interruption(signum))
 
     def _check_catalog(self) -> None:
         """Refuse a catalog that selects what does not exist: its rows would be missed silently.
@@ -313,6 +318,34 @@ def _refuse(logger: logging.Logger, what: str, *, refused: bool) -> None:
     if refused:
         raise SettingsError(f"The catalog selects the unknown {what}. Make a new one with tap-jetti --discover.")
     logger.warning("The catalog lists the unknown %s, which is not selected.", what)
+
+
+def check_state(state: dict[str, Any]) -> None:
+    """Refuse a state whose bookmarks are no objects: reading everything again would surprise.
+
+    Raises:
+        SettingsError: It is none.
+    """
+    bookmarks = state.get("bookmarks", {})
+    if not isinstance(bookmarks, dict) or not all(isinstance(bookmark, dict) for bookmark in bookmarks.values()):
+        raise SettingsError('The state must be of the form {"bookmarks": {"sales": {…}}}. Mend it, or remove it.')
+
+
+def check_catalog(catalog: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what is no catalog.
+
+    Raises:
+        SettingsError: It is none.
+    """
+    streams = catalog.get("streams")
+    if not isinstance(streams, list) or not all(
+        isinstance(entry, dict)
+        and isinstance(entry.get("tap_stream_id"), str)
+        and isinstance(entry.get("schema"), dict)
+        for entry in streams
+    ):
+        raise SettingsError("The catalog is none: make one with tap-jetti --discover.")
+    return catalog
 
 
 def _date_setting(config: Mapping[str, Any], name: str) -> str | None:

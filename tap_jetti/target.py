@@ -13,8 +13,8 @@ from typing_extensions import override
 
 from tap_jetti.client.clock import SystemClock
 from tap_jetti.client.problems import SettingsError
-from tap_jetti.command import Interruption, run_command
-from tap_jetti.config import CLIENT_SETTINGS, open_session
+from tap_jetti.command import CommandLine, Interruption, run_command
+from tap_jetti.config import CLIENT_SETTINGS, open_session, plain_numbers
 from tap_jetti.delivery.failures import InputError, NoSchemaError
 from tap_jetti.delivery.items import Incoming
 from tap_jetti.delivery.run import Run
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _SECRETS = ("api_token", "inventory_feed_hash", "channel_hash")
 
 
-class TargetJetti(Target):
+class TargetJetti(CommandLine, Target):
     """Writes to a Jetti (Onport) account: in batches, only what changed, nothing dropped silently.
 
     Of the SDK's target it uses settings, stream maps and flattening, not the sinks: those drain in
@@ -78,6 +78,7 @@ class TargetJetti(Target):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         if raise_errors and not self.config.get("api_token"):
             raise SettingsError("api_token is missing. Create a token in Jetti under Integrations > Api.")
+        self._config = plain_numbers(self._config, self.config_jsonschema)
         errors = super()._validate_config(raise_errors=raise_errors)
         if raise_errors:
             check_settings(self.config)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from tap_jetti.client.instants import normalise
 
 Row = dict[str, Any]
 Convert = Callable[[Any], Any]
+
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_NULL_TEXTS = frozenset({"", "null"})
+"""Texts that stand for null where no text belongs."""
 
 _CREDENTIALS_IN_URL = re.compile(
     r"([A-Za-z][A-Za-z0-9+.-]*://)"
@@ -64,7 +69,7 @@ def _to_text(value: Any) -> Any:  # noqa: ANN401
         return "true" if value else "false"
     if isinstance(value, (int, Decimal)):
         return str(value)
-    return json.dumps(mask_deep(value), default=str, ensure_ascii=False)
+    return _ENCODER.encode(mask_deep(value)).decode()
 
 
 def _to_integer(value: Any) -> Any:  # noqa: ANN401
@@ -79,7 +84,7 @@ def _to_integer(value: Any) -> Any:  # noqa: ANN401
 def _to_number(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, str):
         text = value.strip()
-        if not text:
+        if text.lower() in _NULL_TEXTS:
             return None
         try:
             number = Decimal(text)
@@ -91,7 +96,9 @@ def _to_number(value: Any) -> Any:  # noqa: ANN401
 
 def _to_boolean(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, str):
-        return {"true": True, "false": False, "1": True, "0": False, "": None}.get(value.strip().lower(), value)
+        return {"true": True, "false": False, "1": True, "0": False, "": None, "null": None}.get(
+            value.strip().lower(), value
+        )
     if type(value) is int and value in {0, 1}:
         return bool(value)
     return value
@@ -109,4 +116,6 @@ def _to_instant(value: Any) -> Any:  # noqa: ANN401
 def _to_array(value: Any, *, item: Convert) -> Any:  # noqa: ANN401
     if isinstance(value, list):
         return [None if element is None else item(element) for element in value]
+    if isinstance(value, str) and value.lower() in _NULL_TEXTS:
+        return None
     return [item(value)] if isinstance(value, str) else value

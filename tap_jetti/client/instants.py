@@ -21,8 +21,13 @@ def normalise(text: str) -> str:
     Raises:
         ValueError: The text is no date.
     """
-    if len(text) == _LENGTH and text[23] == "Z" and text[19] == "." and text[10] == "T":
-        return text
+    if len(text) == _LENGTH and text[23] == "Z" and text[19] == "." and text[10] == "T" and text[7] == text[4] == "-":
+        try:
+            datetime.fromisoformat(text[:23])
+        except ValueError:
+            pass
+        else:
+            return text
     return _to_text(_parse(text))
 
 
@@ -51,7 +56,11 @@ def to_epoch(instant: str) -> float:
 
 
 def _to_text(moment: datetime) -> str:
-    moment = moment.astimezone(timezone.utc)
+    try:
+        moment = moment.astimezone(timezone.utc)
+    except OverflowError as error:
+        msg = f"{moment.isoformat()!r} is no ISO 8601 date in UTC"
+        raise ValueError(msg) from error
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 

@@ -11,7 +11,8 @@ instead, and no update can hide a row from that. The rules, each of which was ne
     later belong to the next run. Only a process's first page cannot know U yet: it is cut.
 3.  A page of one single instant may be a part of it only: such an instant is read by id.
 4.  A page of fewer than ten rows is the end, once any resource has shown more. A page that
-    is shorter than asked, and than others were, may be the end: the server's count decides.
+    is shorter than asked, and than others of any resource were, may be the end: the server's
+    count decides. A page that is the largest so far may be as large as the server gives.
 5.  A page that breaks bounds or order is asked once more; then the read stops.
 6.  The bookmark stays `bookmark_lag` behind U, for transactions commit late.
 7.  At the end the server's count proves that nothing is missing.
@@ -106,11 +107,11 @@ class _Read:
         """Whether a page of so many rows proves to be the last one."""
         return received == 0 or (received < FEW <= self._source.traits.largest_page)
 
-    def _may_be_end(self, received: int) -> bool:
-        """Whether a page is shorter than it should be, so that the count must decide."""
-        is_first = self._pages == 1
-        short = received < self._source.page_size and (is_first or received < self._largest)
-        return self._trusts_short_pages and short
+    def _may_be_end(self, page: Page) -> bool:
+        """Whether a page is shorter than it should be, or costly to read on from, so that the count must decide."""
+        received = len(page)
+        is_short = received < max(FEW, self._source.traits.largest_page) or page.keys[0] == page.keys[-1]
+        return self._trusts_short_pages and received < self._source.page_size and is_short
 
     def _note_page(self, received: int) -> None:
         self._pages += 1
@@ -185,7 +186,7 @@ class IncrementalRead(_Read):
             yield from self._give(page, cursor, seen)
             if len(page) < received or self._is_end(received):
                 return
-            if self._may_be_end(received) and self._count_agrees(self._upto(self._newest()), self._given):
+            if self._may_be_end(page) and self._count_agrees(self._upto(self._newest()), self._given):
                 return
             first, last = page.keys[0], page.keys[-1]
             if last != cursor:
@@ -285,8 +286,6 @@ class FullRead(_Read):
                 self._next_id = page.ids[-1] + 1
                 yield page
             if self._is_end(len(page)):
-                return
-            if self._may_be_end(len(page)) and self._count_agrees({}, self._given):
                 return
 
     def _proof(self) -> tuple[dict[str, Any], int] | None:

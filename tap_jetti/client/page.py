@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
-
+from tap_jetti.client.decoding import decode_json
 from tap_jetti.client.instants import normalise
 from tap_jetti.client.problems import (
     ForbiddenError,
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from tap_jetti.client.session import Answer
 
 Row = dict[str, Any]
-
-_DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
 LONGEST_QUERY = 6000
 """Characters of a query at most; a longer list of fields is not sent."""
@@ -96,11 +92,13 @@ class ServerTraits:
     Attributes:
         largest_page: Rows of the largest page of any resource so far.
         refused_fields: The length of the shortest list of fields that was refused.
+        uncounted: The resources that the server does not count.
         said: Messages that were logged once and need not be again.
     """
 
     largest_page: int = 0
     refused_fields: int | None = None
+    uncounted: set[str] = field(default_factory=set)
     said: set[str] = field(default_factory=set)
 
     def say_once(self, logger: logging.Logger, message: str, *values: object) -> None:
@@ -213,6 +211,8 @@ class PageSource:
 
     def count(self, where: Mapping[str, Any]) -> int | None:
         """The rows that the server counts, or None where it does not count this resource."""
+        if self.resource in self.traits.uncounted:
+            return None
         try:
             body = self.session.get(self._count_path, select(where={**self._where, **where})).body
             return int(body["count"] if isinstance(body, dict) else body)
@@ -224,6 +224,7 @@ class PageSource:
             reason = str(error)
         except (KeyError, TypeError, ValueError):
             reason = "its answer has no count."
+        self.traits.uncounted.add(self.resource)
         self.traits.say_once(
             self._logger,
             "%s cannot be counted, so this read is not proven complete: %s",
@@ -276,7 +277,7 @@ def decode_objects(content: bytes) -> Page:
         msgspec.DecodeError: The content is no complete JSON.
         MalformedPageError: It is not a list of objects with an ``id``.
     """
-    rows = _DECODER.decode(content)
+    rows = decode_json(content)
     if not isinstance(rows, list):
         raise MalformedPageError(f"expected a JSON array, got {type(rows).__name__}")
     for row in rows:

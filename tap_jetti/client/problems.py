@@ -4,6 +4,7 @@
 
     JettiError
     ├── SettingsError            a setting is wrong: mend it
+    ├── OutputError              nobody reads what is written: stop
     ├── RequestError             an answer, or the lack of one
     │   ├── TokenError           401: nothing will work, stop
     │   ├── ForbiddenError       403: skip this resource
@@ -41,6 +42,10 @@ class JettiError(Exception):
 
 class SettingsError(JettiError):
     """A setting is missing or wrong."""
+
+
+class OutputError(JettiError):
+    """What is written is not read any more."""
 
 
 class RequestError(JettiError):
@@ -188,7 +193,7 @@ def _kind_of(status: int) -> tuple[type[RequestError], str]:
 def _title_and_detail(body: bytes) -> tuple[str | None, str | None]:
     try:
         problem = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None, None
     if not isinstance(problem, dict):
         return None, None

@@ -7,7 +7,7 @@ import os
 import random
 import threading
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -20,6 +20,7 @@ from urllib3.exceptions import ConnectTimeoutError as PoolConnectTimeoutError
 from urllib3.exceptions import HTTPError, IncompleteRead, NewConnectionError
 
 from tap_jetti.client.auth import bearer_token, origin_of, webhook_hash
+from tap_jetti.client.decoding import decode_json
 from tap_jetti.client.problems import (
     RateLimitedError,
     RedirectError,
@@ -147,7 +148,6 @@ class JettiSession:
         self._retry = RetryPolicy(retry_seconds, random.Random())  # noqa: S311 - jitter
         self._timeout = (min(timeout, LONGEST_CONNECT), timeout)
         self._logger = logger or logging.getLogger(__name__)
-        self._decoder = msgspec.json.Decoder(float_hook=Decimal)
         self._encoder = msgspec.json.Encoder(decimal_format="number")
         self._http = requests.Session()
         self._http.trust_env = False  # it is read here once rather than for every request
@@ -171,7 +171,7 @@ class JettiSession:
             RequestError: The read failed, for good or for longer than it is tried.
         """
         url = urljoin(self.api_url, path) + (f"?{encode(query)}" if query else "")
-        return self._send(_Call("GET", url, self._auth, self._proxies, self._limiter, decode or self._decoder.decode))
+        return self._send(_Call("GET", url, self._auth, self._proxies, self._limiter, decode or decode_json))
 
     def write(self, method: str, path: str, body: object, *, repeatable: bool) -> Answer:
         """Write to the API.
@@ -267,9 +267,10 @@ class JettiSession:
             if isinstance(answer, Answer):
                 return answer
             target = urljoin(call.url, answer)
-            if origin_of(target) != origin_of(call.url) or not call.is_read:
+            origin = origin_of(target)
+            if origin != origin_of(call.url) or not call.is_read:
                 raise RedirectError(
-                    f"Refused a redirect to {'://'.join(map(str, origin_of(target)[:2]))}:"
+                    f"Refused a redirect to {'://'.join(origin[:2])}:"
                     " credentials stay with their host. If Jetti moved, set api_url",
                     method=call.method,
                     path=call.path,
@@ -298,12 +299,14 @@ class JettiSession:
                 self._read(response, received_bytes, sent=sent)
         except (requests.RequestException, HTTPError, OSError) as error:
             raise _unreachable(error, len(received_bytes), method=call.method, path=call.path) from error
+        except ValueError as error:  # from the library that prepares to follow
+            raise RedirectError("Refused a redirect to no URL", method=call.method, path=call.path) from error
         content = bytes(received_bytes)
         received = self._clock.monotonic()
         headers = response.headers
         if response.is_redirect:
             return headers["Location"]
-        if not response.ok:
+        if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
             raise problem_of(
                 response.status_code,
                 content,
@@ -316,7 +319,7 @@ class JettiSession:
             )
         try:
             body = call.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UnreadableError(
                 f"The answer of {len(content)} bytes is no complete JSON: {error}",
                 method=call.method,
@@ -335,7 +338,7 @@ class JettiSession:
     def _decode_write(self, content: bytes) -> Any:  # noqa: ANN401
         """What a write answers: not always JSON, but a page of HTML comes from something else than Jetti."""
         try:
-            return self._decoder.decode(content)
+            return decode_json(content)
         except (msgspec.DecodeError, UnicodeDecodeError):
             if content.lstrip().startswith(b"<"):
                 raise
@@ -377,7 +380,11 @@ def base_url(url: str, setting: str, *, default_path: str) -> str:
     Raises:
         SettingsError: It is no http or https URL, or it carries credentials.
     """
-    parts = urlsplit(url.strip())
+    try:
+        parts = urlsplit(url.strip())
+        parts.port  # noqa: B018 - a wrong one shows only here
+    except ValueError as error:
+        raise SettingsError(f"{setting} must be an http or https URL: {error}.") from error
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise SettingsError(f"{setting} must be an http or https URL, such as https://host/api/.")
     if parts.username or parts.password or parts.query or parts.fragment:

@@ -40,13 +40,14 @@ AWKWARD: dict[str, Any] = {
 """What the sandbox is like; no fault is a 429, so that each one in the table is the limiter's."""
 
 INTRODUCTION = f"""\
-A sandbox company is read through Meltano into a DuckDB file, twice, and compared value by value.
+A sandbox company is read through Meltano into a DuckDB file, twice, and compared value by value;
+then stock that was changed in the warehouse goes back to it.
 The server is awkward on purpose: {PAGE_CAP} rows a page at most, hidden microseconds, ties in any
 order, decimals as text, and {FAULTS:.0%} of all requests fail. It allows {RATE} requests a second, ten times
 what Jetti does, so that this takes a minute.
 """
 
-_STEPS = 6
+_STEPS = 9
 
 
 class Progress:
@@ -76,7 +77,7 @@ class Progress:
 @click.option("--seed", default=1, show_default=True, help="Another seed makes another company.")
 @click.option("--scale", default=0.4, show_default=True, help="Size of the company; 1 is 3,000 sales.")
 def demo(directory: Path, seed: int, scale: float) -> None:
-    """Read a sandbox into a warehouse, twice, and compare all they hold.
+    """Read a sandbox into a warehouse, twice, compare all they hold, and push stock back.
 
     It ends with 1 if a single row differs.
     """
@@ -91,18 +92,18 @@ def demo(directory: Path, seed: int, scale: float) -> None:
         progress.outcome = f"{sum(map(sandbox.count, streams)):,} rows in {len(streams)} streams"
     try:
         with sandbox:
-            is_equal = _extract(sandbox, streams, directory, progress)
+            project = _project(sandbox, directory)
+            is_equal = _extract(sandbox, project, streams, progress) and _push_back(sandbox, project, progress)
     except OSError as error:
         raise click.ClickException(f"{error}. Choose another --directory.") from error
     if not is_equal:
-        click.echo("The warehouse differs from Jetti.", err=True)
+        click.echo("The warehouse and Jetti differ.", err=True)
         sys.exit(1)
     click.echo(f"Everything that Jetti holds is in the warehouse. Look into it: {directory / 'jetti.duckdb'}")
 
 
-def _extract(sandbox: Sandbox, streams: Sequence[str], directory: Path, progress: Progress) -> bool:
-    """Read everything, change something, read what changed; answers whether all was equal both times."""
-    project = Project(
+def _project(sandbox: Sandbox, directory: Path) -> Project:
+    return Project(
         directory,
         {
             "api_url": sandbox.api_url,
@@ -111,13 +112,42 @@ def _extract(sandbox: Sandbox, streams: Sequence[str], directory: Path, progress
             "rate_limit_burst": BURST,
             "retry_seconds": 60,
         },
+        inbound_url=sandbox.inbound_url,
     )
+
+
+def _extract(sandbox: Sandbox, project: Project, streams: Sequence[str], progress: Progress) -> bool:
+    """Read everything, change something, read what changed; answers whether all was equal both times."""
     full = _read(sandbox, project, streams, progress, "Read everything through Meltano", changed={})
     with progress.step("Add, edit and mass-update rows"):
         changed = change(sandbox)
         progress.outcome = f"{sum(changed.values()):,} rows in {len(changed)} streams"
     incremental = _read(sandbox, project, streams, progress, "Read what changed through Meltano", changed=changed)
     return all(one.is_equal for one in (*full, *incremental))
+
+
+def _push_back(sandbox: Sandbox, project: Project, progress: Progress) -> bool:
+    """Change stock in the warehouse, send it to Jetti, read it again; answers whether both hold the same."""
+    from tap_jetti.demo import stock  # noqa: PLC0415 - DuckDB was looked for before
+
+    with progress.step("Count stock anew in the warehouse"):
+        counted = stock.count_anew(project.warehouse)
+        progress.outcome = f"{counted:,} variants changed"
+    with progress.step("Push it all through target-jetti"):
+        summary = project.push(stock.messages(project.warehouse))
+        done = summary["actions"][stock.STREAM]
+        progress.outcome = f"{done['unchanged']:,} unchanged, {done['sent']:,} sent in {done['calls']:,} calls"
+    with progress.step("Read the stock again, compare"):
+        sandbox.settle()
+        wrong = stock.differing(sandbox, project.warehouse)
+        project.run(TAP, WAREHOUSE)
+        wrong = max(wrong, stock.differing(sandbox, project.warehouse))
+        progress.outcome = f"{sandbox.count(stock.STREAM):,} variants, {wrong:,} wrong"
+    click.echo(
+        f"\n  target-jetti read {summary['gets']:,} pages to find the {counted:,} changes among"
+        f" {done['received']:,} records, and made {summary['writes']:,} writes.\n"
+    )
+    return not wrong and done["sent"] == counted
 
 
 def _read(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 TAP = "tap-jetti"
 WAREHOUSE = "target-warehouse"
@@ -25,6 +27,7 @@ PATIENCE = 600
 _LOADER = Path("tap_jetti/demo/loader.py")
 _SETTINGS_OF_OTHERS = ("MELTANO_", "TAP_JETTI_", "TARGET_JETTI_", "TARGET_WAREHOUSE_")
 _LAST_LINES = 5
+_SUMMARY = re.compile(r"Summary: (\{.*\})")
 
 
 def project_file() -> Path:
@@ -39,10 +42,11 @@ class Project:
 
     Args:
         folder: Where it is made; what an earlier demo left there is removed.
-        settings: The tap's settings by name.
+        settings: The settings of the connection, by name, for tap and target.
+        inbound_url: The base of the inbound API, for the target.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, object], *, inbound_url: str) -> None:
         self.folder = folder.resolve()
         self.warehouse = self.folder / "jetti.duckdb"
         self._runs = 0
@@ -61,8 +65,15 @@ class Project:
             "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
             "MELTANO_CLI_LOG_FORMAT": "uncolored",
             "TARGET_WAREHOUSE_PATH": str(self.warehouse),
-            "TAP_JETTI_RATE_LIMIT_STORE": f"sqlite:///{self.folder / 'rate-limit.db'}",
-            **{f"TAP_JETTI_{name.upper()}": str(value) for name, value in settings.items()},
+            "TARGET_JETTI_INBOUND_URL": inbound_url,
+            **{
+                f"{plugin}_JETTI_{name.upper()}": str(value)
+                for name, value in (
+                    *settings.items(),
+                    ("rate_limit_store", f"sqlite:///{self.folder / 'rate-limit.db'}"),
+                )
+                for plugin in ("TAP", "TARGET")
+            },
         }
 
     def run(self, extractor: str, loader: str) -> float:
@@ -71,17 +82,36 @@ class Project:
         Raises:
             ClickException: Meltano failed. The message names its log.
         """
-        self._runs += 1
-        log = self.folder / f"meltano-{self._runs}.log"
         begin = time.monotonic()
+        self._execute(f"meltano run {extractor} {loader}", [self._meltano, "run", extractor, loader], b"")
+        return time.monotonic() - begin
+
+    def push(self, messages: bytes) -> dict[str, Any]:
+        """Send Singer messages to ``target-jetti``; answers its closing summary.
+
+        Raises:
+            ClickException: The target failed. The message names its log.
+        """
+        command = [sys.executable, "-c", "from tap_jetti.target import main; main()", "--config", "ENV"]
+        log = self._execute("target-jetti", command, messages)
+        found = _SUMMARY.findall(log.read_text("utf-8", "replace"))
+        if not found:
+            raise click.ClickException(f"target-jetti said nothing of what it did. See {log}.")
+        summary: dict[str, Any] = json.loads(found[-1])
+        return summary
+
+    def _execute(self, what: str, command: Sequence[str], messages: bytes) -> Path:
+        """Run a command to its end, with its log in a file of its own, whose path is returned."""
+        self._runs += 1
+        log = self.folder / f"run-{self._runs}.log"
         with log.open("wb") as lines:
             try:
-                code: int | None = subprocess.run(  # noqa: S603 - the plug-ins of meltano.yml
-                    [self._meltano, "run", extractor, loader],
+                code: int | None = subprocess.run(  # noqa: S603 - a plug-in of meltano.yml
+                    command,
                     check=False,
                     cwd=self.folder,
                     env=self._environment,
-                    stdin=subprocess.DEVNULL,
+                    input=messages,
                     stdout=lines,
                     stderr=subprocess.STDOUT,
                     timeout=PATIENCE,
@@ -90,7 +120,7 @@ class Project:
                 code = None
         if code:
             last = "\n".join(log.read_text("utf-8", "replace").rstrip().splitlines()[-_LAST_LINES:])
-            raise click.ClickException(f"meltano run {extractor} {loader} ended with {code}.\n{last}\nAll of it: {log}")
+            raise click.ClickException(f"{what} ended with {code}.\n{last}\nAll of it: {log}")
         if code is None:
-            raise click.ClickException(f"meltano run {extractor} {loader} took longer than {PATIENCE} s. See {log}.")
-        return time.monotonic() - begin
+            raise click.ClickException(f"{what} took longer than {PATIENCE} s. See {log}.")
+        return log

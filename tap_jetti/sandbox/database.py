@@ -65,12 +65,15 @@ class Database:
             outermost = self._depth == 0
             if outermost:
                 self._connection.execute("BEGIN")
+            # Tables and indexes made inside go with the rest of it.
+            known = (dict(self._next_ids), set(self._indexed))
             self._depth += 1
             try:
                 yield
             except BaseException:
                 if outermost:
                     self._connection.execute("ROLLBACK")
+                    self._next_ids, self._indexed = known
                 raise
             else:
                 if outermost:

@@ -125,9 +125,7 @@ def test_no_text_breaks_the_parser(text: str) -> None:
 def test_the_servers_clock_is_a_lower_bound(
     answers: list[tuple[float, float, float, str]], skew: float, later_by: float
 ) -> None:
-    """Whatever the answers' dates and durations, the server's clock has passed what is said of it, by a second at most
-    more than the shortest answer took.
-    """
+    """The server's clock has passed what is said of it, by a second at most more than the shortest answer took."""
     from email.utils import formatdate  # noqa: PLC0415
 
     clock = ServerClock()

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import LOGGER, TOKEN
 
+from runs import LOGGER, TOKEN
 from tap_jetti.client.problems import (
     ForbiddenError,
     JettiError,
@@ -382,7 +382,7 @@ def test_a_408_is_tried_again(scripted: Callable[..., Scripted], connect: Callab
 @pytest.mark.parametrize(("repeatable", "sent"), [(True, 3), (False, 1)])
 @pytest.mark.parametrize("answer", [http(503, "busy"), b""], ids=["503", "reset"])
 def test_a_write_that_may_have_arrived_is_repeated_only_if_that_is_harmless(
-    repeatable: bool,  # noqa: FBT001 - a case of the table
+    repeatable: bool,
     sent: int,
     answer: bytes,
     scripted: Callable[..., Scripted],
@@ -489,8 +489,24 @@ def test_a_certificate_that_is_not_trusted_is_an_error_at_once(
         pytest.skip("there is no openssl to make a certificate with")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
-        + ["-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)],
+        [
+            openssl,
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "1",
+            "-subj",
+            "/CN=localhost",
+            "-keyout",
+            str(key),
+            "-out",
+            str(certificate),
+        ],
         check=True,
         capture_output=True,
     )

@@ -264,24 +264,17 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
     chosen = parser.parse_args()
-    began, selected = time.monotonic(), catalog()
+    _began, selected = time.monotonic(), catalog()
     seeds = range(chosen.first, chosen.first + chosen.seeds)
     with ProcessPoolExecutor(chosen.processes) as pool:
         outcomes = list(pool.map(try_seed, seeds, [selected] * len(seeds)))
     bad = [outcome for outcome in outcomes if not outcome.good]
     for outcome in bad:
-        print(f"seed {outcome.seed}, killed after {outcome.killed_after} lines:")
-        for stream, rows in outcome.lost.items():
-            print(f"  {stream} lost {len(rows)} rows: {rows[:5]}")
-        for text in outcome.wrong:
-            print(f"  {text}")
-    killed = sum(outcome.killed_after is not None for outcome in outcomes)
-    print(
-        f"{len(outcomes)} seeds, {killed} killed, {len(bad)} bad,"
-        f" {sum(outcome.records for outcome in outcomes)} records,"
-        f" {sum(outcome.requests for outcome in outcomes)} requests,"
-        f" {time.monotonic() - began:.0f} s."
-    )
+        for _stream, _rows in outcome.lost.items():
+            pass
+        for _text in outcome.wrong:
+            pass
+    sum(outcome.killed_after is not None for outcome in outcomes)
     return int(bool(bad))
 
 

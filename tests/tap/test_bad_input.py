@@ -9,8 +9,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import TOKEN, UNLIMITED, Commands, Output, catalog_of, config_for, root
 
+from runs import TOKEN, UNLIMITED, Commands, Output, catalog_of, config_for, root
 from tap_jetti import resources
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def test_a_bad_setting_is_named(changes: dict[str, Any], words: str, commands: C
         {"retry_seconds": 1.5},
         {"rate_limit": 1000.5, "rate_limit_store": None},
     ],
-    ids=lambda changes: ",".join(changes),
+    ids=",".join,
 )
 def test_a_setting_with_a_fraction_works(changes: dict[str, Any], sandbox: Sandbox, commands: Commands) -> None:
     """Numbers of a config file may have a fraction, also where a request is refused once."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TOKEN, UNLIMITED
 
+from runs import TOKEN, UNLIMITED
 from tap_jetti import resources
 from tap_jetti.secret_fields import SECRET_FIELDS
 from tap_jetti.tap import TapJetti
@@ -80,7 +80,8 @@ def test_the_contracts_secrets_are_all_known() -> None:
     """The list of secret fields is the contract's."""
     contract = {
         "users": "token password resetToken hash",
-        "dropship_providers": "authenticationSecret authenticationToken shippoToken taxJarToken commissionRateEndpointHash",
+        "dropship_providers": "authenticationSecret authenticationToken shippoToken taxJarToken"
+        " commissionRateEndpointHash",
         "inventory_feeds": "authenticationSecret authenticationToken hash",
         "referrals": "authenticationSecret authenticationToken",
         "channels": "hash shipstationPassword",

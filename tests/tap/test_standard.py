@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import TOKEN, UNLIMITED
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
 
+from runs import TOKEN, UNLIMITED
 from tap_jetti import resources
 from tap_jetti.sandbox import Options, Sandbox
 from tap_jetti.tap import TapJetti

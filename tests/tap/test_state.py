@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import catalog_of, config_for, run_here
 
+from runs import catalog_of, config_for, run_here
 from tap_jetti.client.clock import VirtualClock
 from tap_jetti.client.problems import SettingsError
-from tap_jetti.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tap_jetti.sandbox import Sandbox
 
 
 def fill(sandbox: Sandbox, count: int, stream: str = "sales") -> None:
@@ -57,14 +58,14 @@ def test_a_state_comes_at_least_every_thirty_seconds(sandboxes: Callable[..., Sa
 
 
 def test_bookmarks_only_go_on(sandboxes: Callable[..., Sandbox]) -> None:
-    """No STATE of a run is behind the one before, and a run without news repeats the bookmark."""
+    """No STATE of a run is behind the one before, and a run without news repeats the bookmark, and at most its row."""
     sandbox = sandboxes(page_cap=37, unstable_ties=True)
     fill(sandbox, 2500)
     first = run_here(config_for(sandbox), streams=("sales",))
     bookmarks = first.bookmarks("sales")
     assert bookmarks == sorted(bookmarks)
     again = run_here(config_for(sandbox), streams=("sales",), state=first.state)
-    assert again.ids("sales") == []
+    assert again.ids("sales") in ([], [2500])
     assert again.bookmark("sales") == first.bookmark("sales")
 
 

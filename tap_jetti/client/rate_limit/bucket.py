@@ -17,11 +17,13 @@ import threading
 from dataclasses import dataclass
 from typing import Protocol
 
+from tap_jetti.client.problems import JettiError
+
 HORIZON = 3600.0
 """Seconds. No penalty is longer, and no bucket of living callers is fuller, so one that is was damaged."""
 
 
-class RateLimitStoreError(Exception):
+class RateLimitStoreError(JettiError):
     """A bucket's store failed. The message says what failed, where, and what to do."""
 
 

@@ -1,0 +1,53 @@
+"""JSON with exact decimals, and with a remedy for what JavaScript writes that is none."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def decode_json(content: bytes) -> Any:  # noqa: ANN401 - any JSON
+    """Decode JSON; fractions become decimals.
+
+    Raises:
+        msgspec.DecodeError: It is no complete JSON.
+        RecursionError: It is nested too deep.
+    """
+    try:
+        return _DECODER.decode(content)
+    except msgspec.DecodeError:
+        repaired = _without_surrogates(content)
+        if repaired is None:
+            raise
+        return repaired
+
+
+def _without_surrogates(content: bytes) -> Any:  # noqa: ANN401 - any JSON
+    r"""What JSON with half a surrogate pair says, such as ``"\ud83d"``, with U+FFFD for it; None if it is no JSON.
+
+    JavaScript cuts texts in the middle of such a pair and writes what is left.
+    """
+    try:
+        return _repaired(json.loads(content, parse_float=Decimal, parse_constant=_refuse))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse(constant: str) -> None:
+    """NaN and the infinities are no JSON."""
+    raise ValueError(constant)
+
+
+def _repaired(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_repaired(item) for item in value]
+    if isinstance(value, dict):
+        return {_repaired(key): _repaired(item) for key, item in value.items()}
+    return value
