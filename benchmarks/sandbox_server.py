@@ -1,0 +1,54 @@
+"""The project's sandbox, told what to do by JSON lines on standard input; it ends with it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from fixture import TOKEN, narrow_row, wide_row
+
+from tap_jetti.sandbox import Options, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def fill(sandbox: Sandbox, wanted: Mapping[str, int], *, wide: bool) -> None:
+    """Give each resource so many rows."""
+    make = wide_row if wide else narrow_row
+    for resource, rows in wanted.items():
+        sandbox.replace(resource, map(make, range(rows)))
+
+
+def requests(sandbox: Sandbox) -> list[Any]:
+    """What arrived: when, the resource, the status."""
+    return [
+        [entry.time, entry.path.removeprefix("/api/").removesuffix(".json"), entry.status] for entry in sandbox.ledger
+    ]
+
+
+def obey(sandbox: Sandbox, order: dict[str, Any]) -> object:
+    """Do one thing."""
+    if order["do"] == "fill":
+        fill(sandbox, order["rows"], wide=order["wide"])
+    elif order["do"] == "options":
+        for name, value in order["options"].items():
+            setattr(sandbox.options, name, value)
+    elif order["do"] == "reset":
+        sandbox.ledger.clear()
+    elif order["do"] == "look":
+        return requests(sandbox)
+    return None
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    with Sandbox(Options(empty=True, token=TOKEN, ledger_size=1_000_000)) as sandbox:
+        print(json.dumps({"reply": sandbox.api_url}), flush=True)
+        for line in sys.stdin:
+            print(json.dumps({"reply": obey(sandbox, json.loads(line))}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""The results as Markdown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+PLAIN = "plain singer-sdk"
+FLOOR = "floor: requests + orjson"
+
+NOISY = 1.25
+"""How many times faster the fastest run may be than the slowest one before the figures are doubted."""
+
+FAIREST = 3
+"""How many times faster than in life the clock may run."""
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """All parts that were measured."""
+    parts = results["parts"]
+    lines = ["# Benchmarks", "", "Made by `make bench`; the same figures are in results.json.", ""]
+    lines += [f"Machine: {results['machine']}.", ""]
+    lines += [
+        f"Versions: {', '.join(f'{reader} {version}' for reader, version in results['versions'].items())}.",
+        "",
+    ]
+    for reader, reason in results["unavailable"].items():
+        lines += [f"**{reader} was left out**: {reason}.", ""]
+    writers = {"throughput": _throughput, "saturation": _saturation, "shared": _shared, "growth": _growth}
+    for name, write in writers.items():
+        if name in parts:
+            part = parts[name]
+            about = f"{part['date']}, commit {part['commit']}, load {part['load']}, {part['seconds']} s"
+            about += ", quick: not for publication" if part["quick"] else ""
+            lines += [*write(part), "", f"<sub>Measured {about}.</sub>", ""]
+    return "\n".join(lines)
+
+
+def _throughput(part: dict[str, Any]) -> list[str]:
+    data = part["data"]
+    found = {one["reader"]: one for one in data["readers"]}
+    rows = []
+    for one in data["readers"]:
+        if one["failure"]:
+            rows.append([one["reader"], f"failed: {one['failure']}", *[""] * 8])
+            continue
+        speed, cpu = one["rows_per_second"], one["cpu"]
+        rows.append(
+            [
+                one["reader"],
+                f"{speed:,.0f}",
+                f"{one['slowest']:,.0f} to {one['fastest']:,.0f}",
+                _ratio(speed, found.get(PLAIN, {}).get("rows_per_second")),
+                _ratio(speed, found.get(FLOOR, {}).get("rows_per_second")),
+                f"{cpu:.2f}",
+                _ratio(cpu, found.get(FLOOR, {}).get("cpu")),
+                f"{one['peak']:.0f}",
+                f"{one['process_seconds']:.1f}",
+                f"{one['gets']:,}",
+            ]
+        )
+    ceiling = data["ceiling"]
+    noisy = any(one["fastest"] > NOISY * one["slowest"] for one in data["readers"] if not one["failure"])
+    head = ["", "rows/s", "of runs", "x plain", "x floor", "CPU s per 100k rows", "x floor", "peak MB"]
+    head += ["whole process s", "GETs"]
+    notes = (
+        f"Medians of {data['repeat']}. Rows/s count from the first request to the end of the process; CPU includes its"
+        " start. All read the same rendered pages of 100 rows from one server process, which gives a client that"
+        f" drops them {ceiling['fixture']:,.0f} rows/s (the sandbox: {ceiling['sandbox']:,.0f}). Singer and Airbyte"
+        " messages go to /dev/null; dlt extracts, normalises and loads into JSONL files."
+    )
+    return [
+        f"## Without a limit: {data['rows']:,} rows of 40 fields, 1.5 KB each",
+        "",
+        *_table(head, rows),
+        "",
+        notes,
+        *(["", "**The machine was busy: runs of one reader differ by more than a quarter. Measure again.**"] * noisy),
+    ]
+
+
+def _saturation(part: dict[str, Any]) -> list[str]:
+    data = part["data"]
+    readers = _unique(one["reader"] for one in data)
+    rows = []
+    for shape, capacity, latency in _unique((one["shape"], one["capacity"], one["latency"]) for one in data):
+        cells = []
+        for reader in readers:
+            matching = [
+                one
+                for one in data
+                if (one["reader"], one["shape"], one["capacity"], one["latency"]) == (reader, shape, capacity, latency)
+            ]
+            cells.append(_cell(matching[0]) if matching else "")
+        rows.append([shape, f"{capacity:g}", f"{latency:g} s", *cells])
+    return [
+        "## Within the limit: wall time over the ideal",
+        "",
+        *_table(["what is read", "capacity", "latency", *readers], rows),
+        "",
+        "Each cell: time from the first request to the last answer over the ideal, GETs, and how many of them were"
+        " refused (429). Ideal: as many GETs as pages of 100 rows, at 2 a second."
+        + _scale(part)
+        + " Every run gave all rows, unless it says that it failed.",
+        *_failures(
+            (f"{one['reader']}, {one['shape']}, capacity {one['capacity']:g}, {one['latency']:g} s", one["failure"])
+            for one in data
+        ),
+    ]
+
+
+def _cell(one: dict[str, Any]) -> str:
+    text = f"{one['over_ideal']:.2f} ({one['gets']}"
+    text += f", **{one['refused']} refused**)" if one["refused"] else ")"
+    return f"{text} failed" if one["failure"] else text
+
+
+def _shared(part: dict[str, Any]) -> list[str]:
+    rows = []
+    for one in part["data"]:
+        used = "-" if one["used"] is None else f"{one['used']:.1%}"
+        wait = "-" if one["longest_wait"] is None else f"{one['longest_wait']:.2f}"
+        failed = f"{one['failed']} of {one['processes']}" if one["failed"] else "none"
+        rows.append([one["case"], one["reader"], used, f"{one['refused']} of {one['gets']}", wait, failed])
+    return [
+        "## Several processes on one token",
+        "",
+        *_table(["", "reader", "limit used", "refused", "longest wait / fair share", "gave up"], rows),
+        "",
+        "While all processes read: accepted GETs over those that 2 a second allow, and the longest time that one"
+        " process went without, over processes / rate. Capacity 2, latency 0.05 s." + _scale(part),
+        *_failures((f"{one['reader']}, {one['case']}", one["failure"]) for one in part["data"]),
+    ]
+
+
+def _growth(part: dict[str, Any]) -> list[str]:
+    data = part["data"]
+    readers = _unique(one["reader"] for one in data)
+    rows = []
+    for size in _unique(one["rows"] for one in data):
+        cells = []
+        for reader in readers:
+            one = next(one for one in data if one["reader"] == reader and one["rows"] == size)
+            figures = [f"{one['seconds']:.1f}", f"{one['cpu']:.1f}", f"{one['peak']:.1f}"]
+            cells += [f"failed: {one['failure']}", "", ""] if one["failure"] else figures
+        rows.append([f"{size:,}", *cells])
+    head = [f"{reader}: {what}" for reader in readers for what in ("s", "CPU s", "peak MB")]
+    return ["## Growth, without a limit", "", *_table(["rows", *head], rows)]
+
+
+def _failures(found: Iterable[tuple[str, str | None]]) -> list[str]:
+    """Why something failed: a reader's own limit, or a mistake in how it is used here."""
+    lines = [f"- {what}: {reason}" for what, reason in found if reason]
+    return ["", "Failures:", "", *lines] if lines else []
+
+
+def _scale(part: dict[str, Any]) -> str:
+    scale = part["scale"]
+    if scale == 1:
+        return ""
+    text = (
+        f" The clock runs {scale:g} times faster: {2 * scale:g} requests a second, latencies and the readers' own"
+        f" pauses divided by {scale:g}; the readers' own work is not, so it weighs {scale:g} times more than in life."
+    )
+    return text + (" **That is too fast for a fair comparison: see run.py.**" if scale > FAIREST else "")
+
+
+def _ratio(value: float, base: float | None) -> str:
+    return f"{value / base:.2f}" if base else "-"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return [
+        f"| {' | '.join(head)} |",
+        f"|{'---|' * len(head)}",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
+
+
+def _unique(values: Iterable[Any]) -> list[Any]:
+    return list(dict.fromkeys(values))
