@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sys
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from singer_sdk import Target
 from singer_sdk import typing as th
+from singer_sdk.about import AboutFormatter
 from singer_sdk.helpers.capabilities import PluginCapabilities
 from singer_sdk.mapper import RemoveRecordTransform
 from typing_extensions import override
@@ -89,6 +91,14 @@ class TargetJetti(CommandLine, Target):
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
         # Not the SDK's settings for sinks, which there are none of.
         super(Target, cls).append_builtin_config(config_jsonschema)
+
+    @classmethod
+    @override
+    def print_about(cls, output_format: str | None = None) -> None:
+        from tap_jetti.sinks.about import added_to  # noqa: PLC0415 - reads schemas that a run can do without
+
+        text = AboutFormatter.get_formatter(output_format or "text").format_about(cls._get_about_info())
+        sys.stdout.write(added_to(text, output_format) + "\n")
 
     @override
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:

@@ -41,11 +41,10 @@ class Courier:
         action = items[0].action
         started = self._clock.monotonic()
         try:
-            done = set(map(id, action.already_done(items)))
-            for item in items:
-                if id(item) in done:
-                    self._outcomes.unchanged(item)
-            for call in action.calls([item for item in items if id(item) not in done]):
+            done = action.already_done(items)
+            for item in done:
+                self._outcomes.unchanged(item)
+            for call in action.calls([item for item in items if item not in done] if done else items):
                 self._send(call)
         finally:
             self._tally.add(action.name, seconds=self._clock.monotonic() - started)

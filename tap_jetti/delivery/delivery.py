@@ -53,6 +53,7 @@ class Delivery:
     def __init__(self, deliver: Callable[[Batch], None], *, concurrency: int, clock: Clock) -> None:
         self._deliver = deliver
         self._concurrency = concurrency
+        self._most_batches = (WAITING_BATCHES + 1) * concurrency
         self._clock = clock
         self._queue = BatchQueue()
         self._open: dict[Lane, Batch] = {}
@@ -128,16 +129,15 @@ class Delivery:
             self._changed.wait_for(lambda: not self._in_flight, timeout=patience)
 
     def _wait_for_room(self) -> None:
-        def has_room() -> bool:
-            queue = self._queue
-            return self._failure is not None or (
-                queue.unfinished < (WAITING_BATCHES + 1) * self._concurrency and queue.size < MOST_BYTES
-            )
-
-        if not has_room():
-            self._changed.wait_for(has_room)
+        if not self._has_room():
+            self._changed.wait_for(self._has_room)
             self._last_input = self._clock.monotonic()
-        self._raise_failure()
+            self._raise_failure()
+
+    def _has_room(self) -> bool:
+        if self._failure is not None:
+            return True
+        return self._queue.unfinished < self._most_batches and self._queue.size < MOST_BYTES
 
     def _close(self, lane: Lane) -> None:
         batch = self._open.pop(lane)

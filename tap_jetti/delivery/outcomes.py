@@ -74,6 +74,7 @@ class Outcomes:
     def left(self, item: Item) -> None:
         """It waits for the next run, and STATE with it."""
         self._tally.add(item.action.name, left=1)
+        self._checkpoints.hold()
 
     def rejected(self, origins: Sequence[Origin], refusal: RefusedError, *, which: str) -> None:
         """It cannot be written.

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tap_jetti.client.problems import NotFoundError
+from tap_jetti.client.problems import NotFoundError, UnreliableAnswerError
 from tap_jetti.client.query import select
 from tap_jetti.delivery.failures import RefusedError
 from tap_jetti.delivery.fields import UnfitError, integer_of
@@ -14,7 +14,7 @@ from tap_jetti.delivery.fields import UnfitError, integer_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_jetti.client.session import JettiSession
+    from tap_jetti.client.session import Answer, JettiSession
 
 PUSHED = "webhook"
 """The resourceType of a feed that takes pushed data."""
@@ -136,7 +136,7 @@ class Owners:
 
     def _feed(self, feed_id: int) -> dict[str, Any] | RefusedError:
         try:
-            feed = self._session.get(f"inventory-feeds/{feed_id}.json").body
+            feed = _row(self._session.get(f"inventory-feeds/{feed_id}.json"))
         except NotFoundError as error:
             return RefusedError(
                 error.title or "inventory_feeds.missing", f"there is no inventory feed {feed_id}", status=error.status
@@ -147,7 +147,7 @@ class Owners:
                 "inventory_feeds.resource_type",
                 f"inventory feed {feed_id} takes no pushed data: its resourceType is {kind}, set it to {PUSHED}",
             )
-        return dict(feed)
+        return feed
 
     def _channel_hash(self, channel_id: int) -> str:
         # A custom channel has two ids; everything else means its channelId.
@@ -156,9 +156,15 @@ class Owners:
             if str(row.get("channelId")) == str(channel_id) and row.get("webhookHash"):
                 return str(row["webhookHash"])
         try:
-            return str(self._session.get(f"channels/{channel_id}.json").body.get("hash") or "")
+            return str(_row(self._session.get(f"channels/{channel_id}.json")).get("hash") or "")
         except NotFoundError:
             return ""
+
+
+def _row(answer: Answer) -> dict[str, Any]:
+    if not isinstance(answer.body, dict):
+        raise UnreliableAnswerError(f"Jetti gave {type(answer.body).__name__} for one inventory feed or channel.")
+    return answer.body
 
 
 def _id(value: object, default: int | None, field: str) -> int | None:

@@ -111,7 +111,7 @@ class Run:
             self.checkpoints,
             current=self._current,
             policy=Policy(
-                most=config.get("max_updates"),
+                most=None if self._file else config.get("max_updates"),  # a file says the whole inventory
                 largest_first=config["max_updates_order"] == "largest_change",
                 dry_run=self._dry_run,
             ),

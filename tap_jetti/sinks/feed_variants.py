@@ -39,6 +39,7 @@ class FeedVariants(Action):
         super().__init__(surroundings)
         self._is_inbound = surroundings.delivery == "inbound"
         self._fields = Fields(RESOURCE, leave_out=frozenset({"inventoryFeedId"}))
+        self._lanes: dict[Any, Lane] = {}
 
     @classmethod
     @override
@@ -67,12 +68,22 @@ class FeedVariants(Action):
         payload["externalId"] = external_id
         if self._around.delivery == "file":
             return (Draft((self.name, "file", None), (self.name, external_id), payload),)
-        feed = self._owners.feed_id(record.get("inventoryFeedId"), by_hash=self._is_inbound)
-        if self._is_inbound:
-            self._owners.feed_hash(feed)
-        else:
-            self._owners.check_feed(feed or 0)
-        return (Draft((self.name, self._around.delivery, feed), (RESOURCE, feed, external_id), payload),)
+        lane = self._lane_of(record.get("inventoryFeedId"))
+        return (Draft(lane, (RESOURCE, lane[2], external_id), payload),)
+
+    def _lane_of(self, value: Any) -> Lane:  # noqa: ANN401 - as it came
+        """The lane of a record's feed, which is looked up once for each way that records write it."""
+        if isinstance(value, (list, dict)):
+            value = str(value)
+        lane = self._lanes.get(value)
+        if lane is None:
+            feed = self._owners.feed_id(value, by_hash=self._is_inbound)
+            if self._is_inbound:
+                self._owners.feed_hash(feed)
+            else:
+                self._owners.check_feed(feed or 0)
+            lane = self._lanes[value] = (self.name, self._around.delivery, feed)
+        return lane
 
     @override
     def limit(self, lane: Lane) -> int:

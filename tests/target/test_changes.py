@@ -1,0 +1,219 @@
+"""Only what changed is sent, no more than allowed, and it is said what was."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from target_runs import FEED, VARIANTS, deliver, jetti, record, rejects, schema, state, stock, variant
+
+from tap_jetti.client.problems import SettingsError
+from tap_jetti.delivery.fields import CHECKS, UnfitError, comparable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tap_jetti.sandbox import Sandbox
+
+
+def fill(sandbox: Sandbox, count: int, **fields: Any) -> None:
+    """Give the feed some variants."""
+    sandbox.replace(
+        VARIANTS,
+        [
+            {
+                "id": n + 1,
+                "externalId": f"e{n}",
+                "vendorSku": f"v{n}",
+                "inventoryQuantity": n,
+                "inventoryFeedId": FEED,
+                **fields,
+            }
+            for n in range(count)
+        ],
+    )
+
+
+@pytest.mark.parametrize("delivery", ["inbound", "api"])
+def test_only_differences_are_sent_and_state_passes_the_rest(delivery: str) -> None:
+    """Of 230 variants 3 differ and one is new: they go, the rest are unchanged, five GETs read and prove them."""
+    with jetti() as sandbox:
+        fill(sandbox, 230)
+        changed = {5: 99, 100: 0, 229: 1}
+        messages = [variant(n, changed.get(n, n)) for n in range(231)]
+        outcome = deliver(sandbox, schema(), *messages, state(1), delivery=delivery)
+        assert (outcome.states, outcome.code) == ([1], 0)
+        found = outcome.of()
+        assert (found.received, found.unchanged, found.changed, found.added, found.sent) == (231, 227, 3, 1, 4)
+        assert stock(sandbox) == {f"e{n}": changed.get(n, n) for n in range(231)}
+        assert len([one for one in sandbox.ledger.gets if "variants" in one.path]) <= 5
+
+
+@pytest.mark.parametrize(
+    ("field", "stored", "sent", "same"),
+    [
+        pytest.param("costPrice", "10.00", 10, True, id="decimal-text"),
+        pytest.param("costPrice", 10.5, "10.50", True, id="number-sent-as-text"),
+        pytest.param("costPrice", 10.5, 10.51, False, id="another-number"),
+        pytest.param("inventoryQuantity", 3, "3", True, id="integer-as-text"),
+        pytest.param("barcode", None, None, True, id="null"),
+        pytest.param("barcode", "", None, False, id="empty-is-not-null"),
+        pytest.param("barcode", 123, "123", True, id="number-in-text-field"),
+        pytest.param("manualInventoryPolicy", True, "true", True, id="boolean"),
+        pytest.param("images", {"b": 1, "a": [1.0]}, {"a": [1], "b": "1"}, False, id="json-differs"),
+        pytest.param("images", {"b": 1, "a": [1.0]}, {"a": [1], "b": 1.00}, True, id="json-same"),
+        pytest.param("lastFetchedAt", "2024-01-01T00:00:00.000Z", "2024-01-01T01:00:00+01:00", True, id="date"),
+        pytest.param("description", "x" * 900, "x" * 900, True, id="long-text"),
+        pytest.param("description", "x" * 900, "x" * 899 + "y", False, id="long-text-differs"),
+    ],
+)
+def test_values_compare_by_what_they_mean(field: str, stored: Any, sent: Any, same: bool) -> None:
+    """Neither spelling nor type makes a difference; only fields that the record has are looked at."""
+    with jetti() as sandbox:
+        row = {"id": 1, "externalId": "a", "inventoryFeedId": FEED, "cachedName": "other", field: stored}
+        sandbox.replace(VARIANTS, [row])
+        message = record(externalId="a", **{field: sent})
+        outcome = deliver(sandbox, schema(VARIANTS, **{field: {}, "externalId": {}}), message)
+        assert outcome.error is None
+        assert outcome.of().unchanged == int(same)
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9), st.integers(0, 6))
+def test_trailing_zeros_mean_nothing(number: Any, zeros: int) -> None:
+    """A number, its text, and its text with more zeros are the same."""
+    text = f"{number:f}"
+    longer = text + ("" if "." in text else ".") + "0" * zeros if zeros else text
+    assert comparable("number", number) == comparable("number", text) == comparable("number", longer)
+
+
+@given(st.one_of(st.integers(), st.floats(), st.text(), st.booleans(), st.lists(st.integers()), st.none()))
+def test_no_value_breaks_a_check(value: Any) -> None:
+    """Whatever a field holds is taken or refused with a reason, and compares with itself."""
+    for kind, check in CHECKS.items():
+        if value is not None:
+            with contextlib.suppress(UnfitError):
+                checked = check(value)
+                assert comparable(kind, checked) == comparable(kind, check(checked))
+
+
+def test_a_key_that_goes_back_to_its_old_value_is_sent_again() -> None:
+    """After a change was sent in this run, the value that Jetti had before it is a change, too."""
+    with jetti() as sandbox:
+        fill(sandbox, 1)
+        outcome = deliver(sandbox, schema(), variant(0, 5), variant(0, 0), batch_size=1)
+        assert outcome.of().sent == 2
+        assert stock(sandbox) == {"e0": 0}
+
+
+def test_everything_goes_when_nothing_is_compared() -> None:
+    """Without skip_unchanged the feed is not read."""
+    with jetti() as sandbox:
+        fill(sandbox, 3)
+        outcome = deliver(sandbox, schema(), *(variant(n, n) for n in range(3)), skip_unchanged=False)
+        assert outcome.of().sent == 3
+        assert not any("variants" in one.path for one in sandbox.ledger.gets)
+
+
+def test_max_updates_leaves_the_rest_and_holds_state_back(caplog: pytest.LogCaptureFixture) -> None:
+    """Unchanged records cost nothing; behind the first one that is left no STATE comes out."""
+    with jetti() as sandbox:
+        fill(sandbox, 4)
+        messages = [variant(0, 0), variant(1, 50), state("a"), variant(2, 50), state("b"), variant(3, 50), state("c")]
+        with caplog.at_level(logging.WARNING):
+            outcome = deliver(sandbox, schema(), *messages, max_updates=2)
+        assert (outcome.states[-1], outcome.code, outcome.of().left) == ("b", 0, 1)
+        assert stock(sandbox) == {"e0": 0, "e1": 50, "e2": 50, "e3": 3}
+        assert "1 inventory feed variants are left" in caplog.text
+        again = deliver(sandbox, schema(), *messages, max_updates=2)
+        assert (again.states[-1], again.of().unchanged, again.of().sent) == ("c", 3, 1)
+
+
+def test_the_largest_changes_go_first_when_told_to() -> None:
+    """Of ten changes the three largest are sent, whichever way they go, and the rest is left."""
+    with jetti() as sandbox:
+        fill(sandbox, 10)
+        changes = {0: 1, 1: 2, 2: 500, 3: 4, 4: 5, 5: 6, 6: 7, 7: 8, 8: 0, 9: 900}
+        outcome = deliver(
+            sandbox, schema(), *(variant(n, q) for n, q in changes.items()), state(1),
+            max_updates=3, max_updates_order="largest_change",
+        )  # fmt: skip
+        assert (outcome.states, outcome.of().left, outcome.of().sent) == ([], 7, 3)
+        assert {n for n in range(10) if stock(sandbox)[f"e{n}"] != n} == {2, 8, 9}
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Adds, changes, unchanged and invalid are counted; nothing is sent, no STATE and no rejects are written."""
+    path = tmp_path / "rejects.jsonl"
+    with jetti() as sandbox:
+        fill(sandbox, 3)
+        outcome = deliver(
+            sandbox, schema(), variant(0, 0), variant(1, 9), variant(7, 7), variant(8, -1), state(1),
+            dry_run=True, on_reject="set_aside", rejects_path=str(path),
+        )  # fmt: skip
+        assert (outcome.code, outcome.states) == (1, [])
+        assert sandbox.ledger.writes == []
+    assert not path.exists()
+    plan = capsys.readouterr().err
+    assert "Plan; nothing was written." in plan
+    assert [line.split() for line in plan.splitlines() if VARIANTS in line][-1] == [VARIANTS, *"411110"]
+
+
+def test_what_went_inbound_is_confirmed(tmp_path: Path) -> None:
+    """Records that the server lost are found by reading back and set aside, the others confirmed."""
+    path = tmp_path / "rejects.jsonl"
+    with jetti(inbound_loss=0.2, seed=3) as sandbox:
+        outcome = deliver(
+            sandbox, schema(), *(variant(n, n) for n in range(150)), state(1),
+            confirm_seconds=0.3, on_reject="set_aside", rejects_path=str(path),
+        )  # fmt: skip
+        there = stock(sandbox)
+        lost = {f"e{n}" for n in range(150)} - there.keys()
+        assert 10 < len(lost) < 60
+        assert (outcome.of().confirmed, outcome.of().rejected) == (len(there), len(lost))
+        assert {one["record"]["externalId"] for one in rejects(path)[1:]} == lost
+        assert {one["rejection"]["title"] for one in rejects(path)[1:]} == {"unconfirmed"}
+        assert (outcome.states, outcome.code) == ([1], 1)
+
+
+def test_confirming_waits_for_a_slow_queue() -> None:
+    """Data that show after a while are confirmed as soon as they do."""
+    with jetti(inbound_delay=0.8) as sandbox:
+        outcome = deliver(sandbox, schema(), variant(1, 1), state(1), confirm_seconds=20)
+        assert (outcome.of().confirmed, outcome.states, outcome.code) == (1, [1], 0)
+
+
+def test_the_summary_is_one_line_of_json_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Figures by action, requests and waits can be read by a machine; no hash or token is in the log."""
+    with jetti() as sandbox, caplog.at_level(logging.DEBUG):
+        deliver(sandbox, schema(), variant(1, 1))
+        text = next(one.getMessage() for one in caplog.records if one.getMessage().startswith("Summary: "))
+        summary = json.loads(text.removeprefix("Summary: "))
+        assert summary["actions"][VARIANTS]["sent"] == 1
+        assert summary["requests"] == len(sandbox.ledger)
+        assert {"limiter_wait_seconds", "seconds", "retries"} <= summary.keys()
+        assert "not-to-be-shown" not in caplog.text
+        assert sandbox.token not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        pytest.param({"on_reject": "set_aside"}, "needs rejects_path", id="no-rejects-path"),
+        pytest.param({"delivery": "file"}, "needs feed_path", id="no-feed-path"),
+        pytest.param({"delivery": "file", "feed_path": "ftp://u:p@h/f.csv"}, "no credentials", id="credentials"),
+        pytest.param(
+            {"max_updates_order": "largest_change", "skip_unchanged": False}, "needs skip_unchanged", id="order"
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any], text: str) -> None:
+    """The error names the setting that is missing, before anything is asked or sent."""
+    with jetti() as sandbox:
+        with pytest.raises(SettingsError, match=text):
+            deliver(sandbox, schema(), **settings)
+        assert len(sandbox.ledger) == 0

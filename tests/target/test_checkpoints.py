@@ -1,0 +1,56 @@
+"""STATE is written once all before it is done: never early, in order, of several due the last."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_jetti.delivery.checkpoints import Checkpoint, Checkpoints
+
+
+@given(st.lists(st.one_of(st.just("record"), st.just("state"), st.integers(0, 50)), max_size=60))
+def test_a_state_never_overtakes_a_record(steps: list[str | int]) -> None:
+    """Whatever the order in which records are done, each STATE written has no open record before it."""
+    written: list[int] = []
+    checkpoints = Checkpoints(written.append)
+    waiting: list[tuple[int, Checkpoint]] = []
+    received = 0
+    for step in steps:
+        if step == "record":
+            received += 1
+            waiting.append((received, checkpoints.receive()))
+        elif step == "state":
+            checkpoints.state(received)
+        elif waiting:
+            _, checkpoint = waiting.pop(int(step) % len(waiting))
+            checkpoints.settle([checkpoint])
+        oldest = min((number for number, _ in waiting), default=received + 1)
+        assert all(value < oldest for value in written)
+    assert written == sorted(written)
+    checkpoints.settle([checkpoint for _, checkpoint in waiting])
+    checkpoints.state(received)
+    assert written[-1] == received
+
+
+def test_states_without_records_between_them_take_one_place() -> None:
+    """A tap that writes STATE over and over while one record hangs fills no memory."""
+    written: list[int] = []
+    checkpoints = Checkpoints(written.append)
+    first = checkpoints.receive()
+    for number in range(1000):
+        checkpoints.state(number)
+    assert len(checkpoints._waiting) == 2
+    checkpoints.settle([first])
+    assert written == [999]
+
+
+def test_behind_a_record_that_is_left_nothing_is_written() -> None:
+    """The next run starts from the STATE before it."""
+    written: list[int] = []
+    checkpoints = Checkpoints(written.append)
+    checkpoints.settle([checkpoints.receive()])
+    checkpoints.state(1)
+    checkpoints.receive()
+    checkpoints.hold()
+    checkpoints.state(2)
+    assert written == [1]

@@ -1,0 +1,146 @@
+"""Input that is not what it should be: said with its line, without a secret, and nothing lost silently."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from target_runs import VARIANTS, deliver, jetti, record, schema, state, stock, variant
+
+from tap_jetti.client.problems import SettingsError
+from tap_jetti.delivery.failures import InputError, NoSchemaError
+from tap_jetti.delivery.singer_input import SHOWN, shown
+from tap_jetti.sinks import ACTIONS
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        pytest.param('{"type": "RECORD", "stream": "inv', "Line 4 is no JSON", id="torn"),
+        pytest.param("not json", "Line 4 is no JSON", id="text"),
+        pytest.param('{"type": "RECORD", "record": {"x": NaN}}', "Line 4 is no JSON", id="nan"),
+        pytest.param("[1, 2]", "Line 4 is no Singer message", id="array"),
+        pytest.param('{"type": "NOTE"}', "Line 4 is no Singer message", id="unknown-type"),
+        pytest.param('{"type": ["RECORD"]}', "Line 4 is no Singer message", id="odd-type"),
+        pytest.param('{"type": "RECORD", "stream": "inventory_feed_variants"}', "Line 4 is a RECORD", id="no-record"),
+        pytest.param('{"type": "SCHEMA", "stream": "x", "schema": {}}', "Line 4: the SCHEMA of x", id="no-properties"),
+        pytest.param('{"type": "STATE"}', "Line 4 is a STATE without value", id="no-value"),
+        pytest.param('{"type": "BATCH", "stream": "x"}', "Line 4 is a BATCH message", id="batch"),
+    ],
+)
+def test_a_bad_line_is_named_and_what_came_before_is_delivered(line: str, text: str) -> None:
+    """The error has the number of the line; records before it arrive; STATE behind it does not come out."""
+    with jetti() as sandbox:
+        outcome = deliver(sandbox, schema(), variant(1, 1), state(1), line, variant(2, 2), state(2))
+        assert isinstance(outcome.error, InputError)
+        assert text in str(outcome.error)
+        assert (outcome.states, stock(sandbox)) == ([1], {"e1": 1})
+
+
+def test_a_record_before_its_schema_is_an_error() -> None:
+    """The stream is named."""
+    with jetti() as sandbox:
+        outcome = deliver(sandbox, variant(1, 1))
+        assert isinstance(outcome.error, NoSchemaError)
+        assert VARIANTS in str(outcome.error)
+
+
+def test_a_bad_line_shows_eighty_characters_and_no_secret() -> None:
+    """What sounds like a secret, credentials in a URL and the settings' own secrets are masked."""
+    line = '{"type": "RECORD", "api_token": "abc", "url": "ftp://u:pw@host/x", "note": "t0k3n" ' + "x" * 500
+    text = shown(line, ["t0k3n"])
+    assert len(text) == SHOWN + 1
+    for secret in ("abc", "pw", "t0k3n"):
+        assert secret not in shown(line, ["t0k3n"])
+    assert '"api_token": "***"' in text
+
+
+@given(st.text(), st.sampled_from(["password", "hash", "accessToken", "clientSecret"]), st.integers(0, 400))
+def test_the_value_of_a_secret_field_is_never_shown(value: str, name: str, cut: int) -> None:
+    """However the value is written and wherever the line is cut, nothing of it gets out."""
+    line = '{"a": 1, ' + json.dumps(name) + ": " + json.dumps("secret-" + value) + ', "b": '
+    assert "secret-" not in shown(line[: max(cut, len(name) + 14)])
+
+
+def test_an_unknown_stream_is_refused_before_anything_is_sent() -> None:
+    """The error lists the actions."""
+    with jetti() as sandbox:
+        outcome = deliver(sandbox, schema("stock_levels"), record("stock_levels", a=1))
+        assert isinstance(outcome.error, SettingsError)
+        assert all(name in str(outcome.error) for name in ACTIONS)
+        assert len(sandbox.ledger) == 0
+
+
+def test_a_stream_is_mapped_by_name_and_by_stream_maps() -> None:
+    """stream_actions names the action, stream_maps shape the record, and a stream mapped to nothing is ignored."""
+    with jetti() as sandbox:
+        outcome = deliver(
+            sandbox,
+            schema("levels", sku={"type": "string"}, level={"type": "integer"}),
+            schema("noise", a={}),
+            record("levels", sku="k1", level=4),
+            record("noise", a=1),
+            stream_actions={"levels": VARIANTS},
+            stream_maps={
+                "levels": {"externalId": "sku", "vendorSku": "sku", "inventoryQuantity": "level + 1"},
+                "noise": None,
+            },
+        )
+        assert outcome.error is None
+        assert stock(sandbox) == {"k1": 5}
+
+
+def test_an_unknown_field_is_left_out_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Fields that Jetti does not have are warned of once by name; those of loaders are not."""
+    with jetti() as sandbox:
+        deliver(sandbox, schema(), *(variant(n, n, colour="red", _sdc_batched_at="x", companyId=1) for n in range(3)))
+        assert caplog.text.count("Jetti has no field colour") == 1
+        assert "_sdc" not in caplog.text
+        assert sandbox.ledger.writes[0].body[0].keys() == {"externalId", "vendorSku", "inventoryQuantity"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "title"),
+    [
+        pytest.param({"inventoryQuantity": -1}, "inventoryQuantity", id="negative"),
+        pytest.param({"inventoryQuantity": 1.5}, "inventoryQuantity", id="fraction"),
+        pytest.param({"inventoryQuantity": "many"}, "inventoryQuantity", id="text"),
+        pytest.param({"inventoryQuantity": ""}, "inventoryQuantity", id="empty"),
+        pytest.param({"inventoryQuantity": True}, "inventoryQuantity", id="boolean"),
+        pytest.param({"inventoryQuantity": 10**30}, "inventoryQuantity", id="huge"),
+        pytest.param({"costPrice": "cheap"}, "costPrice", id="price"),
+        pytest.param({"costPrice": [1]}, "costPrice", id="list"),
+        pytest.param({"manualInventoryPolicy": "maybe"}, "manualInventoryPolicy", id="yes-no"),
+        pytest.param({"lastFetchedAt": "soon"}, "lastFetchedAt", id="date"),
+        pytest.param({"barcode": {"a": 1}}, "barcode", id="object"),
+        pytest.param({"externalId": None}, "externalId", id="null-key"),
+        pytest.param({"externalId": ["a"]}, "externalId", id="list-key"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused_by_name(fields: dict[str, Any], title: str) -> None:
+    """The error names the field and what it must be, and no value."""
+    with jetti() as sandbox:
+        outcome = deliver(sandbox, schema(), record(**{"externalId": "a", "vendorSku": "v", **fields}))
+        assert f"{title}" in str(outcome.error)
+        assert "many" not in str(outcome.error)
+        assert sandbox.ledger.writes == []
+
+
+def test_numbers_keep_every_digit() -> None:
+    """A decimal arrives as it was written, not as the nearest float."""
+    with jetti() as sandbox:
+        line = json.dumps(variant(1, 1)).replace('"e1"', '"e1", "costPrice": 12345678901234.123456')
+        deliver(sandbox, schema(), line)
+        assert sandbox.ledger.writes[0].body[0]["costPrice"] == pytest.approx(12345678901234.123456, rel=0)
+
+
+def test_a_huge_text_goes_without_its_neighbours_being_held_up() -> None:
+    """Ten megabytes close a batch; the others go as usual."""
+    with jetti() as sandbox:
+        outcome = deliver(sandbox, schema(), variant(1, 1), variant(2, 2, description="x" * 10_000_000), variant(3, 3))
+        assert outcome.error is None
+        assert stock(sandbox) == {"e1": 1, "e2": 2, "e3": 3}
+        assert len(sandbox.ledger.writes) == 2
