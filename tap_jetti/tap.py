@@ -25,6 +25,7 @@ from tap_jetti.client.problems import (
     UnreadableError,
     UnreliableAnswerError,
 )
+from tap_jetti.client.readahead import Readahead
 from tap_jetti.command import Interruption, run_command
 from tap_jetti.config import CLIENT_SETTINGS, open_session
 from tap_jetti.row_writer import RowWriter
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from singer_sdk import Stream
     from singer_sdk.plugin_base import _ConfigInput
 
+    from tap_jetti.client.page import Decode, Source
+    from tap_jetti.client.readahead import Plan
     from tap_jetti.client.session import JettiSession
 
 _INCLUDE: th.JSONTypeHelper[Any] = th.ArrayType(
@@ -142,6 +145,26 @@ class TapJetti(Tap):
         return open_session(self.config, clock=self.clock, logger=self.logger)
 
     @cached_property
+    def readahead(self) -> Readahead:
+        """What reads ahead of the streams."""
+        return Readahead(self.session, concurrency=self.config["concurrency"], clock=self.clock, logger=self.logger)
+
+    def open_pages(self, plan: Plan, decode: Decode) -> tuple[Source, float | None]:
+        """Where the reader of a stream reads from.
+
+        Args:
+            plan: How the stream is read.
+            decode: Makes pages of the bytes of answers.
+
+        Returns:
+            The pages, and the server's clock, in seconds since the epoch, when the first
+            request left, if that was before.
+        """
+        if self.config["concurrency"] == 1:
+            return plan.pages_from(self.session, decode), None
+        return self.readahead.open(plan, decode)
+
+    @cached_property
     def start_date(self) -> str | None:
         """Where streams without a later bookmark begin, in the normal form."""
         return _date_setting(self.config, "start_date")
@@ -225,12 +248,16 @@ class TapJetti(Tap):
         try:
             self.session  # noqa: B018 - a wrong setting is an error of the run, not of a stream
             self._streams = {name: stream for name, stream in self.streams.items() if stream.selected}
+            if self.config["concurrency"] > 1:
+                self.readahead.follow(stream.plan for stream in self._streams.values())
             self.sync_all()
         except (Interruption, JettiError):
             self.state_writer.write_state(self.state)
             raise
         finally:
             self.clock.stop()
+            if "readahead" in self.__dict__:
+                self.readahead.close()
             self._log_summary()
         if self.failures:
             self.logger.error("Not read to the end: %s.", ", ".join(self.failures))
