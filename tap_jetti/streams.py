@@ -81,7 +81,7 @@ STATE_SECONDS = 30.0
 """Seconds between two STATE messages at most, while rows arrive."""
 
 
-class _Readable(Stream):
+class Readable(Stream):
     """What all streams share: how rows leave, and how a failure of one stream is kept from the others."""
 
     STATE_MSG_FREQUENCY = 1000
@@ -169,7 +169,7 @@ class _Readable(Stream):
         )
 
 
-class JettiStream(_Readable):
+class JettiStream(Readable):
     """The rows of one resource, by ``updatedAt`` where it is never null and by ``id`` elsewhere.
 
     Args:
@@ -318,7 +318,7 @@ class JettiStream(_Readable):
         self.state_manager.is_flushed = False
 
 
-class SnapshotStream(_Readable):
+class SnapshotStream(Readable):
     """The ids that a resource has now, so that a warehouse can find rows deleted for good.
 
     Each row carries the time of its run: a row of the resource is deleted if its id is not

@@ -29,7 +29,7 @@ from tap_jetti.client.readahead import Readahead
 from tap_jetti.command import Interruption, run_command
 from tap_jetti.config import CLIENT_SETTINGS, open_session
 from tap_jetti.row_writer import RowWriter
-from tap_jetti.streams import STATE_SECONDS, JettiStream, SnapshotStream
+from tap_jetti.streams import STATE_SECONDS, JettiStream, Readable, SnapshotStream
 
 if TYPE_CHECKING:
     import logging
@@ -249,7 +249,7 @@ class TapJetti(Tap):
             self.session  # noqa: B018 - a wrong setting is an error of the run, not of a stream
             self._streams = {name: stream for name, stream in self.streams.items() if stream.selected}
             if self.config["concurrency"] > 1:
-                self.readahead.follow(stream.plan for stream in self._streams.values())
+                self.readahead.follow(stream.plan for stream in self._streams.values() if isinstance(stream, Readable))
             self.sync_all()
         except (Interruption, JettiError):
             self.state_writer.write_state(self.state)

@@ -43,7 +43,7 @@ from tap_jetti.client.keyset import FEW, FullRead, IncrementalRead
 from tap_jetti.client.page import Bounds, MalformedPageError, ServerTraits, decode_raw, encode_raw
 from tap_jetti.client.problems import JettiError
 from tap_jetti.client.rate_limit import RateLimitStoreError
-from tap_jetti.client.windows import NEAREST, Windows
+from tap_jetti.client.windows import NEAREST, UNKNOWN, Windows
 from tap_jetti.resources import PRIMARY_KEY
 
 if TYPE_CHECKING:
@@ -369,6 +369,8 @@ class AheadSource:
         self._asked = plan.pages_from(_Paced(ahead, lambda: (0, 0), ahead.fill), decode)
         self._windows: Windows | None = None
         self._probing = True
+        self._measured = False
+        self._may_guess = not ahead.knows_from and scout is None
         self._bound: str | None = None
         self._page_size = 0
         self._last: tuple[Any, list[Any]] = (None, [])
@@ -400,7 +402,7 @@ class AheadSource:
 
     def count(self, where: Mapping[str, Any]) -> int | None:
         """The rows that the server counts, see `PageSource.count`."""
-        known = self._scout.take(where) if self._scout else None
+        known = self._scout.take("count", where) if self._scout else None
         return known[0] if known else self._asked.count(where)
 
     def start_one(self) -> bool:
@@ -410,18 +412,21 @@ class AheadSource:
             return False
         if self._scout is not None:
             self._scout.stop()
-        is_first = windows.total is None
-        if is_first and (windows.begun or windows.head or windows.own.end):
-            return False
-        if not self._ahead.knows_from and windows.begun:
-            return False
         farthest = self._ahead.farthest(self._page_size)
-        probe = windows.plan(self._page_size, min(FIRST, farthest) if is_first else farthest)
+        if windows.total is None:
+            if not self._measured:
+                self._measured = True
+                cursor, row = windows.own.cursor, windows.own.row
+                self._ahead.start(lambda: self._measure(windows, cursor, row))
+                return True
+            if not self._may_guess or windows.begun or windows.own.end:
+                return False
+            farthest = min(FIRST, farthest)
+        elif windows.begun and not self._ahead.knows_from:
+            return False
+        probe = windows.plan(self._page_size, farthest)
         if probe is None:
             return False
-        if is_first:
-            cursor, row = windows.own.cursor, windows.own.row
-            self._ahead.start(lambda: self._measure(windows, cursor, row))
         self._ahead.start(lambda: self._read_window(windows, probe))
         return True
 
@@ -440,7 +445,7 @@ class AheadSource:
             self._ahead.changed.notify_all()
 
     def _scouted(self, where: Mapping[str, Any]) -> tuple[Page, float] | None:
-        known = self._scout.take(where) if self._scout else None
+        known = self._scout.take("page", where) if self._scout else None
         if known is None:
             return None
         page, sent = known
@@ -480,7 +485,7 @@ class AheadSource:
         except JettiError:
             counted = None
         with self._ahead.changed:
-            windows.total = 1 << 40 if counted is None else row + counted
+            windows.total = UNKNOWN if counted is None else row + counted
 
     def _read_window(self, windows: Windows, probe: Probe) -> None:
         """Send a probe, and read the window that it begins."""
@@ -494,7 +499,7 @@ class AheadSource:
             is_wanted=lambda: self._is_current(windows),
         )
         try:
-            if self._land(windows, probe, source):
+            if self._land(windows, probe, source) and window.reading:
                 self._read(windows, window, source)
         except JettiError:
             with self._ahead.changed:
@@ -525,6 +530,8 @@ class AheadSource:
             ):
                 self._ahead.changed.wait()
             useful = windows.land(probe, page)
+            if useful and window.end is None and len(page) < limit:
+                window.at_end, window.reading = True, False
             self._probing = self._ahead.judge(useful=useful)
             self._ahead.changed.notify_all()
         self._ahead.fill()
@@ -649,13 +656,13 @@ class _Scout:
         """Ask nothing any more."""
         self._stopped = True
 
-    def take(self, where: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    def take(self, kind: str, where: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """What was answered to a question, after waiting if it is under way; None if it was not asked.
 
         Raises:
             JettiError: The question failed.
         """
-        question = repr(where)
+        question = f"{kind} {where}"
         with self._ahead.changed:
             self._is_awaited = True
             if question not in self._answers:
@@ -670,15 +677,14 @@ class _Scout:
         return answer if isinstance(answer, tuple) else None
 
     def page(self, where: Mapping[str, Any], bounds: Sequence[Bounds]) -> tuple[Page, float]:
-        answer: tuple[Page, float] = self._ask(where, lambda: self._asked.page(where, bounds))
+        answer: tuple[Page, float] = self._ask(f"page {where}", lambda: self._asked.page(where, bounds))
         return answer
 
     def count(self, where: Mapping[str, Any]) -> int | None:
-        answer: tuple[int | None] = self._ask(where, lambda: (self._asked.count(where),))
+        answer: tuple[int | None] = self._ask(f"count {where}", lambda: (self._asked.count(where),))
         return answer[0]
 
-    def _ask(self, where: Mapping[str, Any], ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - of either question
-        question = repr(where)
+    def _ask(self, question: str, ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - of either question
         with self._ahead.room(self.page_size, is_wanted=lambda: self._wants(question), may_go=self._may_go):
             with self._ahead.changed:
                 self._answers[question] = None

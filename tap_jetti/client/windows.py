@@ -14,7 +14,9 @@ from tap_jetti.resources import PRIMARY_KEY
 NEAREST = 2
 """Pages ahead that a probe must aim: nearer, the reader would be there before it."""
 
-_UNKNOWN = 1 << 40
+UNKNOWN = 1 << 40
+"""Stands for the length of a read that the server does not tell."""
+
 _LATEST = "9999"
 
 
@@ -155,7 +157,7 @@ class Windows:
         # A page by date begins with the row that the one before it ended with.
         step = page_size - (self.name != PRIMARY_KEY)
         parts = sorted([*self._all, *self.begun], key=lambda window: window.first_row)
-        ends = [*(window.first_row for window in parts[1:]), _UNKNOWN if self.total is None else self.total]
+        ends = [*(window.first_row for window in parts[1:]), UNKNOWN if self.total is None else self.total]
         left, number = max(
             (end - window.row, -number)
             for number, (window, end) in enumerate(zip(parts, ends, strict=True))
@@ -176,7 +178,7 @@ class Windows:
         window, keys = probe.window, page.values(self.name)
         self.begun.remove(window)
         if not keys:
-            self.total = min(_UNKNOWN if self.total is None else self.total, window.first_row)
+            self.total = min(UNKNOWN if self.total is None else self.total, window.first_row)
             return False
         start = self.step(keys[0])
         number = max(index for index, other in enumerate(self._all) if not index or other.start <= start)
