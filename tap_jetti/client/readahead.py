@@ -32,7 +32,7 @@ import math
 import threading
 from bisect import bisect_left
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -49,7 +49,6 @@ from tap_jetti.resources import PRIMARY_KEY
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
 
     from tap_jetti.client.clock import Clock
     from tap_jetti.client.gate import Urgency
@@ -248,8 +247,7 @@ class Readahead:
         of_windows = self._current.held if self._current else 0
         return of_windows + sum(scout.held for scout in self._scouts.values())
 
-    @contextmanager
-    def room(self, rows: int, *, is_wanted: Callable[[], bool], may_go: Callable[[], bool | None]) -> Iterator[None]:
+    def reserve(self, rows: int, *, is_wanted: Callable[[], bool], may_go: Callable[[], bool | None]) -> None:
         """Keep room for the rows of a request, after waiting for it.
 
         Args:
@@ -275,13 +273,13 @@ class Readahead:
             finally:
                 self._waiting -= 1
             self._reserved += rows
-        try:
-            yield
-        finally:
-            with self.changed:
-                self._reserved -= rows
-                self.most_held = max(self.most_held, self.held())
-                self.changed.notify_all()
+
+    def release(self, rows: int) -> None:
+        """Give back the room that was kept: the rows are held now, or have not come."""
+        with self.changed:
+            self._reserved -= rows
+            self.most_held = max(self.most_held, self.held())
+            self.changed.notify_all()
 
     def may_scout(self) -> bool:
         """Whether streams that follow may hold more."""
@@ -291,8 +289,12 @@ class Readahead:
         """How to ask for the page that many rows on: the limit, ``from``, and how many rows it really passes over."""
         if not self._probes_by_page:
             return page_size, skip, skip
-        pages = -(-skip // page_size)
-        limit = skip // pages
+        fewest = -(-skip // page_size)
+        # Rows short of the aim are read twice, and those that the page is smaller by are left to another.
+        limit, pages = min(
+            ((skip // pages, pages) for pages in range(fewest, fewest + 4)),
+            key=lambda choice: skip - choice[0] * choice[1] + page_size - choice[0],
+        )
         return limit, pages, pages * limit
 
     @property
@@ -469,7 +471,10 @@ class AheadSource:
                 if windows.awaited is None:
                     windows.drop(windows.head)
                     return None
+                windows.is_awaited = True
+                self._ahead.changed.notify_all()
                 self._ahead.changed.wait()
+                windows.is_awaited = False
             else:
                 return None
         try:
@@ -513,6 +518,8 @@ class AheadSource:
                 windows.drop(window)
                 self._ahead.changed.notify_all()
             raise
+        finally:
+            source.release()
 
     def _land(self, windows: Windows, probe: Probe, source: _WindowSource) -> bool:
         window = probe.window
@@ -543,7 +550,7 @@ class AheadSource:
                 window.add(page, windows.name)
                 if window.end is None and source.last_size < self._page_size:
                     window.at_end, window.reading = True, False
-                self._ahead.changed.notify_all()
+                source.release()
                 if not window.reading:
                     return
             self._ahead.fill()
@@ -591,6 +598,7 @@ class _WindowSource:
     ) -> None:
         self._ahead = ahead
         self._rows = rows
+        self._reserved = 0
         self._windows = windows
         self._window = window
         self._is_wanted = is_wanted
@@ -605,24 +613,31 @@ class _WindowSource:
         return self._asked.server_clock
 
     def probe(self, where: Mapping[str, Any], bounds: Sequence[Bounds], limit: int, skip: int) -> Page:
-        with self._room():
-            return self._asked.page(where, bounds, limit=limit, skip=skip)[0]
+        self._reserve()
+        return self._asked.page(where, bounds, limit=limit, skip=skip)[0]
 
     def page(self, where: Mapping[str, Any], bounds: Sequence[Bounds]) -> tuple[Page, float]:
-        with self._room():
-            page, sent = self._asked.page(where, bounds)
+        self._reserve()
+        page, sent = self._asked.page(where, bounds)
         self.last_size = len(page)
         return page, sent
 
     def count(self, where: Mapping[str, Any]) -> int | None:  # noqa: ARG002 - nothing is proven here
         return None
 
-    def _room(self) -> AbstractContextManager[None]:
-        return self._ahead.room(
+    def release(self) -> None:
+        """Give back the room of the last page: its rows are held now, or were not wanted."""
+        self._ahead.release(self._reserved)
+        self._reserved = 0
+
+    def _reserve(self) -> None:
+        self.release()
+        self._ahead.reserve(
             self._rows,
             is_wanted=lambda: self._is_wanted() and self._window.reading,
-            may_go=lambda: True if self._windows.awaited is self._window else None,
+            may_go=lambda: True if self._windows.is_awaited and self._windows.awaited is self._window else None,
         )
+        self._reserved = self._rows
 
 
 class _Scout:
@@ -685,20 +700,20 @@ class _Scout:
         return answer[0]
 
     def _ask(self, question: str, ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - of either question
-        with self._ahead.room(self.page_size, is_wanted=lambda: self._wants(question), may_go=self._may_go):
+        self._ahead.reserve(self.page_size, is_wanted=lambda: self._wants(question), may_go=self._may_go)
+        with self._ahead.changed:
+            self._answers[question] = None
+        answer: Any = Interrupted()
+        try:
+            answer = ask()
+        except JettiError as error:
+            answer = error
+            raise
+        finally:
             with self._ahead.changed:
-                self._answers[question] = None
-            answer: Any = Interrupted()
-            try:
-                answer = ask()
-            except JettiError as error:
-                answer = error
-                raise
-            finally:
-                with self._ahead.changed:
-                    self._answers[question] = answer
-                    self.held += _rows_of(answer)
-                    self._ahead.changed.notify_all()
+                self._answers[question] = answer
+                self.held += _rows_of(answer)
+                self._ahead.release(self.page_size)
         return answer
 
     def _wants(self, question: str) -> bool:

@@ -109,6 +109,8 @@ class Windows:
         self.name = name
         self.total: int | None = None
         """The number of rows from the start to the end of the read, once it is known."""
+        self.is_awaited = False
+        """Whether the reader waits for rows that are not there yet."""
         self.own = Window(start, cursor=start)
         self.begun: list[Window] = []
         """The windows whose probes are under way."""
@@ -127,9 +129,7 @@ class Windows:
     @property
     def awaited(self) -> Window | None:
         """The window whose next rows the reader comes to first, or None where it asks for itself."""
-        if self.own.reading:
-            return None
-        return next((window for window in self._all[1:] if window.reading), None)
+        return None if self.own.reading else next((window for window in self._all[1:] if window.reading), None)
 
     def step(self, key: Any) -> Any:  # noqa: ANN401 - a key of either type
         """The least key after all rows that show this one."""
