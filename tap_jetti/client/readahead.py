@@ -19,8 +19,8 @@ Invariants:
     is no thread and no further request.
 3.  No request ahead delays the reader: slots go to the most urgent request (see `Gate`), and
     at most `concurrency` are in flight.
-4.  At most `KEPT` rows are held, not decoded, plus a page for each request in flight that the
-    reader waits for. Who has no room waits, unless the reader waits for it.
+4.  At most `KEPT` rows are held, not decoded, and beyond them only the page or two that the reader
+    is waiting for. A reader that has no room waits, unless the one in the main thread waits for it.
 5.  A failure is raised when the reader asks the question that failed. One of a probe or a window
     is none: the reader asks for those rows itself.
 6.  No thread outlives `close`, which cuts the requests in flight.
@@ -214,8 +214,7 @@ class Readahead:
             self.changed.notify_all()
             threads = list(self._threads)
         self.gate.close()
-        if threads:
-            self.session.abort()
+        self.session.abort()
         give_up = self.clock.monotonic() + JOIN_SECONDS
         for thread in threads:
             thread.join(max(0.0, give_up - self.clock.monotonic()))
