@@ -26,11 +26,12 @@ from tap_jetti.client.problems import (
     UnreadableError,
     UnreliableAnswerError,
 )
+from tap_jetti.client.readahead import Readahead
 from tap_jetti.command import CommandLine, Interruption, read_object, run_command
 from tap_jetti.config import CLIENT_SETTINGS, open_session, plain_numbers
 from tap_jetti.progress import Progress
 from tap_jetti.row_writer import RowWriter
-from tap_jetti.streams import STATE_SECONDS, JettiStream, SnapshotStream
+from tap_jetti.streams import STATE_SECONDS, JettiStream, Readable, SnapshotStream
 
 if TYPE_CHECKING:
     import logging
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from singer_sdk import Stream
     from singer_sdk.plugin_base import _ConfigInput
 
+    from tap_jetti.client.page import Decode, Source
+    from tap_jetti.client.readahead import Plan
     from tap_jetti.client.session import JettiSession
 
 _INCLUDE: th.JSONTypeHelper[Any] = th.ArrayType(
@@ -155,6 +158,26 @@ class TapJetti(CommandLine, Tap):
         )
 
     @cached_property
+    def readahead(self) -> Readahead:
+        """What reads ahead of the streams."""
+        return Readahead(self.session, concurrency=self.config["concurrency"], clock=self.clock, logger=self.logger)
+
+    def open_pages(self, plan: Plan, decode: Decode) -> tuple[Source, float | None]:
+        """Where the reader of a stream reads from.
+
+        Args:
+            plan: How the stream is read.
+            decode: Makes pages of the bytes of answers.
+
+        Returns:
+            The pages, and the server's clock, in seconds since the epoch, when the first
+            request left, if that was before.
+        """
+        if self.config["concurrency"] == 1:
+            return plan.pages_from(self.session, decode), None
+        return self.readahead.open(plan, decode)
+
+    @cached_property
     def start_date(self) -> str | None:
         """Where streams without a later bookmark begin, in the normal form."""
         return _date_setting(self.config, "start_date")
@@ -240,6 +263,8 @@ class TapJetti(CommandLine, Tap):
         try:
             self.session  # noqa: B018 - a wrong setting is an error of the run, not of a stream
             self._streams = {name: stream for name, stream in self.streams.items() if stream.selected}
+            if self.config["concurrency"] > 1:
+                self.readahead.follow(stream.plan for stream in self._streams.values() if isinstance(stream, Readable))
             self.sync_all()
         except OutputError:
             raise
@@ -248,6 +273,8 @@ class TapJetti(CommandLine, Tap):
             raise
         finally:
             self.clock.stop()
+            if "readahead" in self.__dict__:
+                self.readahead.close()
             self._log_summary()
         if self.failures:
             self.logger.error("Not read to the end: %s.", ", ".join(self.failures))
