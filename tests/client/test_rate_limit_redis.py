@@ -193,7 +193,7 @@ def test_processes_with_separate_homes_share_a_redis(server: Server, tmp_path: P
     times = sorted(moment for process in sent for moment in process)
     assert max(count - burst - rate * moment for count, moment in enumerate(times, start=1)) <= 0
     assert len(times) >= 0.95 * rate * seconds
-    assert min(map(len, sent)) >= 0.8 * max(map(len, sent))
+    assert min(map(len, sent)) >= 0.5 * max(map(len, sent))  # nobody waits twice its fair share
 
 
 def test_a_penalty_reaches_who_shares_the_redis(server: Server) -> None:

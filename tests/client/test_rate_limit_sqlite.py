@@ -137,7 +137,7 @@ def test_processes_that_share_a_file_share_the_limit_fairly(tmp_path: Path) -> N
             latest = max(latest, moment)
             assert count <= burst + rate * (latest - earliest)
     assert len(slots) >= 0.95 * rate * seconds
-    assert min(map(len, sent)) >= 0.8 * max(map(len, sent))
+    assert min(map(len, sent)) >= 0.5 * max(map(len, sent))  # nobody waits twice its fair share
 
 
 def test_a_killed_process_leaves_the_file_whole(tmp_path: Path) -> None:
