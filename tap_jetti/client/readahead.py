@@ -454,18 +454,20 @@ class AheadSource:
 
     def _held(self, bounds: Sequence[Bounds]) -> tuple[Page, float] | None:
         """The answer put together of rows that are held, after waiting for those under way; None if there are none."""
-        windows = self._windows
+        windows, is_keyset = self._windows, len(bounds) == 1
         if windows is None:
             return None
         with self._ahead.changed:
             while windows.head is not None:
-                if len(bounds) > 1:
+                if is_keyset:
+                    page = windows.answer(bounds[0].lower, self._page_size)
+                else:
                     page = windows.instant(bounds[1].lower, bounds[0].lower, self._page_size)
                     if page is None:
                         return None
-                else:
-                    page = windows.answer(bounds[0].lower, self._page_size)
                 if page is not None:
+                    if is_keyset and len(page) < self._page_size:
+                        windows.drop(windows.head)  # what it ended with is no evidence for another question
                     break
                 if windows.awaited is None:
                     windows.drop(windows.head)
@@ -537,7 +539,7 @@ class AheadSource:
                 self._ahead.changed.wait()
             useful = windows.land(probe, page)
             if useful and window.end is None and len(page) < limit:
-                window.at_end, window.reading = True, False
+                windows.finish(window)
             self._probing = self._ahead.judge(useful=useful)
             self._ahead.changed.notify_all()
         self._ahead.fill()
@@ -548,13 +550,13 @@ class AheadSource:
             with self._ahead.changed:
                 window.add(page, windows.name)
                 if window.end is None and source.last_size < self._page_size:
-                    window.at_end, window.reading = True, False
+                    windows.finish(window)
                 source.release()
                 if not window.reading:
                     return
             self._ahead.fill()
         with self._ahead.changed:
-            window.at_end, window.reading = True, False
+            windows.finish(window)
             self._ahead.changed.notify_all()
 
     def _window_reader(self, window: Window, source: _WindowSource) -> Reader:
