@@ -202,6 +202,16 @@ class Windows:
             self._all[-1].end = None
             self.own.reading = self.own.reading or number == 1
 
+    def finish(self, window: Window) -> None:
+        """Take note that the reader of a window may have come to the end of the resource.
+
+        If another window follows, one of the two is wrong. It is not for windows to say which: those that
+        follow are dropped.
+        """
+        window.at_end, window.reading = True, False
+        if window.end is not None and window in self._all:
+            self.drop(self._all[self._all.index(window) + 1])
+
     def answer(self, cursor: Any, page_size: int) -> Page | None:  # noqa: ANN401 - a key of either type
         """The page from a cursor on, if so many rows are held or the end was seen; else None.
 
@@ -226,7 +236,7 @@ class Windows:
         if head is None or not head.start <= instant < (head.end or _LATEST):
             return None
         at = range(bisect_left(head.keys, instant), bisect_right(head.keys, instant))
-        if not at or (head.reading and head.cursor <= instant):
+        if not at or (head.cursor <= instant and (head.reading or head.at_end)):
             return None
         wanted = sorted((index for index in at if head.ids[index] >= next_id), key=head.ids.__getitem__)
         return Page(head.rows, head.ids, head.keys).only(wanted[:page_size])
