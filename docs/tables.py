@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+
+from singer_sdk.typing import PropertiesList
 
 from tap_jetti import resources
+from tap_jetti.config import CLIENT_SETTINGS
 from tap_jetti.sinks import ACTIONS
 from tap_jetti.streams import DATES_MAY_BE_NULL, SELECTED_BY_DEFAULT
-from tap_jetti.tap import TapJetti
-from tap_jetti.target import TargetJetti
+from tap_jetti.tap_settings import TAP_SETTINGS
+from tap_jetti.target_settings import TARGET_SETTINGS
 
 README = Path(__file__).parent.parent / "README.md"
 
 
-def settings(schema: dict[str, Any], *, leave_out: set[str] | None = None) -> str:
-    """A table of a plug-in's own settings."""
+def settings(*lists: PropertiesList) -> str:
+    """A table of settings."""
+    schema = PropertiesList(*(setting for one in lists for setting in one.wrapped.values())).to_dict()
     rows = ["| setting | default | what it does |", "|---|---|---|"]
     for name, facts in schema["properties"].items():
-        if name in (leave_out or set()):
-            continue
         default = facts.get("default")
         shown = "" if default is None else f"`{_plain(default)}`"
         if name in schema.get("required", ()):
@@ -79,10 +80,9 @@ def rendered(text: str) -> str:
     Raises:
         ValueError: A table's place is missing.
     """
-    common = set(TapJetti.config_jsonschema["properties"])
     tables = {
-        "tap settings": settings(TapJetti.config_jsonschema),
-        "target settings": settings(TargetJetti.config_jsonschema, leave_out=common),
+        "tap settings": settings(CLIENT_SETTINGS, TAP_SETTINGS),
+        "target settings": settings(TARGET_SETTINGS),
         "actions": actions(),
         "streams": streams(),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
@@ -13,20 +14,21 @@ from typing_extensions import override
 from tap_jetti import resources
 from tap_jetti.client.instants import from_epoch
 from tap_jetti.client.keyset import FullRead, IncrementalRead
-from tap_jetti.client.page import Page, PageSource, Projection
+from tap_jetti.client.page import Page, PageSource, Projection, decode_objects
 from tap_jetti.client.problems import IncompleteReadError, JettiError, SettingsError
+from tap_jetti.client.readahead import Plan
 from tap_jetti.includes import parse_includes
 from tap_jetti.resources import PRIMARY_KEY, REPLICATION_KEY
 from tap_jetti.rows import NEEDED, UNMAPPED, RowDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog
 
-    from tap_jetti.client.page import Decode
+    from tap_jetti.client.page import Decode, Reads, Source
     from tap_jetti.tap import TapJetti
 
 SELECTED_BY_DEFAULT = frozenset(
@@ -80,7 +82,7 @@ STATE_SECONDS = 30.0
 """Seconds between two STATE messages at most, while rows arrive."""
 
 
-class _Readable(Stream):
+class Readable(Stream):
     """What all streams share: how rows leave, and how a failure of one stream is kept from the others."""
 
     STATE_MSG_FREQUENCY = 1000
@@ -151,9 +153,20 @@ class _Readable(Stream):
         self._finalize_state(self.stream_state)
         self._write_state_message()
 
-    def _page_source(self, resource: str, projection: Projection, decode: Decode | None = None) -> PageSource:
-        return PageSource(
-            self._tap.session,
+    @cached_property
+    def plan(self) -> Plan:
+        """How it is read, as far as threads may know it."""
+        raise NotImplementedError
+
+    def _full_plan(self, resource: str, projection: Projection) -> Plan:
+        return Plan(
+            self._pages_from(resource, projection),
+            lambda source, _: FullRead(source, verify_counts=self.config["verify_counts"], logger=self.logger),
+        )
+
+    def _pages_from(self, resource: str, projection: Projection) -> Callable[[Reads, Decode | None], PageSource]:
+        return lambda session, decode: PageSource(
+            session,
             resource,
             page_size=self.config["page_size"],
             projection=projection,
@@ -162,11 +175,8 @@ class _Readable(Stream):
             decode=decode,
         )
 
-    def _full_read(self, source: PageSource) -> FullRead:
-        return FullRead(source, verify_counts=self.config["verify_counts"], logger=self.logger)
 
-
-class JettiStream(_Readable):
+class JettiStream(Readable):
     """The rows of one resource, by ``updatedAt`` where it is never null and by ``id`` elsewhere.
 
     Args:
@@ -221,31 +231,46 @@ class JettiStream(_Readable):
 
     def _start(self) -> str | None:
         """Where to read from: the bookmark or `start_date`, whichever is later."""
-        bookmark: str | None = self.stream_state.get("replication_key_value")
+        # Looked up where the SDK would make an entry, which belongs in the state only once the stream is read.
+        bookmark: str | None = self._tap.state.get("bookmarks", {}).get(self.name, {}).get("replication_key_value")
         return max((date for date in (bookmark, self._tap.start_date) if date), default=None)
+
+    @cached_property
+    @override
+    def plan(self) -> Plan:
+        if self.replication_method != REPLICATION_INCREMENTAL:
+            return self._full_plan(self.name, self._projection())
+        start = self._start()
+
+        def reader(source: Source, upper: float | None) -> IncrementalRead:
+            return IncrementalRead(
+                source,
+                start=start,
+                end=self._tap.end_date,
+                bookmark_lag=self.config["bookmark_lag"],
+                verify_counts=self.config["verify_counts"],
+                clock=self._tap.clock,
+                logger=self.logger,
+                upper=upper,
+            )
+
+        return Plan(self._pages_from(self.name, self._projection()), reader)
 
     @override
     def read_pages(self) -> Iterator[Page]:
-        source = self._page_source(self.name, self._projection(), self._decoder())
-        if self.replication_method != REPLICATION_INCREMENTAL:
-            yield from self._full_read(source).pages()
-            return
         bookmark = self.stream_state.get("replication_key_value")
-        self._read = IncrementalRead(
-            source,
-            start=self._start(),
-            end=self._tap.end_date,
-            bookmark_lag=self.config["bookmark_lag"],
-            verify_counts=self.config["verify_counts"],
-            clock=self._tap.clock,
-            logger=self.logger,
-        )
+        source, upper = self._tap.open_pages(self.plan, self._decoder())
+        read = self.plan.reader(source, upper)
+        if not isinstance(read, IncrementalRead):
+            yield from read.pages()
+            return
+        self._read = read
         try:
-            yield from self._read.pages()
+            yield from read.pages()
         except IncompleteReadError:
             self._put_bookmark_back(bookmark)
             raise
-        self._set_bookmark(self._read.final_bookmark)
+        self._set_bookmark(read.final_bookmark)
 
     def _decoder(self) -> RowDecoder:
         return RowDecoder(
@@ -320,7 +345,7 @@ class JettiStream(_Readable):
         self.state_manager.is_flushed = False
 
 
-class SnapshotStream(_Readable):
+class SnapshotStream(Readable):
     """The ids that a resource has now, so that a warehouse can find rows deleted for good.
 
     Each row carries the time of its run: a row of the resource is deleted if its id is not
@@ -345,10 +370,15 @@ class SnapshotStream(_Readable):
             tap, name=resource + SNAPSHOT_SUFFIX, schema={"type": "object", "properties": dict(properties)}
         )
 
+    @cached_property
+    @override
+    def plan(self) -> Plan:
+        return self._full_plan(self._resource, Projection([PRIMARY_KEY]))
+
     @override
     def read_pages(self) -> Iterator[Page]:
         snapshot_at = from_epoch(self._tap.initialized_at / 1000)
-        source = self._page_source(self._resource, Projection([PRIMARY_KEY]))
-        for page in self._full_read(source).pages():
+        source, upper = self._tap.open_pages(self.plan, decode_objects)
+        for page in self.plan.reader(source, upper).pages():
             rows = [{PRIMARY_KEY: id_, "snapshotAt": snapshot_at} for id_ in page.ids]
             yield Page(rows, page.ids, page.keys)

@@ -26,11 +26,13 @@ from tap_jetti.client.problems import (
     UnreadableError,
     UnreliableAnswerError,
 )
+from tap_jetti.client.readahead import Readahead
 from tap_jetti.command import CommandLine, Interruption, read_object, run_command
 from tap_jetti.config import CLIENT_SETTINGS, open_session, plain_numbers
 from tap_jetti.progress import Progress
 from tap_jetti.row_writer import RowWriter
-from tap_jetti.streams import STATE_SECONDS, JettiStream, SnapshotStream
+from tap_jetti.streams import STATE_SECONDS, JettiStream, Readable, SnapshotStream
+from tap_jetti.tap_settings import TAP_SETTINGS
 
 if TYPE_CHECKING:
     import logging
@@ -41,15 +43,9 @@ if TYPE_CHECKING:
     from singer_sdk import Stream
     from singer_sdk.plugin_base import _ConfigInput
 
+    from tap_jetti.client.page import Decode, Source
+    from tap_jetti.client.readahead import Plan
     from tap_jetti.client.session import JettiSession
-
-_INCLUDE: th.JSONTypeHelper[Any] = th.ArrayType(
-    th.ObjectType(
-        th.Property("model", th.StringType(nullable=False), required=True),
-        th.Property("attributes", th.ArrayType(th.StringType)),
-        th.Property("include", th.ArrayType(th.ObjectType(additional_properties=True))),
-    )
-)
 
 OF_ONE_STREAM = (
     ForbiddenError,
@@ -71,63 +67,7 @@ class TapJetti(CommandLine, Tap):
     message_writer_class = RowWriter
     message_writer: RowWriter
 
-    config_jsonschema = th.PropertiesList(
-        *CLIENT_SETTINGS.wrapped.values(),
-        th.Property(
-            "start_date",
-            th.DateTimeType(nullable=False),
-            title="Start date",
-            description="Rows changed from here on are read where no bookmark says more. By default all rows.",
-        ),
-        th.Property(
-            "end_date",
-            th.DateTimeType(nullable=False),
-            title="End date",
-            description="Rows changed from here on are not read: the exclusive end of a slice of a backfill.",
-        ),
-        th.Property(
-            "page_size",
-            th.IntegerType(nullable=False, minimum=1),
-            default=100,
-            title="Page size",
-            description="Rows asked for a page. The server may give fewer; more than 100 was never seen.",
-        ),
-        th.Property(
-            "bookmark_lag",
-            th.NumberType(nullable=False, minimum=0),
-            default=10,
-            title="Bookmark lag",
-            description="Seconds that bookmarks stay behind the server's clock, for transactions that commit late.",
-        ),
-        th.Property(
-            "unknown_fields",
-            th.StringType(nullable=False, allowed_values=["warn", "keep", "error"]),
-            default="warn",
-            title="Unknown fields",
-            description="Fields that no schema lists: leave out with a warning, keep under _unmapped, or fail.",
-        ),
-        th.Property(
-            "verify_counts",
-            th.BooleanType(nullable=False),
-            default=True,
-            title="Verify counts",
-            description="Prove by the server's own count that each read is complete.",
-        ),
-        th.Property(
-            "include",
-            th.ObjectType(additional_properties=_INCLUDE, nullable=False),
-            default={},
-            title="Include",
-            description="Associated models that rows carry along, by stream: lists of {model, attributes, include}.",
-        ),
-        th.Property(
-            "id_snapshots",
-            th.ArrayType(th.StringType(nullable=False, allowed_values=list(resources.names())), nullable=False),
-            default=[],
-            title="Id snapshots",
-            description="Streams whose current ids are also emitted, as <stream>_ids, to find deleted rows by.",
-        ),
-    ).to_dict()
+    config_jsonschema = th.PropertiesList(*CLIENT_SETTINGS.wrapped.values(), *TAP_SETTINGS.wrapped.values()).to_dict()
 
     def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - the SDK's own
         self.clock = SystemClock()
@@ -153,6 +93,26 @@ class TapJetti(CommandLine, Tap):
             traffic=self.session.traffic,
             rate=self.config["rate_limit"],
         )
+
+    @cached_property
+    def readahead(self) -> Readahead:
+        """What reads ahead of the streams."""
+        return Readahead(self.session, concurrency=self.config["concurrency"], clock=self.clock, logger=self.logger)
+
+    def open_pages(self, plan: Plan, decode: Decode) -> tuple[Source, float | None]:
+        """Where the reader of a stream reads from.
+
+        Args:
+            plan: How the stream is read.
+            decode: Makes pages of the bytes of answers.
+
+        Returns:
+            The pages, and the server's clock, in seconds since the epoch, when the first
+            request left, if that was before.
+        """
+        if self.config["concurrency"] == 1:
+            return plan.pages_from(self.session, decode), None
+        return self.readahead.open(plan, decode)
 
     @cached_property
     def start_date(self) -> str | None:
@@ -240,6 +200,8 @@ class TapJetti(CommandLine, Tap):
         try:
             self.session  # noqa: B018 - a wrong setting is an error of the run, not of a stream
             self._streams = {name: stream for name, stream in self.streams.items() if stream.selected}
+            if self.config["concurrency"] > 1:
+                self.readahead.follow(stream.plan for stream in self._streams.values() if isinstance(stream, Readable))
             self.sync_all()
         except OutputError:
             raise
@@ -248,6 +210,8 @@ class TapJetti(CommandLine, Tap):
             raise
         finally:
             self.clock.stop()
+            if "readahead" in self.__dict__:
+                self.readahead.close()
             self._log_summary()
         if self.failures:
             self.logger.error("Not read to the end: %s.", ", ".join(self.failures))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tap_jetti.client.clock import Clock
-    from tap_jetti.client.page import Page, PageSource
+    from tap_jetti.client.page import Page, Source
 
 FEW = 10
 """A page of fewer rows is the end: no server is expected to cap its pages below this."""
@@ -51,7 +51,7 @@ class _Read:
         logger: Where the reader reports.
     """
 
-    def __init__(self, source: PageSource, *, verify_counts: bool, logger: logging.Logger) -> None:
+    def __init__(self, source: Source, *, verify_counts: bool, logger: logging.Logger) -> None:
         self._source = source
         self._verify_counts = verify_counts
         self._logger = logger
@@ -116,6 +116,7 @@ class _Read:
     def _note_page(self, received: int) -> None:
         self._pages += 1
         self._largest = max(self._largest, received)
+        self._source.traits.largest_page = max(self._source.traits.largest_page, received)
 
     def _count_agrees(self, where: dict[str, Any], given: int) -> bool:
         """Ask the count at a page that may be the end; if it is not, trust none like it.
@@ -141,11 +142,13 @@ class IncrementalRead(_Read):
         verify_counts: Whether the server's count is asked.
         clock: This machine's clock.
         logger: Where the reader reports.
+        upper: The server's clock, in seconds since the epoch, when the first request left, if
+            that was before this reader began.
     """
 
     def __init__(
         self,
-        source: PageSource,
+        source: Source,
         *,
         start: str | None,
         end: str | None,
@@ -153,6 +156,7 @@ class IncrementalRead(_Read):
         verify_counts: bool,
         clock: Clock,
         logger: logging.Logger,
+        upper: float | None = None,
     ) -> None:
         super().__init__(source, verify_counts=verify_counts, logger=logger)
         self._start = start or EARLIEST
@@ -165,6 +169,7 @@ class IncrementalRead(_Read):
         self._given_to_prove = 0
         self.ceiling = EARLIEST
         """The bookmark never passes this: U minus the lag. Known from the first page on."""
+        self._set_upper(upper)
 
     @property
     def final_bookmark(self) -> str | None:
@@ -200,13 +205,13 @@ class IncrementalRead(_Read):
     def _page(self, cursor: str) -> tuple[Page, int]:
         """The rows from the cursor on, cut at U and the end, and how many came in all."""
         if self._upper is None:
-            self._set_upper(self._source.session.server_clock.at(self._clock.monotonic()))
+            self._set_upper(self._source.server_clock.at(self._clock.monotonic()))
         bound = min((date for date in (self._upper, self._end) if date), default=None)
         keys = {"$gte": cursor} if bound is None else {"$gte": cursor, "$lte": bound}
         page, sent = self._source.page({REPLICATION_KEY: keys}, [Bounds(REPLICATION_KEY, cursor, bound)])
         self._note_page(len(page))
         if self._upper is None:
-            self._set_upper(self._source.session.server_clock.at(sent))
+            self._set_upper(self._source.server_clock.at(sent))
         if self._upper is None:
             self._source.traits.say_once(
                 self._logger, "Jetti sends no Date header: this machine's clock stands in for it."
@@ -269,15 +274,23 @@ class IncrementalRead(_Read):
 
 
 class FullRead(_Read):
-    """All rows of a resource by ``id``, for those whose dates may be null."""
+    """All rows of a resource by ``id``, for those whose dates may be null.
 
-    def __init__(self, source: PageSource, *, verify_counts: bool, logger: logging.Logger) -> None:
+    Args:
+        source: Where the pages come from.
+        verify_counts: Whether the server's count is asked.
+        logger: Where the reader reports.
+        first_id: The least id to read.
+    """
+
+    def __init__(self, source: Source, *, verify_counts: bool, logger: logging.Logger, first_id: int = 0) -> None:
         super().__init__(source, verify_counts=verify_counts, logger=logger)
         self._given = 0
-        self._next_id = 0
+        self._first_id = self._next_id = first_id
 
     def _walk(self) -> Iterator[Page]:
-        self._pages = self._largest = self._given = self._next_id = 0
+        self._pages = self._largest = self._given = 0
+        self._next_id = self._first_id
         while True:
             page, _ = self._source.page({PRIMARY_KEY: {"$gte": self._next_id}}, [Bounds(PRIMARY_KEY, self._next_id)])
             self._note_page(len(page))

@@ -14,12 +14,12 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 import requests
-from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import ConnectTimeoutError as PoolConnectTimeoutError
 from urllib3.exceptions import HTTPError, IncompleteRead, NewConnectionError
 
 from tap_jetti.client.auth import bearer_token, origin_of, webhook_hash
+from tap_jetti.client.clock import Interrupted
 from tap_jetti.client.decoding import decode_json
 from tap_jetti.client.problems import (
     RateLimitedError,
@@ -33,10 +33,12 @@ from tap_jetti.client.problems import (
 from tap_jetti.client.query import Pairs, encode
 from tap_jetti.client.retry import RetryPolicy, parse_retry_after
 from tap_jetti.client.server_clock import ServerClock
+from tap_jetti.client.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from requests.adapters import HTTPAdapter
     from requests.auth import AuthBase
 
     from tap_jetti.client.clock import Clock
@@ -154,11 +156,34 @@ class JettiSession:
         self._http.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._http.headers.update({"User-Agent": user_agent, "Accept": "application/json"})
-        adapter = transport or HTTPAdapter(pool_connections=4, pool_maxsize=connections)
+        self._aborted = False
+        adapter = transport or Transport(pool_connections=4, pool_maxsize=connections)
+        self._transport = adapter
         self._http.mount("https://", adapter)
         self._http.mount("http://", adapter)
 
-    def get(self, path: str, query: Pairs | None = None, *, decode: Callable[[bytes], Any] | None = None) -> Answer:
+    def take_slot(self) -> None:
+        """Wait for the limiter's next slot for a GET, for a `get` that follows at once and has paid."""
+        self.traffic.add(waited=self._limiter.acquire(READ_COST))
+
+    @property
+    def reads_a_second(self) -> float:
+        """The GETs a second that the limiter allows."""
+        return self._limiter.rate / READ_COST
+
+    @property
+    def idle_in(self) -> float:
+        """Seconds until a GET that asked now would go, 0 for at once."""
+        return self._limiter.idle_in()
+
+    def get(
+        self,
+        path: str,
+        query: Pairs | None = None,
+        *,
+        decode: Callable[[bytes], Any] | None = None,
+        has_paid: bool = False,
+    ) -> Answer:
         """Read from the API.
 
         Args:
@@ -166,12 +191,14 @@ class JettiSession:
             query: The query, see `tap_jetti.client.query`.
             decode: Makes the answer's body of its bytes, or raises `msgspec.DecodeError`
                 if they are no complete JSON; by default any JSON, with decimals exact.
+            has_paid: Whether `take_slot` was called for the first attempt.
 
         Raises:
             RequestError: The read failed, for good or for longer than it is tried.
         """
         url = urljoin(self.api_url, path) + (f"?{encode(query)}" if query else "")
-        return self._send(_Call("GET", url, self._auth, self._proxies, self._limiter, decode or decode_json))
+        decode = decode or decode_json
+        return self._send(_Call("GET", url, self._auth, self._proxies, self._limiter, decode, has_paid=has_paid))
 
     def write(self, method: str, path: str, body: object, *, repeatable: bool) -> Answer:
         """Write to the API.
@@ -233,15 +260,26 @@ class JettiSession:
         """Close all connections."""
         self._http.close()
 
+    def abort(self) -> None:
+        """Cut the requests in flight: each raises `Interrupted` in its thread, and so does any that follows."""
+        self._aborted = True
+        if isinstance(self._transport, Transport):
+            self._transport.abort()
+
     def _send(self, call: _Call) -> Answer:
         """Send a request until it succeeds, fails for good, or its time is over."""
+        if self._aborted:
+            raise Interrupted
         started = self._clock.monotonic()
         attempts = 0
         for pause in self._retry.pauses():
             try:
                 return self._follow(call)
             except RequestError as error:
+                if self._aborted:
+                    raise Interrupted from error
                 attempts += 1
+                call = replace(call, has_paid=False)
                 wait = self._retry.wait(
                     error,
                     attempts=attempts,
@@ -275,12 +313,12 @@ class JettiSession:
                     method=call.method,
                     path=call.path,
                 )
-            call = replace(call, url=target)
+            call = replace(call, url=target, has_paid=False)
         raise RedirectError("Gave up after too many redirects", method=call.method, path=call.path)
 
     def _attempt(self, call: _Call) -> Answer | str:
         """Send one request and read its answer, or the place that it redirects to."""
-        waited = call.limiter.acquire(READ_COST if call.is_read else WRITE_COST)
+        waited = 0.0 if call.has_paid else call.limiter.acquire(READ_COST if call.is_read else WRITE_COST)
         self.traffic.add(waited=waited, gets=int(call.is_read), writes=int(not call.is_read))
         sent, received_bytes = self._clock.monotonic(), bytearray()
         try:
@@ -357,6 +395,7 @@ class _Call:
     decode: Callable[[bytes], Any]
     data: bytes | None = None
     repeatable: bool = True
+    has_paid: bool = False
 
     @property
     def path(self) -> str:

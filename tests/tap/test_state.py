@@ -49,7 +49,7 @@ def test_a_state_comes_at_least_every_thirty_seconds(sandboxes: Callable[..., Sa
     sandbox = sandboxes(clock=clock.time)
     fill(sandbox, 900)
     sandbox.on_request = lambda *_: clock.advance(11)
-    output = run_here(config_for(sandbox), streams=("sales",), clock=clock)
+    output = run_here(config_for(sandbox, concurrency=1), streams=("sales",), clock=clock)
     since, longest = 0, 0
     for message in output.messages:
         since = 0 if message["type"] == "STATE" else since + (message["type"] == "RECORD")

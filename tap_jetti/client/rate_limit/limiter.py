@@ -76,6 +76,11 @@ class RateLimiter:
             pushed = level.pushed
         return slept
 
+    @property
+    def rate(self) -> float:
+        """Units a second that it lets pass in the long run."""
+        return self._rate
+
     def reserve(self, cost: float) -> float:
         """Take the next slot, without sleeping.
 

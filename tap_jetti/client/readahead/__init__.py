@@ -1,0 +1,34 @@
+"""Several keyset readers at once, whose rows are handed over in order, as one reader would give them.
+
+A reader of one resource asks one question after another, and waits for each answer. Where the
+latency is longer than the limiter spaces requests, most of the limit is left unused. So the
+questions that a reader is going to ask are asked ahead of it, by other readers in threads:
+
+- *scouts* read the beginnings of the streams that follow. A scout is a reader of the same kind,
+  and what it was answered is kept for the reader to come, question by question.
+- *windows* split a long read. Each is read by a keyset reader, from where a probe has landed.
+
+Invariants:
+
+1.  Rows leave through one unchanged reader in the main thread, which decides all that matters:
+    what comes next, what an end is, what is proven. It is only its questions that are answered
+    from here, by what the server answered to the same question, or by rows held that it could
+    have answered with (see `windows`). So rows, their order and bookmarks are
+    those of a read without any of this, and whatever is not held is asked then and there.
+2.  Nothing is asked ahead unless the limiter would idle: latency x rate above 1. Otherwise there
+    is no thread and no further request.
+3.  No request ahead delays the reader: slots go to the most urgent request (see `Gate`), and
+    at most `concurrency` are in flight.
+4.  At most `KEPT` rows are held, not decoded, and beyond them only the page or two that the reader
+    is waiting for. A reader that has no room waits, unless the one in the main thread waits for it.
+5.  A failure is raised when the reader asks the question that failed. One of a probe or a window
+    is none: the reader asks for those rows itself.
+6.  No thread outlives `close`, which cuts the requests in flight.
+"""
+
+from __future__ import annotations
+
+from tap_jetti.client.readahead.plan import Plan
+from tap_jetti.client.readahead.readahead import KEPT, Readahead
+
+__all__ = ["KEPT", "Plan", "Readahead"]

@@ -1,0 +1,101 @@
+"""Lets the requests of several threads go, the most urgent first."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tap_jetti.client.clock import Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tap_jetti.client.session import JettiSession
+
+Urgency = tuple[int, Any]
+"""The least goes first. It is looked at when there is a slot, and may change until then."""
+
+
+class _Ticket:
+    def __init__(self, urgency: Callable[[], Urgency]) -> None:
+        self.urgency = urgency
+        self.granted = False
+
+
+class Gate:
+    """Takes the limiter's slots one at a time, and gives each to whoever is the most urgent *then*.
+
+    A caller that took its own slot would be served in the order of asking, and a request that
+    somebody waits for would stand behind those sent on the off chance. There is no thread for
+    this: one of those who wait takes the slot, for itself or for another.
+
+    Args:
+        session: Whose limiter it is.
+        most: Requests in flight at most.
+    """
+
+    def __init__(self, session: JettiSession, most: int) -> None:
+        self._session = session
+        self._most = most
+        self._condition = threading.Condition()
+        self._waiting: list[_Ticket] = []
+        self._flying = 0
+        self._taking = False
+        self._closed = False
+
+    @contextmanager
+    def passing(self, urgency: Callable[[], Urgency]) -> Iterator[None]:
+        """Wait for a slot, and count as in flight until the context ends.
+
+        Raises:
+            Interrupted: The gate or the clock was stopped.
+            RateLimitStoreError: The limiter's store failed.
+        """
+        ticket = _Ticket(urgency)
+        try:
+            self._enter(ticket)
+            yield
+        finally:
+            with self._condition:
+                if ticket.granted:
+                    self._flying -= 1
+                elif ticket in self._waiting:
+                    self._waiting.remove(ticket)
+                self._condition.notify_all()
+
+    def close(self) -> None:
+        """Let nobody pass any more."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+    def _enter(self, ticket: _Ticket) -> None:
+        with self._condition:
+            self._waiting.append(ticket)
+        while True:
+            with self._condition:
+                while not ticket.granted and not self._closed and (self._taking or self._flying >= self._most):
+                    self._condition.wait()
+                if self._closed:
+                    raise Interrupted
+                if ticket.granted:
+                    return
+                self._taking = True
+            self._take()
+
+    def _take(self) -> None:
+        """Take a slot and give it away; the lock is free meanwhile."""
+        has_slot = False
+        try:
+            self._session.take_slot()
+            has_slot = True
+        finally:
+            with self._condition:
+                self._taking = False
+                if has_slot and self._waiting:
+                    chosen = min(self._waiting, key=lambda ticket: ticket.urgency())
+                    self._waiting.remove(chosen)
+                    chosen.granted = True
+                    self._flying += 1
+                self._condition.notify_all()

@@ -1,0 +1,366 @@
+"""What reads ahead of all streams of a session: its threads, the room for rows, and what was learnt."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from tap_jetti.client.clock import Clock, Interrupted
+from tap_jetti.client.rate_limit import RateLimitStoreError
+from tap_jetti.client.readahead.gate import Gate
+from tap_jetti.client.readahead.plan import Plan, Stopped
+from tap_jetti.client.readahead.scout import Scout
+from tap_jetti.client.readahead.source import AheadSource
+from tap_jetti.client.readahead.windows import NEAREST
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterable
+
+    from tap_jetti.client.page import (
+        Decode,
+    )
+    from tap_jetti.client.session import JettiSession
+
+KEPT = 5000
+"""Rows held ahead at most."""
+
+KEPT_BY_SCOUTS = 2000
+"""How many of them may belong to streams that follow."""
+
+SCOUTED_PAGES = 3
+"""Pages that a scout reads ahead of its stream at most."""
+
+FARTHEST = 10
+"""Pages from one window's start to the next at most."""
+
+FIRST = 4
+"""Pages ahead that a probe aims while the length of the read is unknown."""
+
+SPARE = 2
+"""Requests kept going beyond those that the latency hides: some of them end early."""
+
+LEAST_LATENCY = 0.02
+"""Seconds below which answers come as fast as they can be worked on, whatever the rate."""
+
+LEAST_GAIN = 1.03
+"""The latency times the rate above which reading ahead pays."""
+
+MOST_USELESS = 2
+"""Probes in a row that may land where nothing is gained before no more are sent."""
+
+JOIN_SECONDS = 0.8
+"""How long `close` waits for its threads."""
+
+KEPT_BY_SCOUTS = 2000
+"""How many of them may belong to streams that follow."""
+
+SCOUTED_PAGES = 3
+"""Pages that a scout reads ahead of its stream at most."""
+
+FARTHEST = 10
+"""Pages from one window's start to the next at most."""
+
+FIRST = 4
+"""Pages ahead that a probe aims while the length of the read is unknown."""
+
+SPARE = 2
+"""Requests kept going beyond those that the latency hides: some of them end early."""
+
+LEAST_LATENCY = 0.02
+"""Seconds below which answers come as fast as they can be worked on, whatever the rate."""
+
+LEAST_GAIN = 1.03
+"""The latency times the rate above which reading ahead pays."""
+
+MOST_USELESS = 2
+"""Probes in a row that may land where nothing is gained before no more are sent."""
+
+JOIN_SECONDS = 0.8
+"""How long `close` waits for its threads."""
+
+FARTHEST = 10
+"""Pages from one window's start to the next at most."""
+
+FIRST = 4
+"""Pages ahead that a probe aims while the length of the read is unknown."""
+
+SPARE = 2
+"""Requests kept going beyond those that the latency hides: some of them end early."""
+
+LEAST_LATENCY = 0.02
+"""Seconds below which answers come as fast as they can be worked on, whatever the rate."""
+
+LEAST_GAIN = 1.03
+"""The latency times the rate above which reading ahead pays."""
+
+MOST_USELESS = 2
+"""Probes in a row that may land where nothing is gained before no more are sent."""
+
+JOIN_SECONDS = 0.8
+"""How long `close` waits for its threads."""
+
+SPARE = 2
+"""Requests kept going beyond those that the latency hides: some of them end early."""
+
+LEAST_LATENCY = 0.02
+"""Seconds below which answers come as fast as they can be worked on, whatever the rate."""
+
+LEAST_GAIN = 1.03
+"""The latency times the rate above which reading ahead pays."""
+
+MOST_USELESS = 2
+"""Probes in a row that may land where nothing is gained before no more are sent."""
+
+JOIN_SECONDS = 0.8
+"""How long `close` waits for its threads."""
+
+LEAST_LATENCY = 0.02
+"""Seconds below which answers come as fast as they can be worked on, whatever the rate."""
+
+LEAST_GAIN = 1.03
+"""The latency times the rate above which reading ahead pays."""
+
+MOST_USELESS = 2
+"""Probes in a row that may land where nothing is gained before no more are sent."""
+
+JOIN_SECONDS = 0.8
+"""How long `close` waits for its threads."""
+
+LEAST_GAIN = 1.03
+"""The latency times the rate above which reading ahead pays."""
+
+MOST_USELESS = 2
+"""Probes in a row that may land where nothing is gained before no more are sent."""
+
+JOIN_SECONDS = 0.8
+"""How long `close` waits for its threads."""
+
+MOST_USELESS = 2
+"""Probes in a row that may land where nothing is gained before no more are sent."""
+
+JOIN_SECONDS = 0.8
+"""How long `close` waits for its threads."""
+
+JOIN_SECONDS = 0.8
+"""How long `close` waits for its threads."""
+
+
+class Readahead:
+    """Reads ahead for the streams of one session.
+
+    Args:
+        session: What sends the requests.
+        concurrency: Requests in flight at most.
+        clock: This machine's clock.
+        logger: Where readers report.
+        least_latency: Seconds of latency below which nothing is read ahead.
+        least_gain: Latency times rate above which something is.
+        kept: Rows held ahead at most.
+    """
+
+    def __init__(
+        self,
+        session: JettiSession,
+        *,
+        concurrency: int,
+        clock: Clock,
+        logger: logging.Logger,
+        least_latency: float = LEAST_LATENCY,
+        least_gain: float = LEAST_GAIN,
+        kept: int = KEPT,
+    ) -> None:
+        self.session = session
+        self.gate = Gate(session, concurrency)
+        self.clock = clock
+        self.logger = logger
+        self.changed = threading.Condition()
+        """Held to look at or change anything that threads share; told of every change."""
+        self.most_held = 0
+        """The most rows that were held at any time."""
+        self.closed = False
+        self._concurrency = concurrency
+        self._least_latency = least_latency
+        self._least_gain = least_gain
+        self._kept = kept
+        self._latency: float | None = None
+        self._threads: set[threading.Thread] = set()
+        self._waiting = 0
+        self._reserved = 0
+        self._current: AheadSource | None = None
+        self._following: deque[Plan] = deque()
+        self._scouts: dict[Plan, Scout] = {}
+        self._scouted = 0
+        self._probes_by_page = True
+        self._knows_from = False
+        self._useless = 0
+
+    def follow(self, plans: Iterable[Plan]) -> None:
+        """Say which streams will be read, in order."""
+        self._following = deque(plans)
+
+    def open(self, plan: Plan, decode: Decode) -> tuple[AheadSource, float | None]:
+        """Begin with the next stream.
+
+        Args:
+            plan: How it is read.
+            decode: Makes pages of the bytes of answers.
+
+        Returns:
+            Its pages, and the server's clock when its first request left, if that was before.
+        """
+        with self.changed:
+            if plan in self._following:
+                while self._following.popleft() is not plan:
+                    pass
+            scout = self._scouts.pop(plan, None)
+            self._current = AheadSource(self, plan, decode, scout)
+            self.changed.notify_all()
+            return self._current, scout.upper if scout else None
+
+    def close(self) -> None:
+        """End all threads: the requests in flight are cut, and a slot that one waits for is lost."""
+        with self.changed:
+            self.closed = True
+            self.changed.notify_all()
+            threads = list(self._threads)
+        self.gate.close()
+        self.session.abort()
+        give_up = self.clock.monotonic() + JOIN_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, give_up - self.clock.monotonic()))
+
+    def observe(self, latency: float) -> None:
+        """Learn from an answer how long answers take."""
+        with self.changed:
+            self._latency = latency if self._latency is None else 0.7 * self._latency + 0.3 * latency
+
+    def fill(self) -> None:
+        """Start as many readers as the limiter can serve while answers are under way."""
+        latency = self._latency
+        if latency is None or latency < self._least_latency:
+            return
+        wanted = latency * self.session.reads_a_second
+        if wanted <= self._least_gain or self.session.idle_in > latency:
+            return
+        most = min(self._concurrency, math.ceil(wanted) + SPARE)
+        with self.changed:
+            while not self.closed and len(self._threads) - self._waiting + 1 < most and self._start_one():
+                pass
+
+    def is_current(self, source: AheadSource) -> bool:
+        """Whether it is the stream that is being read."""
+        return source is self._current and not self.closed
+
+    def held(self) -> int:
+        """Rows held ahead now."""
+        of_windows = self._current.held if self._current else 0
+        return of_windows + sum(scout.held for scout in self._scouts.values())
+
+    def reserve(self, rows: int, *, is_wanted: Callable[[], bool], may_go: Callable[[], bool | None]) -> None:
+        """Keep room for the rows of a request, after waiting for it.
+
+        Args:
+            rows: How many rows.
+            is_wanted: Whether the request is still wanted.
+            may_go: Whether it must go or must not, whatever room there is; None leaves it to that.
+
+        Raises:
+            Stopped: The request is not wanted any more.
+        """
+        with self.changed:
+            self._waiting += 1
+            try:
+                while True:
+                    if self.closed or not is_wanted():
+                        raise Stopped
+                    go = may_go()
+                    if go is None:
+                        go = self.held() + self._reserved + rows <= self._kept
+                    if go:
+                        break
+                    self.changed.wait()
+            finally:
+                self._waiting -= 1
+            self._reserved += rows
+
+    def release(self, rows: int) -> None:
+        """Give back the room that was kept: the rows are held now, or have not come."""
+        with self.changed:
+            self._reserved -= rows
+            self.most_held = max(self.most_held, self.held())
+            self.changed.notify_all()
+
+    def may_scout(self) -> bool:
+        """Whether streams that follow may hold more."""
+        return sum(scout.held for scout in self._scouts.values()) < min(KEPT_BY_SCOUTS, self._kept // 2)
+
+    def aim(self, skip: int, page_size: int) -> tuple[int, int, int]:
+        """How to ask for the page that many rows on: the limit, ``from``, and how many rows it really passes over."""
+        if not self._probes_by_page:
+            return page_size, skip, skip
+        fewest = -(-skip // page_size)
+        # Rows short of the aim are read twice, and those that the page is smaller by are left to another.
+        limit, pages = min(
+            ((skip // pages, pages) for pages in range(fewest, fewest + 4)),
+            key=lambda choice: skip - choice[0] * choice[1] + page_size - choice[0],
+        )
+        return limit, pages, pages * limit
+
+    @property
+    def knows_from(self) -> bool:
+        """Whether a probe has shown what ``from`` means."""
+        return self._knows_from
+
+    def judge(self, *, useful: bool) -> bool:
+        """Learn from where a probe landed; answers whether to go on probing this stream."""
+        if useful:
+            self._knows_from, self._useless = True, 0
+            return True
+        self._useless += 1
+        if not self._knows_from:
+            self._probes_by_page = not self._probes_by_page
+        return self._useless < MOST_USELESS
+
+    def farthest(self, page_size: int) -> int:
+        """Pages from one window's start to the next at most: all windows together must find room."""
+        return max(NEAREST, min(FARTHEST, self._kept // (page_size * self._concurrency // 2 or 1)))
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Run something in a thread. With `changed` held."""
+        thread = threading.Thread(target=lambda: self._run(work, thread), name="jetti-readahead", daemon=True)
+        self._threads.add(thread)
+        thread.start()
+
+    def _run(self, work: Callable[[], None], thread: threading.Thread) -> None:
+        try:
+            work()
+        except (Stopped, Interrupted):
+            pass
+        except Exception as error:  # noqa: BLE001 - the reader will ask, and fail, itself
+            self.logger.debug("Reading ahead ended: %r", error)
+        finally:
+            with self.changed:
+                self._threads.discard(thread)
+                self.changed.notify_all()
+            with suppress(RateLimitStoreError):  # it is raised where the reader needs it
+                self.fill()
+
+    def _start_one(self) -> bool:
+        """Start one more reader, of a following stream or of this one; answers whether there was any to start."""
+        upper = self.session.server_clock.at(self.clock.monotonic())
+        if self._following and upper is not None and self.may_scout():
+            self._scouted += 1
+            plan = self._following.popleft()
+            self._scouts[plan] = scout = Scout(self, plan, self._scouted, upper)
+            self.start(scout.run)
+            return True
+        if self._current is not None and not self._useless_for_good():
+            return self._current.start_one()
+        return False
+
+    def _useless_for_good(self) -> bool:
+        return self._useless >= MOST_USELESS and not self._knows_from

@@ -1,0 +1,140 @@
+"""Reads the beginning of a stream that follows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_jetti.client.clock import Interrupted
+from tap_jetti.client.page import (
+    Bounds,
+    Page,
+    ServerTraits,
+    decode_raw,
+)
+from tap_jetti.client.problems import JettiError
+from tap_jetti.client.readahead.plan import Paced, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tap_jetti.client.readahead.readahead import Readahead
+    from tap_jetti.client.server_clock import ServerClock
+
+SCOUTED_PAGES = 3
+"""Pages that a scout reads ahead of its stream at most."""
+
+FARTHEST = 10
+"""Pages from one window's start to the next at most."""
+
+FIRST = 4
+"""Pages ahead that a probe aims while the length of the read is unknown."""
+
+SPARE = 2
+"""Requests kept going beyond those that the latency hides: some of them end early."""
+
+LEAST_LATENCY = 0.02
+"""Seconds below which answers come as fast as they can be worked on, whatever the rate."""
+
+LEAST_GAIN = 1.03
+"""The latency times the rate above which reading ahead pays."""
+
+MOST_USELESS = 2
+"""Probes in a row that may land where nothing is gained before no more are sent."""
+
+JOIN_SECONDS = 0.8
+"""How long `close` waits for its threads."""
+
+
+class Scout:
+    """Reads the beginning of a stream that follows, and keeps what it was answered, by question."""
+
+    def __init__(self, ahead: Readahead, plan: Plan, number: int, upper: float) -> None:
+        self.upper = upper
+        self._ahead = ahead
+        self._plan = plan
+        self._asked = plan.pages_from(Paced(ahead, lambda: (0, 1) if self._is_awaited else (2, number)), decode_raw)
+        self._answers: dict[str, tuple[Any, ...] | BaseException | None] = {}
+        self._is_awaited = False
+        self._stopped = False
+        self.held = 0
+        self.resource = self._asked.resource
+        self.page_size = self._asked.page_size
+        self.traits = ServerTraits(largest_page=self._asked.traits.largest_page)
+
+    @property
+    def server_clock(self) -> ServerClock:
+        """The server's clock."""
+        return self._asked.server_clock
+
+    def run(self) -> None:
+        """Read until there is no room, or nothing more to read."""
+        try:
+            for _ in self._plan.reader(self, self.upper).pages():
+                pass
+        except JettiError:
+            pass  # it is kept as an answer
+
+    def stop(self) -> None:
+        """Ask nothing any more."""
+        self._stopped = True
+
+    def take(self, kind: str, where: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """What was answered to a question, after waiting if it is under way; None if it was not asked.
+
+        Raises:
+            JettiError: The question failed.
+        """
+        question = f"{kind} {where}"
+        with self._ahead.changed:
+            self._is_awaited = True
+            if question not in self._answers:
+                self.stop()
+            while question in self._answers and self._answers[question] is None:
+                self._ahead.changed.wait()
+            answer = self._answers.pop(question, None)
+            self.held -= _rows_of(answer)
+            self._ahead.changed.notify_all()
+        if isinstance(answer, JettiError):
+            raise answer
+        return answer if isinstance(answer, tuple) else None
+
+    def page(self, where: Mapping[str, Any], bounds: Sequence[Bounds]) -> tuple[Page, float]:
+        """One page, see `PageSource.page`."""
+        answer: tuple[Page, float] = self._ask(f"page {where}", lambda: self._asked.page(where, bounds))
+        return answer
+
+    def count(self, where: Mapping[str, Any]) -> int | None:
+        """The rows that the server counts, see `PageSource.count`."""
+        answer: tuple[int | None] = self._ask(f"count {where}", lambda: (self._asked.count(where),))
+        return answer[0]
+
+    def _ask(self, question: str, ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - of either question
+        self._ahead.reserve(self.page_size, is_wanted=lambda: self._wants(question), may_go=self._may_go)
+        with self._ahead.changed:
+            self._answers[question] = None
+        answer: Any = Interrupted()
+        try:
+            answer = ask()
+        except JettiError as error:
+            answer = error
+            raise
+        finally:
+            with self._ahead.changed:
+                self._answers[question] = answer
+                self.held += _rows_of(answer)
+                self._ahead.release(self.page_size)
+        return answer
+
+    def _wants(self, question: str) -> bool:
+        """Whether to ask: a question that comes again belongs to a second read, which is no scout's."""
+        return not self._stopped and question not in self._answers
+
+    def _may_go(self) -> bool | None:
+        if sum(bool(_rows_of(answer)) for answer in self._answers.values()) >= SCOUTED_PAGES:
+            return False
+        return None if self._is_awaited or self._ahead.may_scout() else False
+
+
+def _rows_of(answer: object) -> int:
+    """How many rows an answer holds."""
+    return len(answer[0]) if isinstance(answer, tuple) and hasattr(answer[0], "rows") else 0

@@ -1,0 +1,76 @@
+"""What the reader of a window reads from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_jetti.client.page import Bounds, Page, ServerTraits, decode_raw
+from tap_jetti.client.readahead.plan import Paced, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tap_jetti.client.readahead.readahead import Readahead
+    from tap_jetti.client.readahead.windows import Window, Windows
+    from tap_jetti.client.server_clock import ServerClock
+
+
+class WindowSource:
+    """What the reader of a window reads from: the server, as far as there is room."""
+
+    def __init__(
+        self,
+        ahead: Readahead,
+        plan: Plan,
+        windows: Windows,
+        window: Window,
+        *,
+        rows: int,
+        is_wanted: Callable[[], bool],
+    ) -> None:
+        self._ahead = ahead
+        self._rows = rows
+        self._reserved = 0
+        self._windows = windows
+        self._window = window
+        self._is_wanted = is_wanted
+        self._asked = plan.pages_from(Paced(ahead, lambda: (1, window.row)), decode_raw)
+        self.last_size = 0
+        self.resource = self._asked.resource
+        self.page_size = self._asked.page_size
+        self.traits = ServerTraits(largest_page=self._asked.traits.largest_page)
+
+    @property
+    def server_clock(self) -> ServerClock:
+        """The server's clock."""
+        return self._asked.server_clock
+
+    def probe(self, where: Mapping[str, Any], bounds: Sequence[Bounds], limit: int, skip: int) -> Page:
+        """The page that is so many rows, or pages, after the first of those asked for."""
+        self._reserve()
+        return self._asked.page(where, bounds, limit=limit, skip=skip)[0]
+
+    def page(self, where: Mapping[str, Any], bounds: Sequence[Bounds]) -> tuple[Page, float]:
+        """One page, see `PageSource.page`."""
+        self._reserve()
+        page, sent = self._asked.page(where, bounds)
+        self.last_size = len(page)
+        return page, sent
+
+    def count(self, where: Mapping[str, Any]) -> int | None:  # noqa: ARG002 - nothing is proven here
+        """None: a window proves nothing."""
+        return None
+
+    def release(self) -> None:
+        """Give back the room of the last page: its rows are held now, or were not wanted."""
+        self._ahead.release(self._reserved)
+        self._reserved = 0
+
+    def _reserve(self) -> None:
+        self.release()
+        self._ahead.reserve(
+            self._rows,
+            is_wanted=lambda: self._is_wanted() and self._window.reading,
+            may_go=lambda: True if self._windows.is_awaited and self._windows.awaited is self._window else None,
+        )
+        self._reserved = self._rows

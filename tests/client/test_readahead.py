@@ -1,0 +1,415 @@
+"""Reading ahead: the same rows as without it, in less time."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from contextlib import ExitStack
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tap_jetti.client.clock import Interrupted, SystemClock
+from tap_jetti.client.keyset import FullRead, IncrementalRead
+from tap_jetti.client.page import PageSource, Projection, ServerTraits, decode_objects
+from tap_jetti.client.problems import ForbiddenError, TokenError
+from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
+from tap_jetti.client.readahead import KEPT, Plan, Readahead
+from tap_jetti.client.session import JettiSession
+from tap_jetti.sandbox import Options, Sandbox
+
+LOGGER = logging.getLogger("tests.client")
+EPOCH = datetime(2020, 1, 1, tzinfo=timezone.utc)
+
+
+def made_rows(offsets, first_id=1):
+    """Rows whose updatedAt lie so many microseconds after 2020."""
+    return [
+        {"id": number, "updatedAt": (EPOCH + timedelta(microseconds=offset)).isoformat().replace("+00:00", "Z")}
+        for number, offset in enumerate(offsets, first_id)
+    ]
+
+
+class Account:
+    """A sandbox, and reads of it with what `concurrency` says."""
+
+    def __init__(self, sandbox, stack):
+        self.sandbox = sandbox
+        self._stack = stack
+        self.clock = SystemClock()
+        self.ahead = None
+
+    def session(self, **options):
+        """A session of its own."""
+        limiter = RateLimiter(MemoryStore(self.clock), rate=10_000, burst=10_000, clock=self.clock)
+        session = JettiSession(
+            api_url=self.sandbox.api_url,
+            token=self.sandbox.token,
+            limiter=limiter,
+            clock=self.clock,
+            **{"retry_seconds": 30, "logger": LOGGER, **options},
+        )
+        self._stack.callback(session.close)
+        return session
+
+    def plan(self, resource, traits, *, full=False, start=None, page_size=100, verify_counts=True):
+        """How a resource is read."""
+
+        def reader(source, upper):
+            if full:
+                return FullRead(source, verify_counts=verify_counts, logger=LOGGER)
+            return IncrementalRead(
+                source,
+                start=start,
+                end=None,
+                bookmark_lag=0,
+                verify_counts=verify_counts,
+                clock=self.clock,
+                logger=LOGGER,
+                upper=upper,
+            )
+
+        def pages_from(session, decode):
+            return PageSource(
+                session,
+                resource,
+                page_size=page_size,
+                projection=Projection(),
+                traits=traits,
+                logger=LOGGER,
+                decode=decode,
+            )
+
+        return Plan(pages_from, reader)
+
+    def serial(self, *resources, **shape):
+        """The pages of each resource, read by one reader after another."""
+        traits, session = ServerTraits(), self.session()
+        return [self._read(self.plan(name, traits, **shape), session) for name in resources]
+
+    def together(self, *resources, session=None, ahead=None, **shape):
+        """The pages of each resource, with reading ahead whatever the latency."""
+        traits = ServerTraits()
+        self.ahead = Readahead(
+            session or self.session(),
+            **{"concurrency": 8, "clock": self.clock, "logger": LOGGER, "least_latency": 0, **(ahead or {})},
+        )
+        plans = [self.plan(name, traits, **shape) for name in resources]
+        self.ahead.follow(plans)
+        try:
+            return [self._read(plan) for plan in plans]
+        finally:
+            self.ahead.close()
+
+    def _read(self, plan, session=None):
+        if session:
+            source, upper = plan.pages_from(session, decode_objects), None
+        else:
+            source, upper = self.ahead.open(plan, decode_objects)
+        reader = plan.reader(source, upper)
+        pages = [page.rows for page in reader.pages()]
+        return pages, getattr(reader, "final_bookmark", None)
+
+
+@pytest.fixture
+def account():
+    """Starts sandboxes that end with the test."""
+    with ExitStack() as stack:
+
+        def start(resources=None, **options):
+            sandbox = Sandbox(Options(**{"rate": 0, "empty": True, "latency": 0.005, "extra_fields": False, **options}))
+            for name, rows in (resources or {}).items():
+                sandbox.replace(name, rows)
+            return Account(stack.enter_context(sandbox), stack)
+
+        yield start
+
+
+SECOND = 1_000_000
+MILLISECOND = 1_000
+
+
+def steps(number, at_least, at_most, seed=1):
+    """Growing microseconds, so far apart."""
+    chance = random.Random(seed)
+    at = 0
+    for _ in range(number):
+        at += chance.randint(at_least, at_most)
+        yield at
+
+
+def groups(number, size, apart=SECOND):
+    """Microseconds in groups of equal ones."""
+    return [index // size * apart for index in range(number)]
+
+
+SHAPES = {
+    "unique": list(steps(3000, SECOND, 9 * SECOND)),
+    "microseconds": list(steps(3000, 1, 300)),
+    "ties": groups(3000, 7),
+    "ties of half a page": groups(2000, 50),
+    "ties of a page": groups(2000, 100),
+    "instants larger than a page": groups(2000, 350),
+    "one huge instant amid others": [
+        *range(0, 500 * SECOND, SECOND),
+        *[501 * SECOND] * 900,
+        *range(502 * SECOND, 1400 * SECOND, SECOND),
+    ],
+    "one instant": [SECOND] * 1200,
+    "a few": groups(5, 1),
+    "nothing": [],
+    "one page": groups(100, 1),
+    "one page and a row": groups(101, 1),
+    "two pages": groups(199, 1),
+}
+
+
+def flat(pages):
+    """The rows of all pages."""
+    return [row for page in pages for row in page]
+
+
+class TestSameAsSerial:
+    """On data that rest, pages, rows, order and bookmark are those of one reader."""
+
+    @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+    @pytest.mark.parametrize("from_means", ["page", "offset"])
+    def test_any_shape(self, account, shape, from_means):
+        """Whatever the keys look like."""
+        one = account({"sales": made_rows(shape)}, from_means=from_means)
+        assert one.together("sales") == one.serial("sales")
+
+    @pytest.mark.parametrize("page_cap", [20, 37, 50])
+    @pytest.mark.parametrize("shape", ["unique", "microseconds", "ties", "instants larger than a page"])
+    def test_any_cap(self, account, shape, page_cap):
+        """Wherever the server cuts its pages."""
+        one = account({"sales": made_rows(SHAPES[shape][:1200])}, page_cap=page_cap)
+        assert one.together("sales") == one.serial("sales")
+
+    @pytest.mark.parametrize("concurrency", [2, 3, 16])
+    def test_any_concurrency(self, account, concurrency):
+        """However many requests may be in flight."""
+        one = account({"sales": made_rows(SHAPES["unique"])})
+        assert one.together("sales", ahead={"concurrency": concurrency}) == one.serial("sales")
+
+    @pytest.mark.parametrize("count", ["none", "all"])
+    @pytest.mark.parametrize("verify_counts", [True, False])
+    def test_without_counts(self, account, count, verify_counts):
+        """Whether the server counts or not."""
+        one = account({"sales": made_rows(SHAPES["unique"])}, count=count)
+        shape = {"verify_counts": verify_counts}
+        assert one.together("sales", **shape) == one.serial("sales", **shape)
+
+    def test_by_id(self, account):
+        """Reads of whole tables are split too."""
+        one = account({"sales": made_rows(SHAPES["unique"])})
+        assert one.together("sales", full=True) == one.serial("sales", full=True)
+
+    def test_many_streams(self, account):
+        """Streams of every length follow each other."""
+        names = ["sales", "products", "variants", "vendors", "channels", "customers", "purchases", "transfers"]
+        sizes = [3, 100, 0, 2500, 30, 7, 650, 99]
+        one = account({name: made_rows(steps(size, 1, 3 * SECOND)) for name, size in zip(names, sizes, strict=True)})
+        assert one.together(*names) == one.serial(*names)
+
+    @pytest.mark.parametrize("faults", [0.1, 0.3])
+    def test_under_faults(self, account, faults):
+        """Failed, cut and refused requests are asked again."""
+        one = account({"sales": made_rows(SHAPES["unique"])})
+        expected = one.serial("sales")
+        one.sandbox.options.faults = faults
+        one.sandbox.options.fault_kinds = ("503", "reset-before", "reset-after", "truncated", "html-200")
+        assert one.together("sales") == expected
+
+    def test_a_server_that_ignores_from(self, account):
+        """Two useless probes end the probing."""
+        one = account({"sales": made_rows(SHAPES["unique"])}, from_means="offset")
+        session = one.session()
+        get = session.get
+
+        def without_from(path, query=None, **named):
+            return get(path, [pair for pair in query if pair[0] != "from"], **named)
+
+        session.get = without_from
+        assert one.together("sales", session=session) == one.serial("sales")
+
+    def test_a_server_that_refuses_from(self, account):
+        """A probe that is refused harms nothing."""
+        one = account({"sales": made_rows(SHAPES["unique"])})
+        session = one.session()
+        get = session.get
+
+        def refusing(path, query=None, **named):
+            return get(path, [(name, "x" if name == "from" else value) for name, value in query], **named)
+
+        session.get = refusing
+        assert one.together("sales", session=session) == one.serial("sales")
+
+
+class TestNothingIsLost:
+    """While rows change, every row that rests is given, and every row at least once."""
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        seed=st.integers(0, 1 << 30),
+        size=st.integers(200, 1500),
+        apart=st.sampled_from([1, 400, 5 * MILLISECOND, SECOND]),
+        tie=st.sampled_from([1, 3, 40, 130]),
+        options=st.fixed_dictionaries(
+            {
+                "page_cap": st.sampled_from([20, 37, 100]),
+                "unstable_ties": st.booleans(),
+                "from_means": st.sampled_from(["page", "offset"]),
+            }
+        ),
+    )
+    def test_changes_meanwhile(self, account, seed, size, apart, tie, options):
+        """Rows that move on, appear or vanish hide no other."""
+        one = account({"sales": made_rows(groups(size, tie, apart))}, latency=0.002, **options)
+        chance = random.Random(seed)
+        moved, gone = set(), set()
+
+        def change(number, _method, _path):
+            if number % 3:
+                return
+            kind = chance.random()
+            ids = [chance.randint(1, size) for _ in range(chance.choice([1, 1, 5, 60]))]
+            if kind < 0.7:
+                moved.update(ids)
+                one.sandbox.touch("sales", ids)
+            elif kind < 0.85:
+                gone.add(ids[0])
+                one.sandbox.delete("sales", ids[0])
+            else:
+                one.sandbox.upsert("sales", {})
+
+        one.sandbox.on_request = change
+        [(pages, bookmark)] = one.together("sales")
+        one.sandbox.on_request = None
+        given_ids = {row["id"] for row in flat(pages)}
+        assert given_ids >= set(range(1, size + 1)) - moved - gone
+        one.sandbox.options.clock = lambda: time.time() + 5  # a Date header tells seconds only
+        [(rest, _)] = one.serial("sales", start=bookmark)
+        assert given_ids | {row["id"] for row in flat(rest)} >= {row["id"] for row in one.sandbox.rows("sales")}
+
+
+class TestFailures:
+    """A failure is raised where the reader comes to it."""
+
+    def test_of_a_stream_that_follows(self, account):
+        """A stream that is forbidden fails when it is read, and the ones around it do not."""
+        rows = made_rows(SHAPES["one page and a row"])
+        one = account({"sales": rows, "products": rows, "variants": rows}, forbidden=("products",))
+        ahead = Readahead(one.session(), concurrency=8, clock=one.clock, logger=LOGGER, least_latency=0)
+        plans = [one.plan(name, ServerTraits()) for name in ("sales", "products", "variants")]
+        ahead.follow(plans)
+        outcomes = []
+        for plan in plans:
+            source, upper = ahead.open(plan, decode_objects)
+            try:
+                outcomes.append(sum(map(len, plan.reader(source, upper).pages())))
+            except ForbiddenError:
+                outcomes.append("forbidden")
+        ahead.close()
+        assert outcomes == [101, "forbidden", 101]
+
+    def test_of_a_token_that_ends(self, account):
+        """A token that is refused midway ends the read there, after the rows before."""
+        one = account({"sales": made_rows(SHAPES["unique"])})
+
+        def revoke(number, _method, _path):
+            if number == 12:
+                one.sandbox.options.token = "another"
+
+        one.sandbox.on_request = revoke
+        ahead = Readahead(one.session(), concurrency=8, clock=one.clock, logger=LOGGER, least_latency=0)
+        plan = one.plan("sales", ServerTraits())
+        source, upper = ahead.open(plan, decode_objects)
+        given_ids = []
+        with pytest.raises(TokenError):
+            given_ids.extend(row["id"] for page in plan.reader(source, upper).pages() for row in page)
+        ahead.close()
+        assert given_ids == list(range(1, len(given_ids) + 1))
+
+
+class TestEnd:
+    """Nothing is left behind."""
+
+    def test_no_thread_is_left(self, account):
+        """All threads have ended when `close` returns."""
+        one = account({"sales": made_rows(SHAPES["unique"])})
+        before = set(threading.enumerate())
+        one.together("sales")
+        assert set(threading.enumerate()) <= before
+
+    def test_requests_in_flight_are_cut(self, account):
+        """Threads that wait for an answer end with `close`, not with the answer."""
+        rows = made_rows(SHAPES["one page and a row"])
+        names = ["sales", "products", "variants", "vendors"]
+        one = account(dict.fromkeys(names, rows))
+        ahead = Readahead(one.session(), concurrency=8, clock=one.clock, logger=LOGGER, least_latency=0)
+        plans = [one.plan(name, ServerTraits()) for name in names]
+        ahead.follow(plans)
+        before = set(threading.enumerate())
+        source, upper = ahead.open(plans[0], decode_objects)
+        pages = plans[0].reader(source, upper).pages()
+        next(pages)
+        one.sandbox.options.latency = 3600
+        arrived = threading.Event()
+        closing = threading.Thread(target=lambda: (arrived.wait(), ahead.close()))
+        closing.start()
+        one.sandbox.on_request = None
+        threading.Timer(0.2, arrived.set).start()
+        with pytest.raises(Interrupted):
+            list(pages)
+        closing.join()
+        left = [thread for thread in set(threading.enumerate()) - before if thread.name == "jetti-readahead"]
+        assert not left
+
+
+class TestCost:
+    """What is asked and kept."""
+
+    def test_low_latency_asks_nothing_more(self, account):
+        """With answers faster than the limit there is no thread and no further request."""
+        one = account({"sales": made_rows(SHAPES["unique"])}, latency=0)
+        one.serial("sales")
+        serial = len(one.sandbox.ledger)
+        one.sandbox.ledger.clear()
+        before = set(threading.enumerate())
+        seen = set()
+        one.sandbox.on_request = lambda *_: seen.update(threading.enumerate())
+        one.together("sales", ahead={"least_latency": 60})
+        assert (len(one.sandbox.ledger), seen - before) == (serial, set())
+
+    def test_few_extra_requests(self, account):
+        """Probes are pages, so a long read costs hardly more requests."""
+        one = account({"sales": made_rows(steps(12_000, SECOND, 9 * SECOND))})
+        one.serial("sales")
+        serial = len(one.sandbox.ledger)
+        one.sandbox.ledger.clear()
+        one.together("sales", ahead={"concurrency": 4})
+        assert any("from=" in entry.query for entry in one.sandbox.ledger)
+        assert len(one.sandbox.ledger) <= 1.1 * serial
+
+    @pytest.mark.parametrize("kept", [300, 1000, KEPT])
+    def test_memory_is_bounded(self, account, kept):
+        """A slow consumer is not run away from."""
+        one = account({name: made_rows(SHAPES["unique"]) for name in ("sales", "products", "variants")})
+        ahead = Readahead(one.session(), concurrency=8, clock=one.clock, logger=LOGGER, least_latency=0, kept=kept)
+        plans = [one.plan(name, ServerTraits()) for name in ("sales", "products", "variants")]
+        ahead.follow(plans)
+        rows = 0
+        for plan in plans:
+            source, upper = ahead.open(plan, decode_objects)
+            for number, page in enumerate(plan.reader(source, upper).pages()):
+                rows += len(page)
+                if number % 10 == 5:
+                    time.sleep(0.1)
+        ahead.close()
+        assert rows == 9000
+        assert 0 < ahead.most_held <= kept + 200  # and what the reader waits for
