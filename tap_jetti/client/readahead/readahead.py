@@ -40,7 +40,7 @@ SPARE = 2
 LEAST_LATENCY = 0.02
 """Seconds below which answers come as fast as they can be worked on, whatever the rate."""
 
-LEAST_GAIN = 1.03
+LEAST_GAIN = 1.05
 """The latency times the rate above which reading ahead pays."""
 
 MOST_USELESS = 2
