@@ -23,27 +23,6 @@ if TYPE_CHECKING:
 SCOUTED_PAGES = 3
 """Pages that a scout reads ahead of its stream at most."""
 
-FARTHEST = 10
-"""Pages from one window's start to the next at most."""
-
-FIRST = 4
-"""Pages ahead that a probe aims while the length of the read is unknown."""
-
-SPARE = 2
-"""Requests kept going beyond those that the latency hides: some of them end early."""
-
-LEAST_LATENCY = 0.02
-"""Seconds below which answers come as fast as they can be worked on, whatever the rate."""
-
-LEAST_GAIN = 1.03
-"""The latency times the rate above which reading ahead pays."""
-
-MOST_USELESS = 2
-"""Probes in a row that may land where nothing is gained before no more are sent."""
-
-JOIN_SECONDS = 0.8
-"""How long `close` waits for its threads."""
-
 
 class Scout:
     """Reads the beginning of a stream that follows, and keeps what it was answered, by question."""

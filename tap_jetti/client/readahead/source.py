@@ -32,21 +32,6 @@ if TYPE_CHECKING:
 FIRST = 4
 """Pages ahead that a probe aims while the length of the read is unknown."""
 
-SPARE = 2
-"""Requests kept going beyond those that the latency hides: some of them end early."""
-
-LEAST_LATENCY = 0.02
-"""Seconds below which answers come as fast as they can be worked on, whatever the rate."""
-
-LEAST_GAIN = 1.03
-"""The latency times the rate above which reading ahead pays."""
-
-MOST_USELESS = 2
-"""Probes in a row that may land where nothing is gained before no more are sent."""
-
-JOIN_SECONDS = 0.8
-"""How long `close` waits for its threads."""
-
 
 class AheadSource:
     """The pages of one stream, from what is held and else from the server.

@@ -158,17 +158,18 @@ class Windows:
         step = page_size - (self.name != PRIMARY_KEY)
         parts = sorted([*self._all, *self.begun], key=lambda window: window.first_row)
         ends = [*(window.first_row for window in parts[1:]), UNKNOWN if self.total is None else self.total]
-        left, number = max(
-            (end - window.row, -number)
+        parts_left = [
+            (end - window.row, number)
             for number, (window, end) in enumerate(zip(parts, ends, strict=True))
-            if window.reading or number == len(parts) - 1
-        )
+            if window.reading
+        ]
+        left, number = max(parts_left, default=(0, 0))
         if left < (NEAREST + 0.5) * step:
             return None
         pages = min(farthest, max(NEAREST, left // step // 2))
         # One row short of where the pages of the window before will end, so that the last of them proves its end.
-        landing = parts[-number].row + pages * step - 2
-        base = next(parts[index] for index in range(-number, -1, -1) if parts[index].start is not None)
+        landing = parts[number].row + pages * step - 2
+        base = next(part for part in reversed(parts[: number + 1]) if part.start is not None)
         begun = Window(row=landing, first_row=landing)
         self.begun.append(begun)
         return Probe(base.cursor, landing - base.row, begun)
