@@ -200,6 +200,8 @@ class TapJetti(CommandLine, Tap):
         try:
             self.session  # noqa: B018 - a wrong setting is an error of the run, not of a stream
             self._streams = {name: stream for name, stream in self.streams.items() if stream.selected}
+            if not self._streams:
+                self.logger.warning("No stream is selected: nothing is read. See the metadata of the catalog.")
             if self.config["concurrency"] > 1:
                 self.readahead.follow(stream.plan for stream in self._streams.values() if isinstance(stream, Readable))
             self.sync_all()
