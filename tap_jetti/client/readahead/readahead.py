@@ -43,6 +43,12 @@ LEAST_LATENCY = 0.02
 LEAST_GAIN = 1.05
 """The latency times the rate above which reading ahead pays."""
 
+LEAST_GAIN_AT_FIRST = 1.5
+"""The same after one single answer: it has paid for the connection, too."""
+
+ANSWERS = 4
+"""Of so many answers the fastest tells the latency."""
+
 MOST_USELESS = 2
 """Probes in a row that may land where nothing is gained before no more are sent."""
 
@@ -87,7 +93,7 @@ class Readahead:
         self._least_latency = least_latency
         self._least_gain = least_gain
         self._kept = kept
-        self._latency: float | None = None
+        self._latencies: deque[float] = deque(maxlen=ANSWERS)
         self._threads: set[threading.Thread] = set()
         self._waiting = 0
         self._reserved = 0
@@ -136,16 +142,15 @@ class Readahead:
 
     def observe(self, latency: float) -> None:
         """Learn from an answer how long answers take."""
-        with self.changed:
-            self._latency = latency if self._latency is None else 0.7 * self._latency + 0.3 * latency
+        self._latencies.append(latency)
 
     def fill(self) -> None:
         """Start as many readers as the limiter can serve while answers are under way."""
-        latency = self._latency
-        if latency is None or latency < self._least_latency:
-            return
+        latencies = tuple(self._latencies)
+        latency = min(latencies, default=0.0)
+        least_gain = self._least_gain if len(latencies) > 1 else max(self._least_gain, LEAST_GAIN_AT_FIRST)
         wanted = latency * self.session.reads_a_second
-        if wanted <= self._least_gain or self.session.idle_in > latency:
+        if not latencies or latency < self._least_latency or wanted <= least_gain or self.session.idle_in > latency:
             return
         most = min(self._concurrency, math.ceil(wanted) + SPARE)
         with self.changed:
