@@ -264,17 +264,24 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
     chosen = parser.parse_args()
-    _began, selected = time.monotonic(), catalog()
+    began, selected = time.monotonic(), catalog()
     seeds = range(chosen.first, chosen.first + chosen.seeds)
     with ProcessPoolExecutor(chosen.processes) as pool:
         outcomes = list(pool.map(try_seed, seeds, [selected] * len(seeds)))
     bad = [outcome for outcome in outcomes if not outcome.good]
     for outcome in bad:
-        for _stream, _rows in outcome.lost.items():
-            pass
-        for _text in outcome.wrong:
-            pass
-    sum(outcome.killed_after is not None for outcome in outcomes)
+        print(f"seed {outcome.seed}, killed after {outcome.killed_after} lines:")
+        for stream, rows in outcome.lost.items():
+            print(f"  {stream} lost {len(rows)} rows: {rows[:5]}")
+        for text in outcome.wrong:
+            print(f"  {text}")
+    killed = sum(outcome.killed_after is not None for outcome in outcomes)
+    print(
+        f"{len(outcomes)} seeds, {killed} killed, {len(bad)} bad,"
+        f" {sum(outcome.records for outcome in outcomes)} records,"
+        f" {sum(outcome.requests for outcome in outcomes)} requests,"
+        f" {time.monotonic() - began:.0f} s."
+    )
     return int(bool(bad))
 
 
