@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from target_runs import FEED, VARIANTS, as_lines, company, schema, settings_for, start_process, state, stock, variant
+from target_runs import as_lines, company, schema, settings_for, start_process, state, stock, variant
 
 from tap_jetti.sandbox import Options, Sandbox
 
@@ -78,7 +78,9 @@ def fault_run(seed: int, directory: Path) -> str | None:
         )
         done, failures, kills = 0, 0, chance.randint(0, 3)
         while True:
-            code, states, errors = _run(directory, config, messages, done, chance.uniform(0.6, 1.8) if kills else None)
+            code, states, errors = _run(
+                directory, config, messages, done, chance.uniform(0.6, 1.8) if kills > 0 else None
+            )
             for value in states:
                 fault = _check(sandbox, messages[: _position(messages, value["done"])], rejects, value["done"])
                 if fault:
@@ -175,11 +177,13 @@ def main() -> None:
     arguments = parser.parse_args()
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        faults = {seed: fault for seed, fault in zip(seeds, pool.map(one_seed, seeds), strict=True) if fault}
-    for seed, fault in faults.items():
-        sys.stdout.write(f"seed {seed}: {fault}\n")
-    sys.stdout.write(f"{len(seeds) - len(faults)} of {len(seeds)} seeds hold, feed {FEED}, {VARIANTS}\n")
-    sys.exit(bool(faults))
+        holding = 0
+        for seed, fault in zip(seeds, pool.map(one_seed, seeds), strict=True):
+            holding += fault is None
+            sys.stdout.write(f"seed {seed}: {fault or 'holds'}\n")
+            sys.stdout.flush()
+    sys.stdout.write(f"{holding} of {len(seeds)} seeds hold.\n")
+    sys.exit(holding < len(seeds))
 
 
 if __name__ == "__main__":
