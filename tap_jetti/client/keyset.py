@@ -10,9 +10,10 @@ instead, and no update can hide a row from that. The rules, each of which was ne
 2.  Ask for nothing later than the server's clock at the start, U. Rows that change
     later belong to the next run. Only a process's first page cannot know U yet: it is cut.
 3.  A page of one single instant may be a part of it only: such an instant is read by id.
-4.  A page of fewer than ten rows is the end, once any resource has shown more. A page that
-    is shorter than asked, and than others of any resource were, may be the end: the server's
-    count decides. A page that is the largest so far may be as large as the server gives.
+4.  A page of fewer than ten rows is the end, if the server is known to give larger ones. Any
+    other page that is shorter than asked, and than others of any resource were, may be the end:
+    the server's count decides. One that is the largest so far may be as large as the server
+    gives, so it is read on from, until that has once shown that it was the end.
 5.  A page that breaks bounds or order is asked once more; then the read stops.
 6.  The bookmark stays `bookmark_lag` behind U, for transactions commit late.
 7.  At the end the server's count proves that nothing is missing.
@@ -59,6 +60,7 @@ class _Read:
         self._largest = 0
         self._trusts_short_pages = True
         self._proven_by_count = False
+        self._given = 0
 
     def pages(self) -> Iterator[Page]:
         """The rows, a page at a time and in order.
@@ -92,10 +94,14 @@ class _Read:
         """Conditions to count by, and the rows given that meet them; None if needless."""
         raise NotImplementedError
 
+    def _all(self) -> dict[str, Any]:
+        """Conditions that hold for all rows of the read."""
+        raise NotImplementedError
+
     def _missing(self) -> str | None:
         """What the server counts beyond what it gave, or None."""
         proof = self._proof() if self._verify_counts and not self._proven_by_count else None
-        if proof is None:
+        if proof is None or self._source.counted(self._all()) == self._given:
             return None
         where, given = proof
         counted = self._source.count(where)
@@ -105,28 +111,35 @@ class _Read:
 
     def _is_end(self, received: int) -> bool:
         """Whether a page of so many rows proves to be the last one."""
-        return received == 0 or (received < FEW <= self._source.traits.largest_page)
+        is_small = received < min(FEW, self._source.page_size)
+        return received == 0 or (is_small and self._source.traits.page_sizes.largest >= FEW)
 
     def _may_be_end(self, page: Page) -> bool:
         """Whether a page is shorter than it should be, or costly to read on from, so that the count must decide."""
         received = len(page)
-        is_short = received < max(FEW, self._source.traits.largest_page) or page.keys[0] == page.keys[-1]
-        return self._trusts_short_pages and received < self._source.page_size and is_short
+        is_whole = not self._source.traits.page_sizes.may_be_cut(received) or page.keys[0] == page.keys[-1]
+        return self._trusts_short_pages and received < self._source.page_size and is_whole
 
     def _note_page(self, received: int) -> None:
         self._pages += 1
         self._largest = max(self._largest, received)
-        self._source.traits.largest_page = max(self._source.traits.largest_page, received)
+        self._source.traits.page_sizes.note(received)
 
-    def _count_agrees(self, where: dict[str, Any], given: int) -> bool:
+    def _count_agrees(self, received: int) -> bool:
         """Ask the count at a page that may be the end; if it is not, trust none like it.
 
         Only the exact number will do: a lower one means that rows moved on meanwhile, and
-        as many may be unread.
+        as many may be unread. A count from the beginning of the read, where there is one, is
+        the better proof, for nothing that moved on while it was read is missing in it; if it
+        is not the number of rows given, it is asked now.
         """
-        counted = self._source.count(where) if self._verify_counts else None
-        self._proven_by_count = counted == given
-        self._trusts_short_pages = self._proven_by_count
+        where, given = self._all(), self._given
+        counted = self._source.counted(where) if self._verify_counts else None
+        if self._verify_counts and counted != given:
+            counted = self._source.count(where)
+        if counted is not None and counted > given:
+            self._source.traits.page_sizes.note_cut(received)
+        self._proven_by_count = self._trusts_short_pages = counted == given
         return self._proven_by_count
 
 
@@ -165,7 +178,6 @@ class IncrementalRead(_Read):
         self._clock = clock
         self._upper: str | None = None
         self._last: str | None = None
-        self._given = 0
         self._given_to_prove = 0
         self.ceiling = EARLIEST
         """The bookmark never passes this: U minus the lag. Known from the first page on."""
@@ -184,20 +196,25 @@ class IncrementalRead(_Read):
         return min(done, self.ceiling)
 
     def _walk(self) -> Iterator[Page]:
-        cursor, seen = self._start, set[int]()
+        cursor, seen, before = self._start, set[int](), 0
         self._pages = self._largest = self._given = self._given_to_prove = 0
         while True:
+            given = self._given
             page, received = self._page(cursor)
             yield from self._give(page, cursor, seen)
+            if 0 < received < FEW and self._pages == 1 and self._start != EARLIEST:
+                self._source.try_large_page(FEW)
             if len(page) < received or self._is_end(received):
+                if self._given == given and before < self._source.page_size:
+                    self._source.traits.page_sizes.note_whole(before)
                 return
-            if self._may_be_end(page) and self._count_agrees(self._upto(self._newest()), self._given):
+            if self._may_be_end(page) and self._count_agrees(received):
                 return
             first, last = page.keys[0], page.keys[-1]
             if last != cursor:
                 seen = set()
             seen.update(page.ids[bisect_left(page.keys, last) :])
-            cursor = last
+            cursor, before = last, received
             if first == last:
                 yield from self._instant(cursor, seen)
                 cursor, seen = later(cursor, milliseconds=1), set()
@@ -246,6 +263,9 @@ class IncrementalRead(_Read):
             self._last = max(self._last or EARLIEST, page.keys[-1])
             yield page
 
+    def _all(self) -> dict[str, Any]:
+        return self._upto(self._newest())
+
     def _proof(self) -> tuple[dict[str, Any], int] | None:
         newest = self._newest_to_prove()
         is_one_small_page = self._pages == 1 and self._largest < FEW
@@ -285,7 +305,6 @@ class FullRead(_Read):
 
     def __init__(self, source: Source, *, verify_counts: bool, logger: logging.Logger, first_id: int = 0) -> None:
         super().__init__(source, verify_counts=verify_counts, logger=logger)
-        self._given = 0
         self._first_id = self._next_id = first_id
 
     def _walk(self) -> Iterator[Page]:
@@ -300,6 +319,9 @@ class FullRead(_Read):
                 yield page
             if self._is_end(len(page)):
                 return
+
+    def _all(self) -> dict[str, Any]:
+        return {PRIMARY_KEY: {"$gte": self._first_id}}
 
     def _proof(self) -> tuple[dict[str, Any], int] | None:
         if self._pages == 1 and self._largest < FEW:

@@ -204,6 +204,16 @@ class TestSameAsSerial:
         shape = {"verify_counts": verify_counts}
         assert one.together("sales", **shape) == one.serial("sales", **shape)
 
+    @pytest.mark.parametrize("full", [True, False])
+    def test_the_count_that_measures_a_read_proves_it_too(self, account, full):
+        """A read whose length was asked for ahead asks for no count at its end."""
+        one = account({"sales": made_rows(SHAPES["unique"])})
+        together = one.together("sales", full=full)
+        asked = [entry.path for entry in one.sandbox.ledger]
+        assert sum(path.endswith("count.json") for path in asked) == 1
+        assert not asked[-1].endswith("count.json")
+        assert together == one.serial("sales", full=full)
+
     def test_by_id(self, account):
         """Reads of whole tables are split too."""
         one = account({"sales": made_rows(SHAPES["unique"])})

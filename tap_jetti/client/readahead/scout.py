@@ -8,6 +8,7 @@ from tap_jetti.client.clock import Interrupted
 from tap_jetti.client.page import (
     Bounds,
     Page,
+    PageSizes,
     ServerTraits,
     decode_raw,
 )
@@ -38,7 +39,7 @@ class Scout:
         self.held = 0
         self.resource = self._asked.resource
         self.page_size = self._asked.page_size
-        self.traits = ServerTraits(largest_page=self._asked.traits.largest_page)
+        self.traits = ServerTraits(PageSizes(self._asked.traits.page_sizes))
 
     @property
     def server_clock(self) -> ServerClock:
@@ -86,6 +87,13 @@ class Scout:
         """The rows that the server counts, see `PageSource.count`."""
         answer: tuple[int | None] = self._ask(f"count {where}", lambda: (self._asked.count(where),))
         return answer[0]
+
+    def counted(self, where: Mapping[str, Any]) -> int | None:  # noqa: ARG002 - it asks nothing ahead
+        """None: a scout asks what its reader would ask."""
+        return None
+
+    def try_large_page(self, rows: int) -> None:
+        """Do nothing: it is the reader's to ask, once for all."""
 
     def _ask(self, question: str, ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - of either question
         self._ahead.reserve(self.page_size, is_wanted=lambda: self._wants(question), may_go=self._may_go)

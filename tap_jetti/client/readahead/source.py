@@ -56,6 +56,9 @@ class AheadSource:
         self._bound: str | None = None
         self._page_size = 0
         self._last: tuple[Any, list[Any]] = (None, [])
+        self._first: Any = None
+        self._row = 0
+        self._counted: tuple[Mapping[str, Any], int] | None = None
         self.resource = self._asked.resource
         self.page_size = self._asked.page_size
         self.traits: ServerTraits = self._asked.traits
@@ -87,6 +90,15 @@ class AheadSource:
         known = self._scout.take("count", where) if self._scout else None
         return known[0] if known else self._asked.count(where)
 
+    def counted(self, where: Mapping[str, Any]) -> int | None:
+        """The rows that the server counted when the read began, if it was to tell their number."""
+        known = self._counted
+        return known[1] if known and known[0] == where else None
+
+    def try_large_page(self, rows: int) -> None:
+        """See whether the server gives a page of so many rows, see `PageSource.try_large_page`."""
+        self._asked.try_large_page(rows)
+
     def start_one(self) -> bool:
         """Start to read one more window; answers whether there is one to read."""
         windows = self._windows
@@ -98,8 +110,7 @@ class AheadSource:
         if windows.total is None:
             if not self._measured:
                 self._measured = True
-                cursor, row = windows.own.cursor, windows.own.row
-                self._ahead.start(lambda: self._measure(windows, cursor, row))
+                self._ahead.start(lambda: self._measure(windows))
                 return True
             if not self._may_guess or windows.begun or windows.own.end:
                 return False
@@ -118,12 +129,16 @@ class AheadSource:
         with self._ahead.changed:
             if before is not None and cursor < before:
                 self._windows, self._probing = None, False  # it reads again, and wants no help with that
+            if before is None:
+                self._first = cursor
             is_long = len(keys) == self._page_size >= FEW
+            handed = bisect_left(keys, cursor)
+            self._row += handed
             if self._windows is not None:
-                self._windows.go_on(cursor, bisect_left(keys, cursor))
+                self._windows.go_on(cursor, handed)
             elif self._probing and is_long and (bound.upper is not None or bound.name == PRIMARY_KEY):
                 self._bound = bound.upper
-                self._windows = Windows(bound.name, cursor)
+                self._windows = Windows(bound.name, cursor, row=self._row)
             self._ahead.changed.notify_all()
 
     def _scouted(self, where: Mapping[str, Any]) -> tuple[Page, float] | None:
@@ -164,15 +179,17 @@ class AheadSource:
         except MalformedPageError:
             return None
 
-    def _measure(self, windows: Windows, cursor: Any, row: int) -> None:  # noqa: ANN401 - a key of either type
-        """Ask how long the read is."""
-        source = self._plan.pages_from(Paced(self._ahead, lambda: (1, row)), decode_raw)
+    def _measure(self, windows: Windows) -> None:
+        """Ask how long the read is, in words that let the answer prove its end, too."""
+        source = self._plan.pages_from(Paced(self._ahead, lambda: (1, 0)), decode_raw)
+        where = self._where(windows, self._first)
         try:
-            counted = source.count(self._where(windows, cursor))
+            counted = source.count(where)
         except JettiError:
             counted = None
         with self._ahead.changed:
-            windows.total = UNKNOWN if counted is None else row + counted
+            windows.total = UNKNOWN if counted is None else counted
+            self._counted = None if counted is None else (where, counted)
 
     def _read_window(self, windows: Windows, probe: Probe) -> None:
         """Send a probe, and read the window that it begins."""

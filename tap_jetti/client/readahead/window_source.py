@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_jetti.client.page import Bounds, Page, ServerTraits, decode_raw
+from tap_jetti.client.page import Bounds, Page, PageSizes, ServerTraits, decode_raw
 from tap_jetti.client.readahead.plan import Paced, Plan
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class WindowSource:
         self.last_size = 0
         self.resource = self._asked.resource
         self.page_size = self._asked.page_size
-        self.traits = ServerTraits(largest_page=self._asked.traits.largest_page)
+        self.traits = ServerTraits(PageSizes(self._asked.traits.page_sizes))
 
     @property
     def server_clock(self) -> ServerClock:
@@ -60,6 +60,11 @@ class WindowSource:
     def count(self, where: Mapping[str, Any]) -> int | None:  # noqa: ARG002 - nothing is proven here
         """None: a window proves nothing."""
         return None
+
+    counted = count
+
+    def try_large_page(self, rows: int) -> None:
+        """Do nothing: a window proves nothing."""
 
     def release(self) -> None:
         """Give back the room of the last page: its rows are held now, or were not wanted."""

@@ -103,15 +103,16 @@ class Windows:
     Args:
         name: The key read by.
         start: The cursor of the reader's own window.
+        row: The rows of the read before it.
     """
 
-    def __init__(self, name: str, start: Any) -> None:  # noqa: ANN401 - a key of either type
+    def __init__(self, name: str, start: Any, row: int) -> None:  # noqa: ANN401 - a key of either type
         self.name = name
         self.total: int | None = None
-        """The number of rows from the start to the end of the read, once it is known."""
+        """The number of rows of the read, once it is known."""
         self.is_awaited = False
         """Whether the reader waits for rows that are not there yet."""
-        self.own = Window(start, cursor=start)
+        self.own = Window(start, cursor=start, row=row, first_row=row)
         self.begun: list[Window] = []
         """The windows whose probes are under way."""
         self._all = [self.own]
