@@ -117,8 +117,9 @@ class _Read:
     def _may_be_end(self, page: Page) -> bool:
         """Whether a page is shorter than it should be, or costly to read on from, so that the count must decide."""
         received = len(page)
-        is_whole = not self._source.traits.page_sizes.may_be_cut(received) or page.keys[0] == page.keys[-1]
-        return self._trusts_short_pages and received < self._source.page_size and is_whole
+        may_be_cut = received >= FEW and self._source.traits.page_sizes.may_be_cut(received)
+        is_costly = page.keys[0] == page.keys[-1]
+        return self._trusts_short_pages and received < self._source.page_size and (is_costly or not may_be_cut)
 
     def _note_page(self, received: int) -> None:
         self._pages += 1

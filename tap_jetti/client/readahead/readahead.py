@@ -37,6 +37,9 @@ FARTHEST = 12
 SPARE = 2
 """Requests kept going beyond those that the latency hides: some of them end early."""
 
+SCOUTS_A_REQUEST = 2
+"""Scouts for each request in flight: the counts of some wait behind the pages of others."""
+
 LEAST_LATENCY = 0.02
 """Seconds below which answers come as fast as they can be worked on, whatever the rate."""
 
@@ -154,7 +157,9 @@ class Readahead:
             return
         most = min(self._concurrency, math.ceil(wanted) + SPARE)
         with self.changed:
-            while not self.closed and len(self._threads) - self._waiting + 1 < most and self._start_one():
+            while not self.closed and self._busy < SCOUTS_A_REQUEST * most and self._start_scout():
+                pass
+            while not self.closed and self._busy < most and self._start_window():
                 pass
 
     def is_current(self, source: AheadSource) -> bool:
@@ -255,8 +260,13 @@ class Readahead:
             with suppress(RateLimitStoreError):  # it is raised where the reader needs it
                 self.fill()
 
-    def _start_one(self) -> bool:
-        """Start one more reader, of a following stream or of this one; answers whether there was any to start."""
+    @property
+    def _busy(self) -> int:
+        """The readers that have a request in flight or want one."""
+        return len(self._threads) - self._waiting + 1
+
+    def _start_scout(self) -> bool:
+        """Start to read one more of the streams that follow; answers whether there was any to start."""
         upper = self.session.server_clock.at(self.clock.monotonic())
         if self._following and upper is not None and self.may_scout():
             self._scouted += 1
@@ -264,9 +274,9 @@ class Readahead:
             self._scouts[plan] = scout = Scout(self, plan, self._scouted, upper)
             self.start(scout.run)
             return True
-        if self._current is not None and not self._useless_for_good():
-            return self._current.start_one()
         return False
 
-    def _useless_for_good(self) -> bool:
-        return self._useless >= MOST_USELESS and not self._knows_from
+    def _start_window(self) -> bool:
+        """Start one more reader of this stream; answers whether there was anything to read."""
+        useless_for_good = self._useless >= MOST_USELESS and not self._knows_from
+        return self._current is not None and not useless_for_good and self._current.start_one()

@@ -18,6 +18,7 @@ from tap_jetti.client.readahead.plan import Paced, Plan
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from tap_jetti.client.readahead.gate import Urgency
     from tap_jetti.client.readahead.readahead import Readahead
     from tap_jetti.client.server_clock import ServerClock
 
@@ -32,7 +33,9 @@ class Scout:
         self.upper = upper
         self._ahead = ahead
         self._plan = plan
-        self._asked = plan.pages_from(Paced(ahead, lambda: (0, 1) if self._is_awaited else (2, number)), decode_raw)
+        self._number = number
+        self._asks_count = False
+        self._asked = plan.pages_from(Paced(ahead, self._urgency), decode_raw)
         self._answers: dict[str, tuple[Any, ...] | BaseException | None] = {}
         self._is_awaited = False
         self._stopped = False
@@ -54,9 +57,10 @@ class Scout:
         except JettiError:
             pass  # it is kept as an answer
 
-    def stop(self) -> None:
-        """Ask nothing any more."""
-        self._stopped = True
+    @property
+    def is_over(self) -> bool:
+        """Whether its stream goes on where it has not read."""
+        return self._stopped
 
     def take(self, kind: str, where: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """What was answered to a question, after waiting if it is under way; None if it was not asked.
@@ -68,7 +72,7 @@ class Scout:
         with self._ahead.changed:
             self._is_awaited = True
             if question not in self._answers:
-                self.stop()
+                self._stopped = True
             while question in self._answers and self._answers[question] is None:
                 self._ahead.changed.wait()
             answer = self._answers.pop(question, None)
@@ -85,6 +89,7 @@ class Scout:
 
     def count(self, where: Mapping[str, Any]) -> int | None:
         """The rows that the server counts, see `PageSource.count`."""
+        self._asks_count = True
         answer: tuple[int | None] = self._ask(f"count {where}", lambda: (self._asked.count(where),))
         return answer[0]
 
@@ -94,6 +99,10 @@ class Scout:
 
     def try_large_page(self, rows: int) -> None:
         """Do nothing: it is the reader's to ask, once for all."""
+
+    def _urgency(self) -> Urgency:
+        """Pages of all streams come first: their counts can then be asked at the same time, and the last ones are."""
+        return (0, 1) if self._is_awaited else (2 + self._asks_count, self._number)
 
     def _ask(self, question: str, ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - of either question
         self._ahead.reserve(self.page_size, is_wanted=lambda: self._wants(question), may_go=self._may_go)

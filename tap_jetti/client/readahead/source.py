@@ -102,10 +102,9 @@ class AheadSource:
     def start_one(self) -> bool:
         """Start to read one more window; answers whether there is one to read."""
         windows = self._windows
-        if windows is None or not self._probing:
+        is_scouted = self._scout is not None and not self._scout.is_over  # most streams end within that
+        if windows is None or not self._probing or is_scouted:
             return False
-        if self._scout is not None:
-            self._scout.stop()
         farthest = self._ahead.farthest(self._page_size)
         if windows.total is None:
             if not self._measured:
