@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from tap_jetti.client.decoding import decode_json
+from tap_jetti.client.decoding import decode_json, encode_json
 from tap_jetti.client.instants import normalise
 from tap_jetti.client.problems import (
     ForbiddenError,
@@ -428,6 +428,8 @@ def decode_raw(content: bytes) -> Page:
         found = _KEYS.decode(content)
     except msgspec.ValidationError as error:
         raise MalformedPageError(f"expected rows with their keys: {error}") from error
+    except msgspec.DecodeError:
+        return decode_raw(encode_json(decode_json(content)))  # with what it has a remedy for
     rows: list[dict[str, Any]] = [{PRIMARY_KEY: row.id, REPLICATION_KEY: row.updatedAt} for row in found]
     for row in rows:
         _normalise_keys(row)

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tap_jetti.client.clock import Interrupted, SystemClock
+from tap_jetti.client.decoding import decode_json
 from tap_jetti.client.keyset import FullRead, IncrementalRead
 from tap_jetti.client.page import PageSource, Projection, ServerTraits, decode_objects
 from tap_jetti.client.problems import ForbiddenError, TokenError
@@ -203,6 +204,27 @@ class TestSameAsSerial:
         one = account({"sales": made_rows(SHAPES["unique"])}, count=count)
         shape = {"verify_counts": verify_counts}
         assert one.together("sales", **shape) == one.serial("sales", **shape)
+
+    def test_half_a_surrogate_pair(self, account):
+        """A text that JavaScript has cut in two is as readable ahead as it is in turn."""
+        names = ("sales", "products", "variants")
+        rows = [{**row, "notes": "whole"} for row in made_rows(SHAPES["unique"])]
+        rows[170]["notes"] = rows[1700]["notes"] = rows[2]["notes"] = "here"
+        one = account(dict.fromkeys(names, rows))
+
+        def cutting(session):
+            get = session.get
+
+            def cut(path, query=None, *, decode=None, **named):
+                decode = decode or decode_json
+                return get(path, query, decode=lambda body: decode(body.replace(b'"here"', b'"cut \\ud83d"')), **named)
+
+            session.get = cut
+            return session
+
+        together = one.together(*names, session=cutting(one.session(retry_seconds=0)))
+        assert [page[2]["notes"] for (page, *_), _ in together] == ["cut \ufffd"] * 3
+        assert [row["notes"] for row in flat(together[0][0])].count("cut \ufffd") == 3
 
     @pytest.mark.parametrize("full", [True, False])
     def test_the_count_that_measures_a_read_proves_it_too(self, account, full):
