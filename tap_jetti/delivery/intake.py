@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     class Destination(Protocol):
         """Where items go."""
 
-        def add(self, item: Item, limit: int) -> bool:
+        def add(self, item: Item) -> bool:
             """Take an item; answers False if it was merged with one that waits."""
 
         def finish(self) -> None:
@@ -150,6 +150,6 @@ class Intake:
             self._send(item)
 
     def _send(self, item: Item) -> None:
-        if not self._dry_run and not self._destination.add(item, item.action.limit(item.lane)):
+        if not self._dry_run and not self._destination.add(item):
             item.origins[0].incoming.figures.merged += 1
             self._arrival.give_back()
