@@ -32,6 +32,9 @@ COMPARED = "inventory_feed_variants"
 """The action whose records are compared with what Jetti has, and counted against the day's limit."""
 
 
+_NONE = Decimal(0)
+
+
 @dataclass(frozen=True)
 class Policy:
     """What the settings say of which records are sent.
@@ -129,7 +132,7 @@ class Intake:
             figures.changed += 1
             self._send(item)
             return
-        is_new, change = False, Decimal(0)
+        is_new, change = False, _NONE
         if self._current is not None and item.lane[2] is not None:
             feed, external_id = int(str(item.lane[2])), str(item.key[-1])
             found = self._current.difference(feed, external_id, item.payload, self._announced)
