@@ -1,4 +1,4 @@
-"""How fast one process takes rows in: read, decoded, validated, batched and encoded, with or without HTTP.
+"""How fast one process takes rows in: read, decoded, checked, batched and encoded, with or without HTTP.
 
 python benchmarks/target_throughput.py --only intake
 
@@ -9,6 +9,7 @@ measures from the first byte to the last batch done. Start-up is not in it. What
 target   The whole of target-jetti but HTTP: a batch is encoded in the thread that would send it, and counts as sent.
 library  The same with the HTTP library on top: requests are prepared and answered, but no socket is touched.
 sink     The SDK's target with a batch sink and its default validator (pure Python), which encodes its batches.
+         It checks records by the SCHEMA message that announced them, target-jetti by what Jetti takes.
 =======  ===========================================================================================================
 """
 

@@ -44,6 +44,9 @@ class Delivery:
     thread shows at its next call. Threads start when they are first needed, and die with the
     process, which may end while a request hangs.
 
+    `add` is where every record passes, so it does little: one lock, one look for the key, no
+    clock. Who waits is woken only when there is something to do for them.
+
     Args:
         deliver: Sends one batch, or raises what the whole run must stop for.
         concurrency: Batches in flight at most.
