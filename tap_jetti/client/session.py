@@ -364,7 +364,7 @@ class JettiSession:
         return Answer(response.status_code, body, len(content), sent, received)
 
     def _prepared(self, call: _Call) -> requests.PreparedRequest:
-        """A request as it is sent. There is nothing for `requests.Session` to add, at a fifth of a call's time."""
+        """A request as it is sent. `requests.Session` has nothing to add, and takes a sixth of a call to find out."""
         request = requests.PreparedRequest()
         headers = self._headers if call.data is None else {**self._headers, "Content-Type": "application/json"}
         request.prepare(call.method, call.url, headers=headers, data=call.data, auth=call.auth)
