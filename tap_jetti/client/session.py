@@ -155,7 +155,7 @@ class JettiSession:
         self._http.trust_env = False  # it is read here once rather than for every request
         self._http.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._http.headers.update({"User-Agent": user_agent, "Accept": "application/json"})
+        self._headers = {**self._http.headers, "User-Agent": user_agent, "Accept": "application/json"}
         self._aborted = False
         adapter = transport or Transport(pool_connections=4, pool_maxsize=connections)
         self._transport = adapter
@@ -322,12 +322,8 @@ class JettiSession:
         self.traffic.add(waited=waited, gets=int(call.is_read), writes=int(not call.is_read))
         sent, received_bytes = self._clock.monotonic(), bytearray()
         try:
-            response = self._http.request(
-                call.method,
-                call.url,
-                data=call.data,
-                auth=call.auth,
-                headers={"Content-Type": "application/json"} if call.data is not None else None,
+            response = self._http.send(
+                self._prepared(call),
                 proxies=call.proxies,
                 timeout=self._timeout,
                 allow_redirects=False,
@@ -366,6 +362,13 @@ class JettiSession:
             ) from error
         self.server_clock.observe(headers.get("Date"), received=received)
         return Answer(response.status_code, body, len(content), sent, received)
+
+    def _prepared(self, call: _Call) -> requests.PreparedRequest:
+        """A request as it is sent. `requests.Session` has nothing to add, and takes a sixth of a call to find out."""
+        request = requests.PreparedRequest()
+        headers = self._headers if call.data is None else {**self._headers, "Content-Type": "application/json"}
+        request.prepare(call.method, call.url, headers=headers, data=call.data, auth=call.auth)
+        return request
 
     def _read(self, response: requests.Response, content: bytearray, *, sent: float) -> None:
         for chunk in response.iter_content(_CHUNK):

@@ -54,7 +54,11 @@ class Fields:
             **dict.fromkeys(SECRET_FIELDS.get(resource, frozenset()) - {"hash"}, "json"),
             **kinds(resource),
         }
-        self._checks = {name: CHECKS[kind] for name, kind in self.kinds.items() if name not in OWN_FIELDS | leave_out}
+        self._checks = {
+            name: (PLAIN.get(kind), CHECKS[kind])
+            for name, kind in self.kinds.items()
+            if name not in OWN_FIELDS | leave_out
+        }
         self._ignored = OWN_FIELDS | leave_out
 
     def project(self, record: Mapping[str, Value]) -> tuple[dict[str, Value], list[str]]:
@@ -73,15 +77,17 @@ class Fields:
         unknown = []
         checks = self._checks
         for name, value in record.items():
-            check = checks.get(name)
-            if check is None:
+            found = checks.get(name)
+            if found is None:
                 if name not in self._ignored and not name.startswith("_"):
                     unknown.append(name)
             elif value is None:
                 payload[name] = None
+            elif type(value) is found[0]:
+                payload[name] = value
             else:
                 try:
-                    payload[name] = check(value)
+                    payload[name] = found[1](value)
                 except UnfitError as error:
                     raise RefusedError(f"{name}.invalid", f"{name} must be {error}") from None
         return payload, unknown
@@ -156,7 +162,7 @@ def _integer(value: Value) -> int:
 
 
 def _quantity(value: Value) -> int:
-    number = _integer(value)
+    number = value if type(value) is int and value < _LARGEST_INTEGER else integer_of(value)
     if number < 0:
         raise UnfitError("a quantity of 0 or more")
     return number
@@ -217,6 +223,9 @@ def _array(value: Value) -> list[Value]:
 def _json(value: Value) -> Value:
     return value
 
+
+PLAIN: dict[str, type] = {"text": str, "boolean": bool}
+"""What of a kind needs no check beyond its type."""
 
 CHECKS: dict[str, Check] = {
     "integer": _integer,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     class Destination(Protocol):
         """Where items go."""
 
-        def add(self, item: Item, limit: int) -> bool:
+        def add(self, item: Item) -> bool:
             """Take an item; answers False if it was merged with one that waits."""
 
         def finish(self) -> None:
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 COMPARED = "inventory_feed_variants"
 """The action whose records are compared with what Jetti has, and counted against the day's limit."""
+
+
+_NONE = Decimal(0)
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class Intake:
             figures.changed += 1
             self._send(item)
             return
-        is_new, change = False, Decimal(0)
+        is_new, change = False, _NONE
         if self._current is not None and item.lane[2] is not None:
             feed, external_id = int(str(item.lane[2])), str(item.key[-1])
             found = self._current.difference(feed, external_id, item.payload, self._announced)
@@ -150,6 +153,6 @@ class Intake:
             self._send(item)
 
     def _send(self, item: Item) -> None:
-        if not self._dry_run and not self._destination.add(item, item.action.limit(item.lane)):
+        if not self._dry_run and not self._destination.add(item):
             item.origins[0].incoming.figures.merged += 1
             self._arrival.give_back()

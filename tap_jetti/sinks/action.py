@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
+
 from tap_jetti.client.keyset import FullRead
 from tap_jetti.client.page import PageSource, Projection, ServerTraits
 from tap_jetti.client.problems import ForbiddenError, NotFoundError, SettingsError, TokenError
@@ -55,8 +57,7 @@ class Surroundings:
     logger: logging.Logger
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True, gc=False):
     """What a record asks to be written, before it is compared.
 
     Attributes:

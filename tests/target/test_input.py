@@ -12,6 +12,7 @@ from target_runs import VARIANTS, deliver, jetti, record, schema, state, stock, 
 
 from tap_jetti.client.problems import SettingsError
 from tap_jetti.delivery.failures import InputError, NoSchemaError
+from tap_jetti.delivery.fields import CHECKS, PLAIN
 from tap_jetti.delivery.singer_input import SHOWN, shown
 from tap_jetti.sinks import ACTIONS
 
@@ -93,6 +94,19 @@ def test_a_stream_is_mapped_by_name_and_by_stream_maps() -> None:
         assert stock(sandbox) == {"k1": 5}
 
 
+def test_a_nested_record_is_flattened_if_asked_to(caplog: pytest.LogCaptureFixture) -> None:
+    """The settings of the SDK hold for streams without a map, too, and leave others as they are."""
+    nested = {"externalId": {"type": "string"}, "size": {"type": "object", "properties": {"width": {}}}}
+    for settings, name in (
+        ({"flattening_enabled": True, "flattening_max_depth": 1}, "size__width"),
+        ({}, "size"),
+    ):
+        with jetti() as sandbox:
+            deliver(sandbox, schema(**nested), record(externalId="a", size={"width": 3}), **settings)
+            assert f"Jetti has no field {name};" in caplog.text
+            assert sandbox.ledger.writes[0].body == [{"externalId": "a"}]
+
+
 def test_an_unknown_field_is_left_out_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
     """Fields that Jetti does not have are warned of once by name; those of loaders are not."""
     with jetti() as sandbox:
@@ -127,6 +141,24 @@ def test_values_that_do_not_fit_are_refused_by_name(fields: dict[str, Any], titl
         assert f"{title}" in str(outcome.error)
         assert "many" not in str(outcome.error)
         assert sandbox.ledger.writes == []
+
+
+@given(st.sampled_from(sorted(PLAIN)), st.data())
+def test_a_value_that_needs_no_check_passes_it_as_it_is(kind: str, data: st.DataObject) -> None:
+    """Whatever is let through by its type alone, its check would let through unchanged."""
+    value = data.draw(st.from_type(PLAIN[kind]))
+    assert CHECKS[kind](value) is value
+
+
+@pytest.mark.parametrize(("external_id", "text"), [("12", "12"), ("1.50", "1.50"), ('"01"', "01")])
+def test_an_external_id_is_a_text_however_it_is_written(external_id: str, text: str) -> None:
+    """A warehouse may keep it as a number; a later record that writes it as a text is of the same variant."""
+    with jetti() as sandbox:
+        line = json.dumps(variant(1, 1)).replace('"e1"', external_id)
+        outcome = deliver(sandbox, schema(), line, json.dumps(variant(1, 2)).replace('"e1"', f'"{text}"'))
+        assert outcome.of().merged == 1
+        assert stock(sandbox) == {text: 2}
+        assert sandbox.ledger.writes[0].body[0]["externalId"] == text
 
 
 def test_numbers_keep_every_digit() -> None:
