@@ -152,7 +152,7 @@ class World:
         elif change.kind == "update":
             self.update(one)
         elif change.kind == "insert":
-            self.update(max((row_id for row_id, _, _ in stored), default=0) + 1)
+            self.update(1_000_000 + self.version)  # no id is given twice, not even that of a row that is gone
         elif change.kind == "delete":
             self.sandbox.delete(RESOURCE, one)
         elif change.kind == "deletes":
