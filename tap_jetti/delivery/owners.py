@@ -135,12 +135,20 @@ class Owners:
         return found
 
     def _feed(self, feed_id: int) -> dict[str, Any] | RefusedError:
-        try:
-            feed = _row(self._session.get(f"inventory-feeds/{feed_id}.json"))
-        except NotFoundError as error:
-            return RefusedError(
-                error.title or "inventory_feeds.missing", f"there is no inventory feed {feed_id}", status=error.status
-            )
+        # The hash is documented of the list; whether a feed asked for alone shows it is not known.
+        listed = self._session.get("inventory-feeds.json", select(where={"id": feed_id}, limit=10)).body
+        rows = listed if isinstance(listed, list) else ()
+        feed: dict[str, Any] = next((row for row in rows if str(row.get("id")) == str(feed_id)), {})
+        if not feed.get("hash"):
+            try:
+                feed = {**feed, **_row(self._session.get(f"inventory-feeds/{feed_id}.json"))}
+            except NotFoundError as error:
+                if not feed:
+                    return RefusedError(
+                        error.title or "inventory_feeds.missing",
+                        f"there is no inventory feed {feed_id}",
+                        status=error.status,
+                    )
         kind = feed.get("resourceType")
         if kind is not None and kind != PUSHED:
             return RefusedError(

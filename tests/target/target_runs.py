@@ -18,6 +18,8 @@ from tap_jetti.sandbox import Options, Sandbox
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from odd_server import OddServer
+
 FEED = 7
 CHANNEL = 5
 FEED_HASH = "feed-hash-not-to-be-shown"
@@ -79,7 +81,7 @@ def jetti(**options: Any) -> Iterator[Sandbox]:
         yield company(sandbox)
 
 
-def settings_for(sandbox: Sandbox, **settings: Any) -> dict[str, Any]:
+def settings_for(sandbox: Sandbox | OddServer, **settings: Any) -> dict[str, Any]:
     """The settings of a target that writes to a sandbox and waits for no rate limit."""
     return {
         "api_url": sandbox.api_url,
@@ -122,7 +124,7 @@ def as_lines(messages: Iterable[Any]) -> str:
     return "".join((one if isinstance(one, str) else json.dumps(one)) + "\n" for one in messages)
 
 
-def deliver(sandbox: Sandbox, *messages: Any, settle: bool = True, **settings: Any) -> Outcome:
+def deliver(sandbox: Sandbox | OddServer, *messages: Any, settle: bool = True, **settings: Any) -> Outcome:
     """Run the target in this process on some messages."""
     from tap_jetti.target import TargetJetti  # noqa: PLC0415 - half a second that other tests do without
 

@@ -1,0 +1,49 @@
+"""What is not documented of Jetti may be either way: each is tried against a server that chose the other one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from odd_server import odd_server
+from target_runs import deliver, schema, state, variant
+
+if TYPE_CHECKING:
+    from odd_server import Call
+
+FEED_ROW = {"id": "7", "name": "Stock", "resourceType": "webhook", "dropshipProviderId": "3"}
+
+
+def account(**rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of a small account that writes its ids as text."""
+    return {
+        "inventory-feeds": [{**FEED_ROW, "hash": "h7"}],
+        "inventory-feed-variants": [],
+        "custom-channels": [{"id": "2", "channelId": "5", "webhookHash": "c5"}],
+        "channels": [{"id": "5"}],
+        "dropshipments": [],
+        "dropship-providers": [],
+        **{name.replace("_", "-"): found for name, found in rows.items()},
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "body"),
+    [
+        pytest.param("/api/inventory-feeds/7.json", 200, FEED_ROW, id="hash-only-listed"),
+        pytest.param("/api/inventory-feeds/7.json", 404, b"", id="feed-only-listed"),
+        pytest.param("/api/inventory-feeds.json", 200, [FEED_ROW], id="hash-not-listed"),
+        pytest.param("/api/inventory-feeds.json", 200, [], id="feed-not-listed"),
+    ],
+)
+def test_the_hash_of_a_feed_is_found_wherever_it_is_shown(path: str, status: int, body: object) -> None:
+    """It is documented of the list alone, and a feed asked for by its id may show it or not."""
+
+    def answer(call: Call) -> tuple[int, object] | None:
+        return (status, body) if (call.method, call.path) == ("GET", path) else None
+
+    with odd_server(rows=account(), answer=answer) as odd:
+        outcome = deliver(odd, schema(), variant(1, 1), state(1))
+        assert (outcome.error, outcome.states) == (None, [1])
+        assert [call.headers["jetti-webhook-hash"] for call in odd.calls if call.method == "POST"] == ["h7"]
+        assert not any("Authorization" in call.headers for call in odd.calls if call.method == "POST")
