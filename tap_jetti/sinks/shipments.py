@@ -59,7 +59,7 @@ class Shipments(Action):
     @override
     def already_done(self, items: Sequence[Item]) -> Sequence[Item]:
         shipped = self._shipped(items)
-        return [item for item in items if item.key[1:] in shipped]
+        return [item for item in items if _identity(*item.key[1:]) in shipped]
 
     @override
     def calls(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
@@ -70,12 +70,17 @@ class Shipments(Action):
         item = items[0]
         write_once(
             lambda: self._write("POST", f"purchases/{item.key[1]}/ship.json", item.payload, repeatable=False),
-            lambda: item if item.key[1:] in self._shipped(items) else None,
+            lambda: item if _identity(*item.key[1:]) in self._shipped(items) else None,
             clock=self._around.clock,
         )
 
-    def _shipped(self, items: Sequence[Item]) -> set[tuple[Any, ...]]:
+    def _shipped(self, items: Sequence[Item]) -> set[tuple[str, str]]:
         purchases = sorted({item.key[1] for item in items})  # type: ignore[type-var]
         where = {"purchaseId": {"$in": purchases} if len(purchases) > 1 else purchases[0]}
         rows = self._rows("dropshipments", ("purchaseId", "trackingNumber"), where)
-        return {(row.get("purchaseId"), str(row.get("trackingNumber")).strip()) for row in rows}
+        return {_identity(row.get("purchaseId"), row.get("trackingNumber")) for row in rows}
+
+
+def _identity(purchase: object, number: object) -> tuple[str, str]:
+    """What tells a shipment from others, however the API writes it: ids may come as text."""
+    return str(purchase), str(number).strip()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from odd_server import odd_server
-from target_runs import deliver, schema, state, variant
+from target_runs import deliver, record, schema, state, variant
 
 if TYPE_CHECKING:
     from odd_server import Call
@@ -47,3 +47,13 @@ def test_the_hash_of_a_feed_is_found_wherever_it_is_shown(path: str, status: int
         assert (outcome.error, outcome.states) == (None, [1])
         assert [call.headers["jetti-webhook-hash"] for call in odd.calls if call.method == "POST"] == ["h7"]
         assert not any("Authorization" in call.headers for call in odd.calls if call.method == "POST")
+
+
+def test_a_shipment_is_recognised_though_its_ids_are_texts() -> None:
+    """What was shipped is not shipped again, whatever type the API gives the purchase's id."""
+    shipped = [{"id": "1", "purchaseId": "21", "trackingNumber": "T1"}]
+    with odd_server(rows=account(dropshipments=shipped)) as odd:
+        shipment = record("shipments", purchaseId=21, trackingNumber="T1")
+        outcome = deliver(odd, schema("shipments"), shipment, state(1))
+        assert (outcome.states, outcome.of("shipments").unchanged) == ([1], 1)
+        assert odd.writes == []
