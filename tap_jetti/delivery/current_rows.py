@@ -104,10 +104,19 @@ class CurrentRows:
         values = self._decode(found[0])
         if all(self._same(name, value, places, values) for name, value in payload.items()):
             return Difference(is_new=False, is_changed=False, quantity=Decimal(0))
-        self._table.execute("UPDATE rows SET row_values = NULL WHERE feed = ? AND external_id = ?", (feed, external_id))
+        self.forget(feed, external_id)
         before = _number(values[places[QUANTITY]] if QUANTITY in places else None)
         quantity = abs(_number(payload[QUANTITY]) - before) if QUANTITY in payload else Decimal(0)
         return Difference(is_new=False, is_changed=True, quantity=quantity)
+
+    def forget(self, feed: int, external_id: str) -> None:
+        """Take note that this run changes a row otherwise: what comes for it later is sent, whatever it is.
+
+        Args:
+            feed: The feed's id, whether it was read or not.
+            external_id: The variant's external id.
+        """
+        self._table.execute("INSERT OR REPLACE INTO rows VALUES (?, ?, NULL)", (feed, external_id))
 
     def close(self) -> None:
         """Give up the table."""
@@ -131,7 +140,7 @@ class CurrentRows:
             self._session,
             RESOURCE,
             page_size=PAGE_SIZE,
-            projection=Projection(("id", "externalId", *names)),
+            projection=Projection(("id", "externalId", "inventoryFeedId", *names)),
             traits=self._traits,
             logger=self._logger,
             where={"inventoryFeedId": feed},
@@ -141,7 +150,8 @@ class CurrentRows:
             count += len(rows)
             self._table.execute("BEGIN")
             self._table.executemany(
-                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)",
+                "INSERT INTO rows VALUES (?, ?, ?) ON CONFLICT DO"
+                " UPDATE SET row_values = excluded.row_values WHERE row_values NOT NULL",
                 [
                     (
                         feed,
@@ -149,7 +159,8 @@ class CurrentRows:
                         self._encode([comparable(self._kinds[name], row.get(name)) for name in names]),
                     )
                     for row in rows
-                    if row.get("externalId") is not None
+                    # A server that filters otherwise than asked must not pass another feed's row for this one's.
+                    if row.get("externalId") is not None and str(row.get("inventoryFeedId") or feed) == str(feed)
                 ],
             )
             self._table.execute("COMMIT")

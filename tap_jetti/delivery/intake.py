@@ -127,6 +127,8 @@ class Intake:
         figures = item.origins[0].incoming.figures
         if item.action.name != COMPARED:
             figures.changed += 1
+            if self._current is not None and item.key[0] == COMPARED:  # it removes what is compared with
+                self._current.forget(int(str(item.key[1])), str(item.key[2]))
             self._send(item)
             return
         is_new, change = False, Decimal(0)

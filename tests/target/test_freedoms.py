@@ -57,3 +57,30 @@ def test_a_shipment_is_recognised_though_its_ids_are_texts() -> None:
         outcome = deliver(odd, schema("shipments"), shipment, state(1))
         assert (outcome.states, outcome.of("shipments").unchanged) == ([1], 1)
         assert odd.writes == []
+
+
+ROW = {"id": "1", "externalId": "e1", "vendorSku": "v1", "inventoryQuantity": "1", "inventoryFeedId": "7"}
+
+
+@pytest.mark.parametrize("is_read_first", [True, False])
+def test_what_a_removal_takes_away_is_sent_again(is_read_first: bool) -> None:
+    """Behind a removal of its row a record is no more unchanged, also where the feed is read only after it."""
+    removals = "inventory_feed_variant_removals"
+    messages = [record(removals, externalId="e1"), variant(1, 1), state(1)]
+    if is_read_first:
+        messages.insert(0, variant(1, 1))
+    with odd_server(rows=account(inventory_feed_variants=[ROW])) as odd:
+        outcome = deliver(odd, schema(), schema(removals), *messages)
+        assert outcome.states[-1] == 1
+        assert [method for method, _, _ in odd.writes] == ["DELETE", "POST"]
+
+
+def test_a_row_of_another_feed_is_not_compared_with() -> None:
+    """Where the server gives rows that were not asked for, a record is new rather than unchanged."""
+    with odd_server(rows=account()) as odd:
+        odd.answer = lambda call: (
+            (200, [{**ROW, "inventoryFeedId": "8"}] if ("where[id][$gte]", "0") in call.query else [])
+            if call.path == "/api/inventory-feed-variants.json"
+            else None
+        )
+        assert deliver(odd, schema(), variant(1, 1), state(1)).of().sent == 1
