@@ -107,8 +107,8 @@ class Acknowledgements(_Connections):
 
     @override
     def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
-        is_publication = record.get("externalId") is not None and not {"vendorSku", "vendorSkus"} & record.keys()
-        if not is_publication:
+        names_vendor = record.get("vendorSku") is not None or record.get("vendorSkus") is not None
+        if record.get("externalId") is None or names_vendor:
             return super().drafts(record)
         channel = self._owners.channel_id(record.get("channelId"), by_hash=False)
         sku = text_in(record, "sku")
