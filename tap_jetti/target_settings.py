@@ -161,7 +161,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
     if config["delivery"] == "file":
         if not config.get("feed_path"):
             raise SettingsError("delivery file needs feed_path: where is the file to be put?")
-        FeedPlace(config["feed_path"])
+        FeedPlace(config["feed_path"]).check()
     if config["max_updates_order"] == "largest_change" and not config["skip_unchanged"]:
         raise SettingsError("max_updates_order largest_change needs skip_unchanged: changes are known by comparing.")
     if config.get("inventory_feed_hash") and config["skip_unchanged"] and not config.get("inventory_feed_id"):

@@ -78,10 +78,13 @@ class Intake:
         if policy.largest_first and policy.most is not None:
             self._ranking = Ranking(policy.most, outcomes.left)
         self._announced: set[str] = set()
+        self.is_announced = False
+        """Whether any stream was."""
 
     def announce(self, incoming: Incoming) -> None:
         """Take note of a stream: the fields it announces are what its feed is compared by."""
         self._announced |= incoming.fields
+        self.is_announced = True
 
     def take(self, incoming: Incoming, record: dict[str, Any], raw: dict[str, Any], *, line: int, size: int) -> None:
         """Take a record in.

@@ -135,6 +135,9 @@ class Run:
         """
         if self._dry_run:
             return
+        if self._file is not None and not self.intake.is_announced:
+            self._logger.warning("The input had no SCHEMA: there is no inventory to write, and the feed file stays.")
+            return
         self.intake.finish()
         if self._confirmation is not None:
             self._confirmation.run()
