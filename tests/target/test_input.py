@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from target_runs import VARIANTS, deliver, jetti, record, schema, state, stock, variant
+from target_runs import VARIANTS, as_lines, deliver, jetti, record, schema, state, stock, variant
 
 from tap_jetti.client.problems import SettingsError
 from tap_jetti.delivery.failures import InputError, NoSchemaError
@@ -144,3 +144,21 @@ def test_a_huge_text_goes_without_its_neighbours_being_held_up() -> None:
         assert outcome.error is None
         assert stock(sandbox) == {"e1": 1, "e2": 2, "e3": 3}
         assert len(sandbox.ledger.writes) == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "sku"),
+    [
+        pytest.param("\ufeff" + as_lines([schema(), variant(1, 1)]), "v1", id="byte-order-mark"),
+        pytest.param(as_lines([schema(), variant(1, 1)]).replace("\n", "\r\n"), "v1", id="windows-line-ends"),
+        pytest.param(as_lines([schema(), variant(1, 1)]).replace('"v1"', '"v\\ud83d"'), "v\ufffd", id="half-a-pair"),
+        pytest.param(
+            as_lines([schema(), variant(1, 1)]).replace('"v1"', '"\\ud83d\\ude00"'), "\U0001f600", id="astral"
+        ),
+    ],
+)
+def test_what_other_programs_write_for_json_is_read(lines: str, sku: str) -> None:
+    """A byte order mark, Windows line ends, and texts that were cut within a character."""
+    with jetti() as sandbox:
+        assert deliver(sandbox, lines.removesuffix("\n")).error is None
+        assert [row["vendorSku"] for row in sandbox.rows(VARIANTS)] == [sku]
