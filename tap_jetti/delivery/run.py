@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_jetti.client.page import ServerTraits
+from tap_jetti.client.problems import OutputError
 from tap_jetti.delivery.checkpoints import Checkpoints
 from tap_jetti.delivery.confirmation import Confirmation
 from tap_jetti.delivery.courier import Courier
@@ -175,5 +176,8 @@ class Run:
             return
         if self._rejects is not None:
             self._rejects.sync()
-        sys.stdout.write(self._encode(value).decode() + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(self._encode(value).decode() + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            raise OutputError("Nobody reads the STATE messages any more: standard output is closed.") from error
