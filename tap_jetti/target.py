@@ -196,10 +196,10 @@ class TargetJetti(CommandLine, Target):
         cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env)).run(file_input)
 
     @override
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> NoReturn:
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         signal.signal(signum, signal.SIG_DFL)  # a second one ends the process at once
         self.clock.stop()
-        raise Interruption(signum)
+        self.delivery.output.interrupt(Interruption(signum))
 
     @property
     def _line(self) -> int:

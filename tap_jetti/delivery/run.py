@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_jetti.client.page import ServerTraits
-from tap_jetti.client.problems import OutputError
 from tap_jetti.delivery.checkpoints import Checkpoints
 from tap_jetti.delivery.confirmation import Confirmation
 from tap_jetti.delivery.courier import Courier
@@ -23,6 +22,7 @@ from tap_jetti.delivery.outcomes import Outcomes
 from tap_jetti.delivery.owners import Known, Owners
 from tap_jetti.delivery.rejects import RejectsFile
 from tap_jetti.delivery.tally import Tally, as_table
+from tap_jetti.output import Output
 from tap_jetti.sinks.action import Surroundings
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Run:
     ) -> None:
         self.session = session
         self.tally = Tally()
+        self.output = Output()
         self._clock = clock
         self._logger = logger
         self._started = clock.monotonic()
@@ -176,8 +177,4 @@ class Run:
             return
         if self._rejects is not None:
             self._rejects.sync()
-        try:
-            sys.stdout.write(self._encode(value).decode() + "\n")
-            sys.stdout.flush()
-        except BrokenPipeError as error:
-            raise OutputError("Nobody reads the STATE messages any more: standard output is closed.") from error
+        self.output.write(self._encode(value) + b"\n")

@@ -294,6 +294,23 @@ def test_a_signal_ends_the_run_with_its_code_and_the_state_of_what_is_delivered(
         assert "Traceback" not in errors.decode()
 
 
+def test_a_signal_does_not_tear_a_state_that_is_read_slowly(tmp_path: Path) -> None:
+    """A line that is larger than the pipe is written to its end before the run stops."""
+    with jetti() as sandbox:
+        process = start_process(tmp_path, settings_for(sandbox))
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(as_lines([state("x" * 500_000)]).encode())
+        process.stdin.flush()
+        begun = process.stdout.read(10)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        rest = process.stdout.read()
+        process.communicate(timeout=30)
+        assert process.returncode == 128 + signal.SIGTERM
+        assert (begun + rest).decode() == json.dumps("x" * 500_000) + "\n"
+
+
 def test_a_closed_output_is_said_and_ends_the_run(tmp_path: Path) -> None:
     """One line and exit code 1, when nobody reads the STATE messages."""
     with jetti() as sandbox:
@@ -304,7 +321,7 @@ def test_a_closed_output_is_said_and_ends_the_run(tmp_path: Path) -> None:
         process.stdout = None
         _, errors = process.communicate(as_lines([schema(), variant(1, 1), state(1)]).encode(), timeout=30)
         assert process.returncode == 1
-        assert b"standard output is closed" in errors
+        assert b"Whatever read the output went away" in errors
         assert b"Traceback" not in errors
         assert b"Exception ignored" not in errors
 
