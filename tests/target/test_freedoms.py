@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from odd_server import odd_server
-from target_runs import deliver, record, schema, state, variant
+from target_runs import deliver, record, rejects, schema, state, variant
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from odd_server import Call
 
 FEED_ROW = {"id": "7", "name": "Stock", "resourceType": "webhook", "dropshipProviderId": "3"}
@@ -84,3 +86,38 @@ def test_a_row_of_another_feed_is_not_compared_with() -> None:
             else None
         )
         assert deliver(odd, schema(), variant(1, 1), state(1)).of().sent == 1
+
+
+PRODUCTS = [record("products", externalId=f"p{n}", sku=f"k{n}") for n in range(50)]
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 413, 422])
+@pytest.mark.parametrize("poison", [0, 17, 49])
+def test_a_poison_record_is_isolated_whatever_it_is_refused_with(status: int, poison: int, tmp_path: Path) -> None:
+    """Its neighbours go, also where a 404 is about a record, and the batch is sent in few calls."""
+
+    def answer(call: Call) -> tuple[int, object] | None:
+        is_refused = call.method == "POST" and any(one["sku"] == f"k{poison}" for one in call.body)
+        return (status, {"title": "api.variants.odd"}) if is_refused else None
+
+    with odd_server(rows=account(), answer=answer) as odd:
+        outcome = deliver(
+            odd, schema("products"), *PRODUCTS, state(1),
+            delivery="api", on_reject="set_aside", rejects_path=str(tmp_path / "r"),
+        )  # fmt: skip
+        assert (outcome.states, outcome.code) == ([1], 1)
+        assert (outcome.of("products").sent, outcome.of("products").rejected) == (49, 1)
+        assert [one["record"]["sku"] for one in rejects(tmp_path / "r")[1:]] == [f"k{poison}"]
+        assert len(odd.writes) <= 24
+
+
+def test_a_path_that_leads_nowhere_is_not_tried_for_every_record(tmp_path: Path) -> None:
+    """Where the channel does not exist all records are set aside, in a few calls."""
+    with odd_server(rows=account()) as odd:
+        odd.answer = lambda call: (404, {"title": "api.channels.missing"}) if call.method == "POST" else None
+        outcome = deliver(
+            odd, schema("products"), *PRODUCTS, state(1),
+            delivery="api", on_reject="set_aside", rejects_path=str(tmp_path / "r"),
+        )  # fmt: skip
+        assert (outcome.states, outcome.code, outcome.of("products").rejected) == ([1], 1, 50)
+        assert len(odd.writes) == 6
