@@ -68,7 +68,7 @@ class SingerInput(GenericSingerReader[bytes]):
             self.size = len(line)
             try:
                 message = decode(line)
-            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            except (msgspec.DecodeError, UnicodeError, RecursionError, ArithmeticError) as error:
                 if not line.strip():
                     continue
                 message = self._mended(line)
@@ -96,7 +96,7 @@ class SingerInput(GenericSingerReader[bytes]):
         content = line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line
         try:
             return decode_json(content.removeprefix(codecs.BOM_UTF8) if self.line == 1 else content)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError, ArithmeticError):
             return None
 
     def _shown(self, line: bytes | str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -121,3 +122,12 @@ def test_a_path_that_leads_nowhere_is_not_tried_for_every_record(tmp_path: Path)
         )  # fmt: skip
         assert (outcome.states, outcome.code, outcome.of("products").rejected) == ([1], 1, 50)
         assert len(odd.writes) == 6
+
+
+@pytest.mark.parametrize("value", ["1e9999999", "[" * 800 + "]" * 800], ids=["huge-exponent", "deeply-nested"])
+def test_odd_values_are_compared_all_the_same(value: str) -> None:
+    """Neither the size of a number nor the depth of a list breaks the comparison."""
+    with odd_server(rows=account(inventory_feed_variants=[{**ROW, "images": {"b": 1}}])) as odd:
+        line = json.dumps(record(externalId="e1", images="?")).replace('"?"', '{"a": ' + value + "}")
+        outcome = deliver(odd, schema("inventory_feed_variants", externalId={}, images={}), line, state(1))
+        assert (outcome.error, outcome.states, outcome.of().sent) == (None, [1], 1)

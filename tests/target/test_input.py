@@ -22,6 +22,8 @@ from tap_jetti.sinks import ACTIONS
         pytest.param('{"type": "RECORD", "stream": "inv', "Line 4 is no JSON", id="torn"),
         pytest.param("not json", "Line 4 is no JSON", id="text"),
         pytest.param('{"type": "RECORD", "record": {"x": NaN}}', "Line 4 is no JSON", id="nan"),
+        pytest.param('{"type": "STATE", "value": 1e99999999999999999999}', "Line 4 is no JSON", id="no-number"),
+        pytest.param('{"type": "STATE", "value": ' + "[" * 100_000, "Line 4 is no JSON", id="nested-without-end"),
         pytest.param("[1, 2]", "Line 4 is no Singer message", id="array"),
         pytest.param('{"type": "NOTE"}', "Line 4 is no Singer message", id="unknown-type"),
         pytest.param('{"type": ["RECORD"]}', "Line 4 is no Singer message", id="odd-type"),
