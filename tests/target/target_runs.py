@@ -82,8 +82,8 @@ def jetti(**options: Any) -> Iterator[Sandbox]:
 
 
 def settings_for(sandbox: Sandbox | OddServer, **settings: Any) -> dict[str, Any]:
-    """The settings of a target that writes to a sandbox and waits for no rate limit."""
-    return {
+    """The settings of a target that writes to a sandbox and waits for no rate limit; what is None is not set."""
+    chosen = {
         "api_url": sandbox.api_url,
         "inbound_url": sandbox.inbound_url,
         "api_token": sandbox.token,
@@ -96,6 +96,7 @@ def settings_for(sandbox: Sandbox | OddServer, **settings: Any) -> dict[str, Any
         "channel_id": CHANNEL,
         **settings,
     }
+    return {name: value for name, value in chosen.items() if value is not None}
 
 
 @dataclass

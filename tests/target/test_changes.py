@@ -146,6 +146,15 @@ def test_the_largest_changes_go_first_when_told_to() -> None:
         assert {n for n in range(10) if stock(sandbox)[f"e{n}"] != n} == {2, 8, 9}
 
 
+def test_a_later_record_of_a_key_is_ranked_by_the_change_it_makes() -> None:
+    """What counts is how far Jetti's own quantity is from the last one that came."""
+    with jetti() as sandbox:
+        fill(sandbox, 3)
+        messages = [variant(0, 1), variant(1, 50), variant(0, 900), variant(2, 60)]
+        deliver(sandbox, schema(), *messages, max_updates=1, max_updates_order="largest_change")
+        assert stock(sandbox) == {"e0": 900, "e1": 1, "e2": 2}
+
+
 def test_a_dry_run_prints_the_plan_and_writes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Adds, changes, unchanged and invalid are counted; nothing is sent, no STATE and no rejects are written."""
     path = tmp_path / "rejects.jsonl"
@@ -205,6 +214,16 @@ def test_the_summary_is_one_line_of_json_in_the_log(caplog: pytest.LogCaptureFix
     [
         pytest.param({"on_reject": "set_aside"}, "needs rejects_path", id="no-rejects-path"),
         pytest.param({"delivery": "file"}, "needs feed_path", id="no-feed-path"),
+        pytest.param(
+            {"confirm_seconds": 1, "inventory_feed_hash": "h", "inventory_feed_id": None, "skip_unchanged": False},
+            "confirm_seconds needs inventory_feed_id",
+            id="confirm-feed",
+        ),
+        pytest.param(
+            {"confirm_seconds": 1, "channel_hash": "h", "channel_id": None},
+            "confirm_seconds needs channel_id",
+            id="confirm-channel",
+        ),
         pytest.param({"delivery": "file", "feed_path": "ftp://u:p@h/f.csv"}, "no credentials", id="credentials"),
         pytest.param(
             {"max_updates_order": "largest_change", "skip_unchanged": False}, "needs skip_unchanged", id="order"
