@@ -131,3 +131,24 @@ def test_odd_values_are_compared_all_the_same(value: str) -> None:
         line = json.dumps(record(externalId="e1", images="?")).replace('"?"', '{"a": ' + value + "}")
         outcome = deliver(odd, schema("inventory_feed_variants", externalId={}, images={}), line, state(1))
         assert (outcome.error, outcome.states, outcome.of().sent) == (None, [1], 1)
+
+
+@pytest.mark.parametrize("written", [[3, "3"], ["3", 3.0], [3.0, 3]])
+def test_one_feed_is_not_made_twice_however_its_provider_is_written(written: list[Any]) -> None:
+    """Two records mean the same feed, though a warehouse changed a number's type and the list lags behind."""
+    feeds = [record("inventory_feeds", dropshipProviderId=one, name="New", resourceType="webhook") for one in written]
+    with odd_server(rows=account()) as odd:
+        odd.answer = lambda call: (200, {"id": "8"}) if call.method == "POST" else None
+        outcome = deliver(odd, schema("inventory_feeds"), *feeds, state(1))
+        assert outcome.error is None
+        made = [("POST", "/api/inventory-feeds.json"), ("PUT", "/api/inventory-feeds/8.json")]
+        assert [(method, path) for method, path, _ in odd.writes] == made
+
+
+def test_the_other_name_is_said_once_though_many_calls_learn_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    """Calls in flight side by side get the same 404, and one of them says so."""
+    with odd_server(rows=account()) as odd:
+        odd.answer = lambda call: (404, b"") if call.path.endswith("-batches.json") else None
+        outcome = deliver(odd, schema("products"), *PRODUCTS, batch_size=2, delivery="api")
+        assert outcome.error is None
+        assert caplog.text.count("is used from here on") == 1
