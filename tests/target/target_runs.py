@@ -153,7 +153,7 @@ def stock(sandbox: Sandbox) -> dict[str, Any]:
 
 def rejects(path: Path) -> list[dict[str, Any]]:
     """The messages of a rejects file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
 
 
 def start_process(directory: Path, config: dict[str, Any], **arguments: Any) -> subprocess.Popen[bytes]:
