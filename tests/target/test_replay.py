@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from decimal import Decimal
@@ -43,10 +44,8 @@ def set_aside(lines: str, path: Path) -> list[Any]:
     """The records that a run sets aside, all of them for want of a key."""
     with odd_server() as odd:
         config = settings_for(odd, on_reject="set_aside", rejects_path=str(path), skip_unchanged=False)
-        try:
+        with contextlib.suppress(SystemExit):
             TargetJetti(config=config).run(io.StringIO(lines))
-        except SystemExit as end:
-            assert end.code == 1
         assert odd.calls == []
     return [
         json.loads(line, parse_float=Decimal)["record"]
