@@ -104,6 +104,16 @@ class Acknowledgements(_Connections):
     title = "Acknowledge feed variants, or a variant in a channel"
     verb = "acknowledge"
     batch_names = ("acknowledge-variant-batches",)
+    record: ClassVar[dict[str, Any]] = {
+        **_Connections.record,
+        "properties": {
+            **_Connections.record["properties"],
+            "externalId": {
+                "type": ["string", "null"],
+                "description": "Of the variant in the channel; without a vendorSku, that is what is acknowledged.",
+            },
+        },
+    }
 
     @override
     def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
