@@ -13,6 +13,7 @@ from tap_jetti.sinks.renamed import RenamedCall
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tap_jetti.delivery.confirmation import Effect
     from tap_jetti.delivery.items import Item, Lane, Record
 
 _PROVIDERS = ("dropshipProviderExternalId", "dropshipProviderId")
@@ -71,6 +72,17 @@ class _Connections(Action):
     @override
     def limit(self, lane: Lane) -> int:
         return self._around.batch_size if lane[1] == "batch" else 1
+
+    @override
+    def effect(self, item: Item) -> Effect | None:
+        if self._is_inbound:
+            self._around.traits.say_once(
+                self._around.logger,
+                "%s: what went inbound is not confirmed, for a connection has no key to read it back by."
+                " To learn of each error take delivery api with batch_size 1.",
+                self.name,
+            )
+        return None
 
     @override
     def send(self, items: Sequence[Item]) -> None:

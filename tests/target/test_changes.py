@@ -196,6 +196,15 @@ def test_confirming_waits_for_a_slow_queue() -> None:
         assert (outcome.of().confirmed, outcome.states, outcome.code) == (1, [1], 0)
 
 
+def test_what_cannot_be_confirmed_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A connection that went inbound counts as sent, and nobody is left to believe that it was looked for."""
+    with jetti() as sandbox:
+        entries = [record("disconnections", sku="s1", vendorSku=f"v{n}", dropshipProviderId=3) for n in range(3)]
+        outcome = deliver(sandbox, schema("disconnections"), *entries, state(1), confirm_seconds=1, batch_size=1)
+        assert (outcome.states[-1], outcome.of("disconnections").confirmed) == (1, 0)
+        assert caplog.text.count("is not confirmed") == 1
+
+
 def test_the_summary_is_one_line_of_json_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """Figures by action, requests and waits can be read by a machine; no hash or token is in the log."""
     with jetti() as sandbox, caplog.at_level(logging.DEBUG):
