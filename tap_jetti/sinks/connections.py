@@ -56,6 +56,7 @@ class _Connections(Action):
         channel = self._owners.channel_id(record.get("channelId"), by_hash=self._is_inbound)
         if self._is_inbound:
             self._owners.channel_hash(channel)
+        self._note_others(record)
         sku = text_in(record, "sku")
         vendors = record.get("vendorSkus")
         if vendors is None:

@@ -146,6 +146,7 @@ class FeedVariantRemovals(Action):
 
     @override
     def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
+        self._note_others(record)
         external_id = text_in(record, "externalId")
         feed = self._owners.feed_id(record.get("inventoryFeedId"), by_hash=False)
         self._owners.check_feed(feed or 0)

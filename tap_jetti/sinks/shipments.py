@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tap_jetti.delivery.failures import RefusedError
+from tap_jetti.delivery.fields import UnfitError, integer_of
 from tap_jetti.sinks.action import Action, Draft, id_in, text_in
 from tap_jetti.sinks.once import write_once
 
@@ -45,8 +46,13 @@ class Shipments(Action):
     @override
     def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
         purchase, number = id_in(record, "purchaseId"), text_in(record, "trackingNumber").strip()
-        ids = record.get("ids") or []
-        if not isinstance(ids, list) or not all(type(one) is int for one in ids):
+        self._note_others(record)
+        given = record.get("ids") or []
+        try:
+            ids = [integer_of(one) for one in given]
+        except (UnfitError, TypeError):
+            ids = None
+        if ids is None or not isinstance(given, list):
             raise RefusedError("ids.invalid", "ids must be an array of integers")
         payload = {"inventoryStatus": "shipped", "trackingNumber": number, "ids": ids}
         payload |= {name: record[name] for name in ("trackingCompany", "serviceLevel") if record.get(name)}

@@ -164,3 +164,40 @@ def test_what_other_programs_write_for_json_is_read(lines: str, sku: str) -> Non
     with jetti() as sandbox:
         assert deliver(sandbox, lines.removesuffix("\n")).error is None
         assert [row["vendorSku"] for row in sandbox.rows(VARIANTS)] == [sku]
+
+
+@pytest.mark.parametrize(
+    ("action", "fields"),
+    [
+        pytest.param("shipments", {"purchaseId": 21, "trackingNumber": "T"}, id="shipments"),
+        pytest.param("purchase_statuses", {"purchaseId": 21, "purchaseStatusId": 2}, id="statuses"),
+        pytest.param("custom_fields", {"resource": "sales", "resourceId": 31, "key": "k"}, id="custom-fields"),
+        pytest.param("inventory_feed_variant_removals", {"externalId": "x"}, id="removals"),
+        pytest.param("disconnections", {"sku": "s1", "vendorSku": "v", "dropshipProviderId": 3}, id="disconnections"),
+    ],
+)
+def test_a_field_that_no_call_takes_is_said_once(
+    action: str, fields: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A misspelt field is left out, and named instead of getting lost silently."""
+    with jetti() as sandbox:
+        deliver(sandbox, schema(action), *[record(action, **fields, traking="x", _sdc_deleted_at=None)] * 2)
+        assert caplog.text.count(f"{action}: Jetti has no field traking") == 1
+        assert "_sdc" not in caplog.text
+
+
+@pytest.mark.parametrize("ids", [[210], ["210"], [210.0]])
+def test_the_items_of_a_shipment_are_taken_as_a_warehouse_writes_them(ids: list[Any]) -> None:
+    """A number may come as its text."""
+    with jetti() as sandbox:
+        deliver(sandbox, schema("shipments"), record("shipments", purchaseId=21, trackingNumber="T", ids=ids))
+        assert sandbox.ledger.writes[0].body["ids"] == [210]
+
+
+@pytest.mark.parametrize("ids", ["21", 21, [True], [None], [[1]], {"1": 1}])
+def test_the_items_of_a_shipment_are_an_array_of_integers(ids: Any) -> None:
+    """Anything else is refused: shipping the wrong items cannot be undone."""
+    with jetti() as sandbox:
+        outcome = deliver(sandbox, schema("shipments"), record("shipments", purchaseId=21, trackingNumber="T", ids=ids))
+        assert "ids must be an array of integers" in str(outcome.error)
+        assert sandbox.ledger.writes == []
