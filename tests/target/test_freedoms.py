@@ -38,6 +38,8 @@ def account(**rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
         pytest.param("/api/inventory-feeds/7.json", 404, b"", id="feed-only-listed"),
         pytest.param("/api/inventory-feeds.json", 200, [FEED_ROW], id="hash-not-listed"),
         pytest.param("/api/inventory-feeds.json", 200, [], id="feed-not-listed"),
+        pytest.param("/api/inventory-feeds.json", 400, b"", id="condition-refused"),
+        pytest.param("/api/inventory-feeds.json", 404, b"", id="no-list"),
     ],
 )
 def test_the_hash_of_a_feed_is_found_wherever_it_is_shown(path: str, status: int, body: object) -> None:
