@@ -115,6 +115,16 @@ class Intake:
                 origin = Origin(incoming, raw, self._checkpoints.receive())
             self._decide(Item(incoming.action, draft.lane, draft.key, draft.payload, size, [origin]))
 
+    def refuse(self, incoming: Incoming, raw: dict[str, Any], refusal: RefusedError, *, line: int) -> None:
+        """Take a record in that stream maps made nothing of.
+
+        Raises:
+            RefusedError: The run is to stop at a reject.
+        """
+        incoming.figures.received += 1
+        origin = Origin(incoming, raw, self._checkpoints.receive())
+        self._outcomes.rejected([origin], refusal, which=f"the record on line {line}")
+
     def finish(self) -> None:
         """Send what was held back, and return when all is done.
 

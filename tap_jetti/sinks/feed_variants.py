@@ -29,6 +29,9 @@ class FeedVariants(Action):
     A record with an ``id`` and no ``externalId`` goes to the row of that id through the API, also
     with ``delivery: inbound``; with ``delivery: api`` so does one that has both. A feed file has
     no place for it, nor for records of a second feed: one file is one feed.
+
+    Name a row in one way within a run: nothing tells that an ``id`` alone and an ``externalId``
+    alone mean the same one, so neither their order nor a change by the other is known.
     """
 
     name = "inventory_feed_variants"

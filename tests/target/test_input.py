@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from target_runs import VARIANTS, as_lines, deliver, jetti, record, schema, state, stock, variant
+from target_runs import VARIANTS, as_lines, deliver, jetti, record, rejects, schema, state, stock, variant
 
 from tap_jetti.client.problems import SettingsError
 from tap_jetti.delivery.failures import InputError, NoSchemaError
 from tap_jetti.delivery.singer_input import SHOWN, shown
 from tap_jetti.sinks import ACTIONS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -29,6 +32,7 @@ from tap_jetti.sinks import ACTIONS
         pytest.param('{"type": ["RECORD"]}', "Line 4 is no Singer message", id="odd-type"),
         pytest.param('{"type": "RECORD", "stream": "inventory_feed_variants"}', "Line 4 is a RECORD", id="no-record"),
         pytest.param('{"type": "SCHEMA", "stream": "x", "schema": {}}', "Line 4: the SCHEMA of x", id="no-properties"),
+        pytest.param(json.dumps({**schema(), "key_properties": 5}), "Line 4: the key_properties of", id="odd-keys"),
         pytest.param('{"type": "STATE"}', "Line 4 is a STATE without value", id="no-value"),
         pytest.param('{"type": "BATCH", "stream": "x"}', "Line 4 is a BATCH message", id="batch"),
     ],
@@ -201,3 +205,44 @@ def test_the_items_of_a_shipment_are_an_array_of_integers(ids: Any) -> None:
         outcome = deliver(sandbox, schema("shipments"), record("shipments", purchaseId=21, trackingNumber="T", ids=ids))
         assert "ids must be an array of integers" in str(outcome.error)
         assert sandbox.ledger.writes == []
+
+
+LEVELS = schema("levels", sku={"type": "string"}, level={"type": "integer"})
+
+
+def test_a_record_that_stream_maps_fail_on_is_rejected(tmp_path: Path) -> None:
+    """Its neighbours go, and it is set aside as it came."""
+    path = tmp_path / "rejects.jsonl"
+    with jetti() as sandbox:
+        outcome = deliver(
+            sandbox,
+            LEVELS,
+            *(record("levels", **fields) for fields in ({"sku": "a", "level": None}, {"sku": "b"})),
+            record("levels", sku="c", level=1),
+            state(1),
+            stream_actions={"levels": VARIANTS},
+            stream_maps={"levels": {"externalId": "sku", "vendorSku": "sku", "inventoryQuantity": "level + 1"}},
+            on_reject="set_aside",
+            rejects_path=str(path),
+        )
+        assert (outcome.code, outcome.error, outcome.states) == (1, None, [1])
+        assert stock(sandbox) == {"c": 2}
+        assert [one["record"] for one in rejects(path)[1:]] == [{"sku": "a", "level": None}, {"sku": "b"}]
+        assert {one["rejection"]["title"] for one in rejects(path)[1:]} == {"stream_maps.failed"}
+
+
+@pytest.mark.parametrize(
+    ("first", "settings"),
+    [
+        pytest.param(LEVELS, {"stream_maps": {"levels": {"x": "no such +"}}}, id="no-expression"),
+        pytest.param({**LEVELS, "schema": {"properties": {"a": True}}}, {"flattening_enabled": True}, id="odd-schema"),
+    ],
+)
+def test_a_schema_that_cannot_be_mapped_is_named_with_its_line(first: dict[str, Any], settings: dict[str, Any]) -> None:
+    """One line tells where to look."""
+    with jetti() as sandbox:
+        outcome = deliver(
+            sandbox, first, stream_actions={"levels": VARIANTS}, **{"flattening_max_depth": 1, **settings}
+        )
+        assert isinstance(outcome.error, InputError)
+        assert "Line 1: the SCHEMA of levels" in str(outcome.error)
