@@ -7,9 +7,11 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import date
-from decimal import Context, Decimal, InvalidOperation
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 from functools import cache
 from typing import Any
+
+import msgspec
 
 from tap_jetti import resources
 from tap_jetti.client.instants import normalise
@@ -22,7 +24,7 @@ OWN_FIELDS = frozenset({"id", "companyId", "createdAt", "updatedAt"})
 LONGEST_VERBATIM = 40
 """Characters of a text that are kept as they are for comparison; a longer one is kept as a digest."""
 
-_EXACT = Context(prec=2_000)
+_EXACT = Context(prec=2_000, Emin=MIN_EMIN, Emax=MAX_EMAX)
 _INTEGER = re.compile(r"[+-]?\d{1,19}")
 _LARGEST_INTEGER = 1 << 63
 _LONGEST_INTEGER = 19
@@ -123,7 +125,10 @@ def comparable(kind: str, value: Value) -> str | bool | None:
     if kind in {"integer", "quantity", "number"}:
         return str(_EXACT.normalize(Decimal(value)) if value else 0)
     if kind in {"array", "json"}:
-        value = json.dumps(_plain(value), sort_keys=True, ensure_ascii=False)
+        try:
+            value = json.dumps(_plain(value), sort_keys=True, ensure_ascii=False)
+        except RecursionError:  # nested too deep to be put in order: it compares as it was written
+            value = msgspec.json.encode(value).decode()
     if isinstance(value, str) and len(value) > LONGEST_VERBATIM:
         return "#" + hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     return str(value) if not isinstance(value, bool) else bool(value)

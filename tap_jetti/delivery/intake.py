@@ -81,10 +81,13 @@ class Intake:
         if policy.largest_first and policy.most is not None:
             self._ranking = Ranking(policy.most, outcomes.left)
         self._announced: set[str] = set()
+        self.is_announced = False
+        """Whether any stream was."""
 
     def announce(self, incoming: Incoming) -> None:
         """Take note of a stream: the fields it announces are what its feed is compared by."""
         self._announced |= incoming.fields
+        self.is_announced = True
 
     def take(self, incoming: Incoming, record: dict[str, Any], raw: dict[str, Any], *, line: int, size: int) -> None:
         """Take a record in.
@@ -115,6 +118,16 @@ class Intake:
                 origin = Origin(incoming, raw, self._checkpoints.receive())
             self._decide(Item(incoming.action, draft.lane, draft.key, draft.payload, size, [origin]))
 
+    def refuse(self, incoming: Incoming, raw: dict[str, Any], refusal: RefusedError, *, line: int) -> None:
+        """Take a record in that stream maps made nothing of.
+
+        Raises:
+            RefusedError: The run is to stop at a reject.
+        """
+        incoming.figures.received += 1
+        origin = Origin(incoming, raw, self._checkpoints.receive())
+        self._outcomes.rejected([origin], refusal, which=f"the record on line {line}")
+
     def finish(self) -> None:
         """Send what was held back, and return when all is done.
 
@@ -130,6 +143,8 @@ class Intake:
         figures = item.origins[0].incoming.figures
         if item.action.name != COMPARED:
             figures.changed += 1
+            if self._current is not None and item.key[0] == COMPARED:  # it removes what is compared with
+                self._current.forget(int(str(item.key[1])), str(item.key[2]))
             self._send(item)
             return
         is_new, change = False, _NONE
