@@ -85,7 +85,21 @@ class _Read:
                 " verify_counts to false if you know the count to be wrong."
             )
 
+    def total(self) -> int | None:
+        """The rows that the server counts in all of this read; None where it does not, or is not to be asked.
+
+        Known from the first page on.
+
+        Raises:
+            RequestError: The request failed.
+        """
+        return self._source.count(self._everything()) if self._verify_counts else None
+
     def _walk(self) -> Iterator[Page]:
+        raise NotImplementedError
+
+    def _everything(self) -> dict[str, Any]:
+        """Conditions that all rows of this read meet, and no others."""
         raise NotImplementedError
 
     def _proof(self) -> tuple[dict[str, Any], int] | None:
@@ -191,7 +205,7 @@ class IncrementalRead(_Read):
             yield from self._give(page, cursor, seen)
             if len(page) < received or self._is_end(received):
                 return
-            if self._may_be_end(page) and self._count_agrees(self._upto(self._newest()), self._given):
+            if self._may_be_end(page) and self._count_agrees(self._everything(), self._given):
                 return
             first, last = page.keys[0], page.keys[-1]
             if last != cursor:
@@ -245,6 +259,9 @@ class IncrementalRead(_Read):
             self._given_to_prove += bisect_right(page.keys, self._newest_to_prove())
             self._last = max(self._last or EARLIEST, page.keys[-1])
             yield page
+
+    def _everything(self) -> dict[str, Any]:
+        return self._upto(self._newest())
 
     def _proof(self) -> tuple[dict[str, Any], int] | None:
         newest = self._newest_to_prove()
@@ -300,6 +317,9 @@ class FullRead(_Read):
                 yield page
             if self._is_end(len(page)):
                 return
+
+    def _everything(self) -> dict[str, Any]:
+        return {PRIMARY_KEY: {"$gte": self._first_id}}
 
     def _proof(self) -> tuple[dict[str, Any], int] | None:
         if self._pages == 1 and self._largest < FEW:
