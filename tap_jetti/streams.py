@@ -15,8 +15,9 @@ from tap_jetti import resources
 from tap_jetti.client.instants import from_epoch
 from tap_jetti.client.keyset import FullRead, IncrementalRead
 from tap_jetti.client.page import Page, PageSource, Projection, decode_objects
-from tap_jetti.client.problems import IncompleteReadError, JettiError, SettingsError
+from tap_jetti.client.problems import IncompleteReadError, JettiError, RequestError, SettingsError
 from tap_jetti.client.readahead import Plan
+from tap_jetti.command import Interruption
 from tap_jetti.includes import parse_includes
 from tap_jetti.resources import PRIMARY_KEY, REPLICATION_KEY
 from tap_jetti.rows import NEEDED, UNMAPPED, RowDecoder
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import Catalog
 
     from tap_jetti.client.page import Decode, Reads, Source
+    from tap_jetti.client.readahead.plan import Reader
     from tap_jetti.tap import TapJetti
 
 SELECTED_BY_DEFAULT = frozenset(
@@ -90,6 +92,7 @@ class Readable(Stream):
     primary_keys = (PRIMARY_KEY,)
 
     _tap: TapJetti
+    _read: Reader | None = None
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
@@ -117,7 +120,7 @@ class Readable(Stream):
 
     def _pages(self) -> Iterator[Page]:
         progress = self._tap.progress
-        progress.begin(self.name)
+        progress.begin(self.name, self._count)
         outcome = "failed"
         try:
             for page in self.read_pages():
@@ -128,6 +131,9 @@ class Readable(Stream):
             self._tap.note_success()
         except JettiError as error:
             self._tap.set_aside(self, error)
+        except (Interruption, GeneratorExit):
+            outcome = "interrupted"
+            raise
         finally:
             progress.end(outcome)
 
@@ -157,6 +163,20 @@ class Readable(Stream):
     def plan(self) -> Plan:
         """How it is read, as far as threads may know it."""
         raise NotImplementedError
+
+    def _open(self, decode: Decode) -> Reader:
+        """Begin to read."""
+        source, upper = self._tap.open_pages(self.plan, decode)
+        self._read = self.plan.reader(source, upper)
+        return self._read
+
+    def _count(self) -> int | None:
+        """The rows that the read under way will have, for those who look on; a failure is no matter of theirs."""
+        try:
+            return self._read.total() if self._read else None
+        except RequestError as error:
+            self.logger.debug("No estimate: %s", error)
+            return None
 
     def _full_plan(self, resource: str, projection: Projection) -> Plan:
         return Plan(
@@ -197,7 +217,6 @@ class JettiStream(Readable):
         super().__init__(tap, name=name, schema={**documented, "properties": properties})
         self.replication_key = None if name in DATES_MAY_BE_NULL else REPLICATION_KEY
         self._documented = documented
-        self._read: IncrementalRead | None = None
         self._held: str | None = None
 
     @property
@@ -259,12 +278,10 @@ class JettiStream(Readable):
     @override
     def read_pages(self) -> Iterator[Page]:
         bookmark = self.stream_state.get("replication_key_value")
-        source, upper = self._tap.open_pages(self.plan, self._decoder())
-        read = self.plan.reader(source, upper)
+        read = self._open(self._decoder())
         if not isinstance(read, IncrementalRead):
             yield from read.pages()
             return
-        self._read = read
         try:
             yield from read.pages()
         except IncompleteReadError:
@@ -303,12 +320,12 @@ class JettiStream(Readable):
 
     @override
     def _increment_stream_state(self, latest_record: Record, *, context: Context | None = None) -> None:
-        if self._read is not None:
+        if isinstance(self._read, IncrementalRead):
             self.advance_bookmark(latest_record[REPLICATION_KEY])
 
     @override
     def advance_bookmark(self, key: str) -> None:
-        if self._read is not None:
+        if isinstance(self._read, IncrementalRead):
             self._set_bookmark(min(key, self._read.ceiling))
 
     @override
@@ -378,7 +395,6 @@ class SnapshotStream(Readable):
     @override
     def read_pages(self) -> Iterator[Page]:
         snapshot_at = from_epoch(self._tap.initialized_at / 1000)
-        source, upper = self._tap.open_pages(self.plan, decode_objects)
-        for page in self.plan.reader(source, upper).pages():
+        for page in self._open(decode_objects).pages():
             rows = [{PRIMARY_KEY: id_, "snapshotAt": snapshot_at} for id_ in page.ids]
             yield Page(rows, page.ids, page.keys)

@@ -29,6 +29,7 @@ from tap_jetti.client.problems import (
 from tap_jetti.client.readahead import Readahead
 from tap_jetti.command import CommandLine, Interruption, read_object, run_command
 from tap_jetti.config import CLIENT_SETTINGS, open_session, plain_numbers
+from tap_jetti.live_line import LiveLine, can_show_line
 from tap_jetti.progress import Progress
 from tap_jetti.row_writer import RowWriter
 from tap_jetti.streams import STATE_SECONDS, JettiStream, Readable, SnapshotStream
@@ -86,12 +87,17 @@ class TapJetti(CommandLine, Tap):
     @cached_property
     def progress(self) -> Progress:
         """What the user sees of the run."""
+        wanted = self.config["progress"]
+        # Where the messages go to a terminal, they would run through the line.
+        is_seen = wanted != "never" and can_show_line(sys.stderr) and not sys.stdout.isatty()
         return Progress(
-            sys.stderr,
+            LiveLine(sys.stderr) if is_seen else None,
+            is_logged=wanted == "always" and not is_seen,
+            streams=len(self.streams),
             logger=self.logger,
             clock=self.clock,
             traffic=self.session.traffic,
-            rate=self.config["rate_limit"],
+            rate=self.session.reads_a_second,
         )
 
     @cached_property
@@ -197,24 +203,30 @@ class TapJetti(CommandLine, Tap):
             Interruption: The process was asked to end; the state was written.
             JettiError: No stream can be read.
         """
+        outcome = "failed"
         try:
             self.session  # noqa: B018 - a wrong setting is an error of the run, not of a stream
             self._streams = {name: stream for name, stream in self.streams.items() if stream.selected}
             if not self._streams:
                 self.logger.warning("No stream is selected: nothing is read. See the metadata of the catalog.")
+            self.progress  # noqa: B018 - the run begins here
             if self.config["concurrency"] > 1:
                 self.readahead.follow(stream.plan for stream in self._streams.values() if isinstance(stream, Readable))
             self.sync_all()
+            outcome = "incomplete" if self.failures else "complete"
         except OutputError:
             raise
-        except (Interruption, JettiError):
+        except (Interruption, JettiError) as error:
+            outcome = "interrupted" if isinstance(error, Interruption) else "failed"
             self.state_writer.write_state(self.state)
             raise
         finally:
             self.clock.stop()
             if "readahead" in self.__dict__:
                 self.readahead.close()
-            self._log_summary()
+            if "session" in self.__dict__:
+                self.progress.summarise(outcome)
+                self.session.close()
         if self.failures:
             self.logger.error("Not read to the end: %s.", ", ".join(self.failures))
             raise SystemExit(1)
@@ -264,20 +276,6 @@ class TapJetti(CommandLine, Tap):
                 if breadcrumb[1] not in stream.schema["properties"]:
                     selected = entry.metadata[breadcrumb].selected if breadcrumb in entry.metadata else None
                     _refuse(self.logger, f"field {name}.{breadcrumb[1]}", refused=is_selected and selected is not False)
-
-    def _log_summary(self) -> None:
-        if "session" not in self.__dict__:
-            return
-        traffic = self.session.traffic
-        self.logger.info(
-            "%d rows, %d GETs, %.1f s waited for the rate limit, %d retries, %d refused (429).",
-            self.progress.rows,
-            traffic.gets,
-            traffic.waited,
-            traffic.retries,
-            traffic.refused,
-        )
-        self.session.close()
 
 
 def _refuse(logger: logging.Logger, what: str, *, refused: bool) -> None:

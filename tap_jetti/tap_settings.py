@@ -71,5 +71,13 @@ TAP_SETTINGS = th.PropertiesList(
         title="Id snapshots",
         description="Streams whose current ids are also emitted, as <stream>_ids, to find deleted rows by.",
     ),
+    th.Property(
+        "progress",
+        th.StringType(nullable=False, allowed_values=["auto", "always", "never"]),
+        default="auto",
+        title="Progress",
+        description="How far a stream is: live on a terminal (auto), where there is none every 30 s in the log"
+        " (always), or not at all (never).",
+    ),
 )
 """All of them: what is read, from when to when, and what is done with oddities."""

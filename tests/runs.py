@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -214,6 +214,8 @@ class Commands:
         catalog: Any = None,
         state: Any = None,
         environment: dict[str, str] | None = None,
+        stdout: IO[str] | int = subprocess.PIPE,
+        stderr: IO[str] | int = subprocess.PIPE,
     ) -> subprocess.Popen[str]:
         """Start the tap; a text instead of a config is the content of its file."""
         command = [sys.executable, "-c", "from tap_jetti.tap import main; main()"]
@@ -228,8 +230,8 @@ class Commands:
         paths = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
         return subprocess.Popen(
             [*command, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
             text=True,
             encoding="utf-8",
             cwd=self.directory,

@@ -87,21 +87,34 @@ class _Read:
                 " verify_counts to false if you know the count to be wrong."
             )
 
+    def total(self) -> int | None:
+        """The rows that the server counts in all of this read; None where it does not, or is not to be asked.
+
+        Known from the first page on.
+
+        Raises:
+            RequestError: The request failed.
+        """
+        if not self._verify_counts:
+            return None
+        counted = self._source.counted(self._everything())
+        return self._source.count(self._everything()) if counted is None else counted
+
     def _walk(self) -> Iterator[Page]:
+        raise NotImplementedError
+
+    def _everything(self) -> dict[str, Any]:
+        """Conditions that all rows of this read meet, and no others."""
         raise NotImplementedError
 
     def _proof(self) -> tuple[dict[str, Any], int] | None:
         """Conditions to count by, and the rows given that meet them; None if needless."""
         raise NotImplementedError
 
-    def _all(self) -> dict[str, Any]:
-        """Conditions that hold for all rows of the read."""
-        raise NotImplementedError
-
     def _missing(self) -> str | None:
         """What the server counts beyond what it gave, or None."""
         proof = self._proof() if self._verify_counts and not self._proven_by_count else None
-        if proof is None or self._source.counted(self._all()) == self._given:
+        if proof is None or self._source.counted(self._everything()) == self._given:
             return None
         where, given = proof
         counted = self._source.count(where)
@@ -134,7 +147,7 @@ class _Read:
         the better proof, for nothing that moved on while it was read is missing in it; if it
         is not the number of rows given, it is asked now.
         """
-        where, given = self._all(), self._given
+        where, given = self._everything(), self._given
         counted = self._source.counted(where) if self._verify_counts else None
         if self._verify_counts and counted != given:
             counted = self._source.count(where)
@@ -264,7 +277,7 @@ class IncrementalRead(_Read):
             self._last = max(self._last or EARLIEST, page.keys[-1])
             yield page
 
-    def _all(self) -> dict[str, Any]:
+    def _everything(self) -> dict[str, Any]:
         return self._upto(self._newest())
 
     def _proof(self) -> tuple[dict[str, Any], int] | None:
@@ -321,7 +334,7 @@ class FullRead(_Read):
             if self._is_end(len(page)):
                 return
 
-    def _all(self) -> dict[str, Any]:
+    def _everything(self) -> dict[str, Any]:
         return {PRIMARY_KEY: {"$gte": self._first_id}}
 
     def _proof(self) -> tuple[dict[str, Any], int] | None:

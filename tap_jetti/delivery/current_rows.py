@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,9 @@ class CurrentRows:
         self._places: dict[int, dict[str, int]] = {}
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(list[Any] | str).decode
-        self._table = sqlite3.connect("", isolation_level=None)
+        # Any thread may be the one that collects it, if nobody closes it.
+        self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self._table.close)
         self._table.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self._table.execute("PRAGMA journal_mode = OFF")
         self._table.execute("PRAGMA synchronous = OFF")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import tempfile
+import weakref
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -48,7 +49,9 @@ class FeedFile:
         self._waiting: Counter[Checkpoint] = Counter()
         self._encode = msgspec.json.Encoder(decimal_format="number").encode
         self._decode = msgspec.json.Decoder(float_hook=Decimal).decode
-        self._table = sqlite3.connect("", isolation_level=None)
+        # Any thread may be the one that collects it, if nobody closes it.
+        self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self._table.close)
         self._table.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self._table.execute("PRAGMA journal_mode = OFF")
         self._table.execute("CREATE TABLE rows (external_id TEXT PRIMARY KEY, body BLOB) WITHOUT ROWID")

@@ -28,6 +28,10 @@ class Reader(Protocol):
         """Its rows, a page at a time."""
         ...
 
+    def total(self) -> int | None:
+        """How many rows these are in all, see `tap_jetti.client.keyset`."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
