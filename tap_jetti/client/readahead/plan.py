@@ -64,9 +64,9 @@ class Paced:
 
     def get(self, path: str, query: Pairs | None = None, *, decode: Callable[[bytes], Any] | None = None) -> Answer:
         """Read from the API when the gate lets it, see `JettiSession.get`."""
-        with self._ahead.gate.passing(self._urgency):
+        with self._ahead.gate.passing(self._urgency) as paid:
             if self._passed is not None:
                 self._passed()
-            answer = self._ahead.session.get(path, query, decode=decode, has_paid=True)
+            answer = self._ahead.session.get(path, query, decode=decode, paid=paid)
         self._ahead.observe(answer.received - answer.sent)
         return answer
