@@ -209,6 +209,16 @@ def test_a_bucket_that_only_we_fill_holds_nobody_back(clock: VirtualClock) -> No
     assert limiter.acquire().slept == pytest.approx(0.5, abs=0.01)
 
 
+def test_a_burst_as_large_as_the_bucket_leaves_some_of_it(clock: VirtualClock) -> None:
+    """Who may fill the whole bucket by himself leaves two units once headers are believed, and sees others there."""
+    limiter = limiter_on(MemoryStore(clock), clock, burst=10.0, limit=10)
+    clock.advance(60)
+    departures = [limiter.acquire() for _ in range(12)]
+    assert sum(departure.slept == 0 for departure in departures) == 7
+    limiter.observe(departures[-1], headers_of(10, 0))
+    assert limiter.acquire().slept == pytest.approx(1.0, abs=0.01)
+
+
 def test_the_others_are_named_once(limiter: RateLimiter, caplog: pytest.LogCaptureFixture) -> None:
     """The log says once that somebody else uses the limit."""
     caplog.set_level(logging.INFO)
