@@ -202,10 +202,21 @@ def test_a_full_bucket_holds_the_next_request_back(limiter: RateLimiter, remaini
     assert limiter.acquire().slept == pytest.approx(wait, abs=0.01)
 
 
-def test_a_bucket_that_only_we_fill_holds_nobody_back(limiter: RateLimiter) -> None:
-    """A reading that our own requests explain, as every one of a bucket of 2 is, has no effect."""
-    limiter.observe(saturated(limiter), headers_of(3, 1))
+def test_a_bucket_that_only_we_fill_holds_nobody_back(clock: VirtualClock) -> None:
+    """A reading that our own requests explain, rounded to whole units, has no effect."""
+    limiter = limiter_on(MemoryStore(clock), clock, burst=4.0, limit=4)
+    limiter.observe(saturated(limiter), headers_of(4, 1))
     assert limiter.acquire().slept == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_burst_as_large_as_the_bucket_leaves_some_of_it(clock: VirtualClock) -> None:
+    """Who may fill the whole bucket by himself leaves two units once headers are believed, and sees others there."""
+    limiter = limiter_on(MemoryStore(clock), clock, burst=10.0, limit=10)
+    clock.advance(60)
+    departures = [limiter.acquire() for _ in range(12)]
+    assert sum(departure.slept == 0 for departure in departures) == 7
+    limiter.observe(departures[-1], headers_of(10, 0))
+    assert limiter.acquire().slept == pytest.approx(1.0, abs=0.01)
 
 
 def test_the_others_are_named_once(limiter: RateLimiter, caplog: pytest.LogCaptureFixture) -> None:
@@ -233,16 +244,27 @@ def test_a_penalty_counts_as_holding_back(limiter: RateLimiter) -> None:
     assert limiter.idle_in() == before
 
 
-def test_who_is_asleep_is_held_back_too(clock: VirtualClock) -> None:
+class Waking(VirtualClock):
+    """A clock on which something happens at the end of the next sleep."""
+
+    event: Callable[[], None] | None = None
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep."""
+        super().sleep(seconds)
+        event, self.event = self.event, None
+        if event is not None:
+            event()
+
+
+def test_who_is_asleep_is_held_back_too() -> None:
     """A reading reaches those who already wait for their slots."""
-    store = MemoryStore(clock)
-    limiter = limiter_on(store, clock)
+    clock = Waking()
+    limiter = limiter_on(MemoryStore(clock), clock)
     departure = saturated(limiter)
-    sleep, clock.sleep = clock.sleep, lambda seconds: (sleep(seconds), limiter.observe(departure, headers_of(40, 0)))
-    try:
-        assert limiter.acquire().slept == pytest.approx(1.0, abs=0.01)
-    finally:
-        clock.sleep = sleep
+    clock.event = lambda: limiter.observe(departure, headers_of(40, 0))
+    assert limiter.acquire().slept == pytest.approx(1.0, abs=0.01)
+    assert limiter.acquire().slept == pytest.approx(0.5, abs=0.01)
 
 
 def test_who_shares_the_store_is_held_back_too(clock: VirtualClock, tmp_path: Path) -> None:

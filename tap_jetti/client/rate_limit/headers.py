@@ -2,6 +2,19 @@
 
 Jetti's guide says that the headers show the remaining capacity, and names none, so all usual families are read. None of
 their names tells what is counted: a leaky bucket, a day's quota, a fixed window, or nothing. `Trust` finds out.
+
+A believed reading matters where the server's bucket is fuller than ours, by more than rounding explains: somebody else
+uses the token. `RateLimiter.observe` then moves the shared bucket back, so that all who share it leave room for him.
+In simulations of 300 s at 2 units a second, with 4 requests in flight, at 0.5 s each, and another system asking for 1
+unit a second at random (mean of 10 runs, of which each begins with the refusals that earn the trust):
+
+    bucket, burst    without headers             with headers
+    40, 2            502 answered, 54 refused    401 answered, 14 refused
+    40, 40           529 answered, 60 refused    413 answered, 19 refused
+    2, 2             548 answered, 32 refused    541 answered, 32 refused
+
+What is answered less, the other system gets. A bucket of 2 units told in whole ones says nothing: a request of ours
+alone explains every reading. Alone on the token, headers change nothing at all.
 """
 
 from __future__ import annotations

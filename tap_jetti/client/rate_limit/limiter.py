@@ -35,7 +35,8 @@ RATE_MARGIN = 0.002
 SPARE = 2.0
 """Units of the server's bucket that are left free for others, once its headers are believed.
 
-In the simulation of `headers`, 1 had 26 of 460 requests refused, 2 had 15 of 420, and 4 had 13 of 390.
+In the simulation of `headers`, none had 54 refusals for 502 answers, 1 had 23 for 435, 2 had 14 for 401, 4 had 11
+for 379.
 """
 
 MOST = 1.0
@@ -103,6 +104,9 @@ class RateLimiter:
         Args:
             cost: Units: 1 for a GET, 2 for anything else.
 
+        Returns:
+            What `observe` needs to know when the answer is there.
+
         Raises:
             Interrupted: if the clock is stopped meanwhile; the slot is lost.
             RateLimitStoreError: if the store fails and nothing stands in for it.
@@ -113,7 +117,7 @@ class RateLimiter:
         while wait > 0:
             self._clock.sleep(wait)
             slept += wait
-            # A penalty moved the slots of all who slept.
+            # A penalty, or somebody else's use, moved the slots of all who slept.
             level = self._store.look()
             if level.source != slot.source:
                 break
