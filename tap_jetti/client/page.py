@@ -255,7 +255,7 @@ class PageSource:
         self.resource = resource
         self.page_size = page_size
         self.traits = traits
-        self._path = f"{api_name(resource)}.json"
+        self.path = f"{api_name(resource)}.json"
         self._count_path = f"{api_name(resource)}/count.json"
         self._projection = projection
         self._logger = logger
@@ -302,11 +302,11 @@ class PageSource:
                 fault = _fault(page, bounds)
                 if fault is None:
                     return page, answer.sent
-            self._logger.warning("%s: %s; asking once more.", self._path, fault)
+            self._logger.warning("%s: %s; asking once more.", self.path, fault)
             if attributes:
                 self._refuse(attributes, f"its answer is wrong ({fault})")
         raise UnreliableAnswerError(
-            f"Jetti did not answer what was asked (GET {self._path}): {fault}."
+            f"Jetti did not answer what was asked (GET {self.path}): {fault}."
             " Reading on would lose rows, so this stream stops. Try again; if it lasts,"
             " the server ignores filter or order: tell the vendor."
         )
@@ -370,12 +370,12 @@ class PageSource:
         if attributes and len(encode(query(attributes))) > LONGEST_QUERY:
             attributes = ()
         try:
-            return self.session.get(self._path, query(attributes), decode=self._decode)
+            return self.session.get(self.path, query(attributes), decode=self._decode)
         except (RejectedError, ServerError) as error:
             if not attributes or (isinstance(error, ServerError) and not error.maybe_permanent):
                 raise
             refusal = error
-        answer = self.session.get(self._path, query(()), decode=self._decode)
+        answer = self.session.get(self.path, query(()), decode=self._decode)
         self._refuse(attributes, str(refusal))
         return answer
 

@@ -20,6 +20,7 @@ from tap_jetti.client.page import PageSource, Projection, ServerTraits, decode_o
 from tap_jetti.client.problems import ForbiddenError, TokenError
 from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
 from tap_jetti.client.readahead import KEPT, Plan, Readahead
+from tap_jetti.client.readahead.room import PLACE
 from tap_jetti.client.session import JettiSession
 from tap_jetti.sandbox import Options, Sandbox
 
@@ -445,3 +446,21 @@ class TestCost:
         ahead.close()
         assert rows == 9000
         assert 0 < ahead.most_held <= kept + 200  # and what the reader waits for
+
+    def test_large_rows_take_the_room_of_many(self, account):
+        """Rows of 50 KB are not held in the number that small ones are: all that is held stays below 32 MB in bytes."""
+        rows = [{**row, "description": "x" * 50_000} for row in made_rows(steps(600, SECOND, 9 * SECOND))]
+        one = account({"products": rows, "variants": rows})
+        ahead = Readahead(one.session(), concurrency=8, clock=one.clock, logger=LOGGER, least_latency=0, kept=1000)
+        plans = [one.plan(name, ServerTraits(), page_size=20) for name in ("products", "variants")]
+        ahead.follow(plans)
+        source, upper = ahead.open(plans[0], decode_objects)
+        pages = plans[0].reader(source, upper).pages()
+        for _ in range(5):
+            next(pages)
+        asked = -1
+        while asked != len(one.sandbox.ledger):
+            asked = len(one.sandbox.ledger)
+            time.sleep(0.3)
+        ahead.close()
+        assert asked <= 5 + 1000 * PLACE // (20 * 50_000) + 8  # one may be under way for each that may be in flight

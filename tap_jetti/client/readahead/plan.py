@@ -68,5 +68,5 @@ class Paced:
             if self._passed is not None:
                 self._passed()
             answer = self._ahead.session.get(path, query, decode=decode, paid=paid)
-        self._ahead.observe(answer.received - answer.sent)
+        self._ahead.observe(path, answer)
         return answer

@@ -14,6 +14,7 @@ from tap_jetti.client.page import (
 )
 from tap_jetti.client.problems import JettiError
 from tap_jetti.client.readahead.plan import Paced, Plan
+from tap_jetti.client.readahead.room import places_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -76,7 +77,7 @@ class Scout:
             while question in self._answers and self._answers[question] is None:
                 self._ahead.changed.wait()
             answer = self._answers.pop(question, None)
-            self.held -= _rows_of(answer)
+            self.held -= _places_of(answer)
             self._ahead.changed.notify_all()
         if isinstance(answer, JettiError):
             raise answer
@@ -105,7 +106,8 @@ class Scout:
         return (0, 1) if self._is_awaited else (2 + self._asks_count, self._number)
 
     def _ask(self, question: str, ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - of either question
-        self._ahead.reserve(self.page_size, is_wanted=lambda: self._wants(question), may_go=self._may_go)
+        places = self._ahead.places(self._asked.path, self.page_size)
+        self._ahead.reserve(places, is_wanted=lambda: self._wants(question), may_go=self._may_go)
         with self._ahead.changed:
             self._answers[question] = None
         answer: Any = Interrupted()
@@ -117,8 +119,8 @@ class Scout:
         finally:
             with self._ahead.changed:
                 self._answers[question] = answer
-                self.held += _rows_of(answer)
-                self._ahead.release(self.page_size)
+                self.held += _places_of(answer)
+                self._ahead.release(places)
         return answer
 
     def _wants(self, question: str) -> bool:
@@ -126,11 +128,11 @@ class Scout:
         return not self._stopped and question not in self._answers
 
     def _may_go(self) -> bool | None:
-        if sum(bool(_rows_of(answer)) for answer in self._answers.values()) >= SCOUTED_PAGES:
+        if sum(bool(_places_of(answer)) for answer in self._answers.values()) >= SCOUTED_PAGES:
             return False
         return None if self._is_awaited or self._ahead.may_scout() else False
 
 
-def _rows_of(answer: object) -> int:
-    """How many rows an answer holds."""
-    return len(answer[0]) if isinstance(answer, tuple) and hasattr(answer[0], "rows") else 0
+def _places_of(answer: object) -> int:
+    """The places that the rows of an answer take."""
+    return places_of(answer[0].rows) if isinstance(answer, tuple) and hasattr(answer[0], "rows") else 0

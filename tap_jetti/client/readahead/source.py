@@ -70,7 +70,7 @@ class AheadSource:
 
     @property
     def held(self) -> int:
-        """Rows held ahead."""
+        """The places that the rows held ahead take."""
         return (self._windows.held if self._windows else 0) + (self._scout.held if self._scout else 0)
 
     def page(self, where: Mapping[str, Any], bounds: Sequence[Bounds]) -> tuple[Page, float]:
@@ -105,7 +105,7 @@ class AheadSource:
         is_scouted = self._scout is not None and not self._scout.is_over  # most streams end within that
         if windows is None or not self._probing or is_scouted:
             return False
-        farthest = self._ahead.farthest(self._page_size)
+        farthest = self._ahead.farthest(self._ahead.places(self._asked.path, self._page_size))
         if windows.total is None:
             if not self._measured:
                 self._measured = True
@@ -198,7 +198,7 @@ class AheadSource:
             self._plan,
             windows,
             window,
-            rows=self._page_size,
+            page_size=self._page_size,
             is_wanted=lambda: self._is_current(windows),
         )
         try:

@@ -25,11 +25,11 @@ class WindowSource:
         windows: Windows,
         window: Window,
         *,
-        rows: int,
+        page_size: int,
         is_wanted: Callable[[], bool],
     ) -> None:
         self._ahead = ahead
-        self._rows = rows
+        self._page_size = page_size
         self._reserved = 0
         self._windows = windows
         self._window = window
@@ -73,9 +73,10 @@ class WindowSource:
 
     def _reserve(self) -> None:
         self.release()
+        places = self._ahead.places(self._asked.path, self._page_size)
         self._ahead.reserve(
-            self._rows,
+            places,
             is_wanted=lambda: self._is_wanted() and self._window.reading,
             may_go=lambda: True if self._windows.is_awaited and self._windows.awaited is self._window else None,
         )
-        self._reserved = self._rows
+        self._reserved = places
