@@ -12,7 +12,8 @@ instead, and no update can hide a row from that. The rules, each of which was ne
 3.  A page of one single instant may be a part of it only: such an instant is read by id.
 4.  A page of fewer than ten rows is the end, if the server is known to give larger ones. Any
     other page that is shorter than asked, and than others of any resource were, may be the end:
-    the server's count decides. One that is the largest so far may be as large as the server
+    the server's count decides, of rows that moved on beyond U too, else as many as they might
+    be unread. One that is the largest so far may be as large as the server
     gives, so it is read on from, until that has once shown that it was the end.
 5.  A page that breaks bounds or order is asked once more; then the read stops.
 6.  The bookmark stays `bookmark_lag` behind U, for transactions commit late.
@@ -142,10 +143,13 @@ class _Read:
     def _count_agrees(self, received: int) -> bool:
         """Ask the count at a page that may be the end; if it is not, trust none like it.
 
-        Only the exact number will do: a lower one means that rows moved on meanwhile, and
-        as many may be unread. A count from the beginning of the read, where there is one, is
-        the better proof, for nothing that moved on while it was read is missing in it; if it
-        is not the number of rows given, it is asked now.
+        Only the exact number will do: a lower one means that rows were deleted meanwhile, and
+        as many may be unread; a higher one that rows are unread or new. Rows that moved on are
+        counted where they are now. The one thing that this cannot tell are rows deleted between
+        the page and its count, and exactly as many unread behind the page: the next run reads
+        those, for the bookmark does not pass them. A count from the beginning of the read, where
+        there is one, is the better proof, for nothing that left while it was read is missing in
+        it; if it is not the number of rows given, it is asked now.
         """
         where, given = self._everything(), self._given
         counted = self._source.counted(where) if self._verify_counts else None
@@ -195,6 +199,7 @@ class IncrementalRead(_Read):
         self._given_to_prove = 0
         self.ceiling = EARLIEST
         """The bookmark never passes this: U minus the lag. Known from the first page on."""
+        self._trusts_short_pages = end is None  # what moves on leaves a range that ends, so no count tells of it
         self._set_upper(upper)
 
     @property
@@ -278,7 +283,7 @@ class IncrementalRead(_Read):
             yield page
 
     def _everything(self) -> dict[str, Any]:
-        return self._upto(self._newest())
+        return all_from(self._start, self._end)
 
     def _proof(self) -> tuple[dict[str, Any], int] | None:
         newest = self._newest_to_prove()
@@ -305,6 +310,17 @@ class IncrementalRead(_Read):
 
     def _before_end(self, instant: str) -> str:
         return min(instant, later(self._end, milliseconds=-1)) if self._end else instant
+
+
+def all_from(start: str, end: str | None) -> dict[str, Any]:
+    """Conditions that all rows from a start to an end meet, and those that move on while they are read."""
+    upto = {"$lte": later(end, milliseconds=-1)} if end else {}
+    return {REPLICATION_KEY: {"$gte": start, **upto}}
+
+
+def all_by_id(first_id: int = 0) -> dict[str, Any]:
+    """Conditions that all rows of a resource meet."""
+    return {PRIMARY_KEY: {"$gte": first_id}}
 
 
 class FullRead(_Read):
@@ -335,7 +351,7 @@ class FullRead(_Read):
                 return
 
     def _everything(self) -> dict[str, Any]:
-        return {PRIMARY_KEY: {"$gte": self._first_id}}
+        return all_by_id(self._first_id)
 
     def _proof(self) -> tuple[dict[str, Any], int] | None:
         if self._pages == 1 and self._largest < FEW:

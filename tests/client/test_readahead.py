@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tap_jetti.client.clock import Interrupted, SystemClock
 from tap_jetti.client.decoding import decode_json
-from tap_jetti.client.keyset import FullRead, IncrementalRead
+from tap_jetti.client.keyset import EARLIEST, FullRead, IncrementalRead, all_by_id, all_from
 from tap_jetti.client.page import PageSource, Projection, ServerTraits, decode_objects
 from tap_jetti.client.problems import ForbiddenError, TokenError
 from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
@@ -86,7 +86,7 @@ class Account:
                 decode=decode,
             )
 
-        return Plan(pages_from, reader)
+        return Plan(pages_from, all_by_id() if full else all_from(start or EARLIEST, None), reader)
 
     def serial(self, *resources, **shape):
         """The pages of each resource, read by one reader after another."""
@@ -328,6 +328,23 @@ class TestNothingIsLost:
         one.sandbox.options.clock = lambda: time.time() + 5  # a Date header tells seconds only
         [(rest, _)] = one.serial("sales", start=bookmark)
         assert given_ids | {row["id"] for row in flat(rest)} >= {row["id"] for row in one.sandbox.rows("sales")}
+
+    @pytest.mark.parametrize("way", ["serial", "together"])
+    def test_rows_that_moved_on_do_not_hide_as_many_unread_ones(self, account, way):
+        """A page cut short is not the end because as many read rows have moved on as are unread when it is counted."""
+        one = account({"sales": made_rows(SHAPES["two pages"])})
+        pages = []
+
+        def change(_number, _method, path):
+            if not path.endswith("count.json"):
+                pages.append(path)
+                one.sandbox.options.page_cap = 50 if len(pages) == 2 else 100
+            elif len(pages) == 2:
+                one.sandbox.touch("sales", range(1, 51))
+
+        one.sandbox.on_request = change
+        [(read, _)] = one.serial("sales") if way == "serial" else one.together("sales", ahead={"concurrency": 2})
+        assert {row["id"] for row in flat(read)} >= set(range(51, 200))
 
 
 class TestFailures:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from tap_jetti.client.page import (
         Decode,
@@ -39,11 +39,13 @@ class Plan:
 
     Attributes:
         pages_from: Where its pages come from, by a session and what makes pages of bytes.
+        all_rows: Conditions that its rows meet, to count them by.
         reader: A reader of it, whose first request left when the server's clock was at the
             seconds given, or has yet to leave.
     """
 
     pages_from: Callable[[Reads, Decode | None], PageSource]
+    all_rows: Mapping[str, Any]
     reader: Callable[[Source, float | None], Reader]
 
 

@@ -56,7 +56,6 @@ class AheadSource:
         self._bound: str | None = None
         self._page_size = 0
         self._last: tuple[Any, list[Any]] = (None, [])
-        self._first: Any = None
         self._row = 0
         self._counted: tuple[Mapping[str, Any], int] | None = None
         self.resource = self._asked.resource
@@ -128,8 +127,6 @@ class AheadSource:
         with self._ahead.changed:
             if before is not None and cursor < before:
                 self._windows, self._probing = None, False  # it reads again, and wants no help with that
-            if before is None:
-                self._first = cursor
             is_long = len(keys) == self._page_size >= FEW
             handed = bisect_left(keys, cursor)
             self._row += handed
@@ -181,14 +178,13 @@ class AheadSource:
     def _measure(self, windows: Windows) -> None:
         """Ask how long the read is, in words that let the answer prove its end, too."""
         source = self._plan.pages_from(Paced(self._ahead, lambda: (1, 0)), decode_raw)
-        where = self._where(windows, self._first)
         try:
-            counted = source.count(where)
+            counted = source.count(self._plan.all_rows)
         except JettiError:
             counted = None
         with self._ahead.changed:
             windows.total = UNKNOWN if counted is None else counted
-            self._counted = None if counted is None else (where, counted)
+            self._counted = None if counted is None else (self._plan.all_rows, counted)
 
     def _read_window(self, windows: Windows, probe: Probe) -> None:
         """Send a probe, and read the window that it begins."""
