@@ -34,7 +34,7 @@ class RowWriter(SingerWriter):
     `interrupt`, which raises at once between two writes and waits for the end of one otherwise.
 
     Raises:
-        OutputError: From all that writes, if nobody reads any more.
+        OutputError: From all that writes, if nobody reads any more, or the disk is full.
     """
 
     def __init__(self) -> None:
@@ -86,6 +86,8 @@ class RowWriter(SingerWriter):
             yield
         except BrokenPipeError as error:
             raise OutputError("Whatever read the output went away before its end.") from error
+        except OSError as error:
+            raise OutputError(f"The output cannot be written: {error.strerror}. What is written is kept.") from error
         finally:
             self._is_writing = False
         if self._interruption is not None:
