@@ -359,6 +359,21 @@ class TestNothingIsLost:
         [(read, _)] = one.serial("sales") if way == "serial" else one.together("sales", ahead={"concurrency": 2})
         assert {row["id"] for row in flat(read)} >= set(range(51, 200))
 
+    @pytest.mark.parametrize("way", ["serial", "together"])
+    def test_a_tiny_page_of_a_whole_table_is_not_its_end(self, account, way):
+        """A table read by id is read on behind a page of five rows while the server counts more than it gave."""
+        one = account({"sales": made_rows(SHAPES["unique"][:450])})
+        pages = []
+
+        def cut(_number, _method, path):
+            if not path.endswith("count.json"):
+                pages.append(path)
+                one.sandbox.options.page_cap = 5 if len(pages) == 3 else 100
+
+        one.sandbox.on_request = cut
+        [(read, _)] = (one.serial if way == "serial" else one.together)("sales", full=True)
+        assert [row["id"] for row in flat(read)] == list(range(1, 451))
+
 
 class TestFailures:
     """A failure is raised where the reader comes to it."""
