@@ -79,7 +79,7 @@ def _saturation(readers: list[Reader], chosen: argparse.Namespace) -> object:
         [reader for reader in readers if reader is not FLOOR],
         pages=40 if chosen.quick else 200,
         latencies=(0.05, 1.0) if chosen.quick else (0.05, 0.5, 1.0, 2.0),
-        capacities=(2.0,) if chosen.quick else (2.0, 4.0),
+        capacities=(2.0,),
         scale=chosen.scale,
     )
 

@@ -103,7 +103,8 @@ def _saturation(part: dict[str, Any]) -> list[str]:
         "Each cell: time from the first request to the last answer over the ideal, GETs, and how many of them were"
         " refused (429). Ideal: as many GETs as pages of 100 rows, at 2 a second."
         + _scale(part)
-        + " Every run gave all rows, unless it says that it failed.",
+        + " Every run gave all rows, unless it says that it failed. tap-jetti alone asks the server's count whether"
+        " that is all, which is one more GET a stream.",
         *_failures(
             (f"{one['reader']}, {one['shape']}, capacity {one['capacity']:g}, {one['latency']:g} s", one["failure"])
             for one in data

@@ -1,7 +1,8 @@
-"""How fast the target sends inbound: records a second of processor time, and closeness to the rate limit.
+"""How fast the target takes rows in, and sends them inbound, without a limit and beside one.
 
-python benchmarks/target_throughput.py            # no limit, then 20 calls/s at 0, 0.5 and 2 s of latency
+python benchmarks/target_throughput.py            # all, then 20 calls/s at 0, 0.5 and 2 s of latency
 python benchmarks/target_throughput.py --quick    # a tenth of the records
+python benchmarks/target_throughput.py --only intake  # nothing is sent; see target_intake.py
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).resolve().parent
+ROUNDS = 5
 FIELDS = {
     "externalId": {"type": "string"},
     "vendorSku": {"type": "string"},
@@ -101,16 +103,43 @@ def run(directory: Path, url: str, **settings: float) -> dict[str, Any]:
     }
 
 
+def intake(path: Path, records: int) -> None:
+    """Measure the intake beside the SDK's own sink, in turns, and print the best of each."""
+    best: dict[str, dict[str, float]] = {}
+    for _ in range(ROUNDS):
+        for way in ("target", "library", "sink"):
+            command = [sys.executable, str(HERE / "target_intake.py"), way, str(path)]
+            done = subprocess.run(command, capture_output=True, check=False, text=True)
+            if done.returncode:
+                sys.exit(done.stderr)
+            found = json.loads(done.stdout)
+            best[way] = {name: min(found[name], best.get(way, found)[name]) for name in found}
+    sink = best["sink"]["wall"]
+    for way, what in (
+        ("target", "intake, all but HTTP"),
+        ("library", "intake, with the HTTP library but no sockets"),
+        ("sink", "the SDK's batch sink with its default validator, no HTTP"),
+    ):
+        wall, processor = best[way]["wall"], best[way]["processor"]
+        print(
+            f"{what}: {records / wall:,.0f} rows/s, {records / processor:,.0f} a second of processor time,"
+            f" {sink / wall:.1f} times the SDK's sink (best of {ROUNDS})"
+        )
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", choices=["free", "limited"])
+    parser.add_argument("--only", choices=["intake", "free", "limited"])
     arguments = parser.parse_args()
     records = 10_000 if arguments.quick else 100_000
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        if arguments.only != "limited":
+        if arguments.only in {None, "intake"}:
+            write_input(directory / "input", 2 * records)
+            intake(directory / "input", 2 * records)
+        if arguments.only in {None, "free"}:
             write_input(directory / "input", 2 * records)
             with stub(0) as (url, figures):
                 found = run(directory, url, inbound_rate_limit=1e9)
@@ -120,7 +149,7 @@ def main() -> None:
                 f" {sent / found['cpu']:,.0f} records/s of processor time (start included),"
                 f" {found['mb']:.0f} MB, STATE {found['state']:,}"
             )
-        if arguments.only != "free":
+        if arguments.only in {None, "limited"}:
             write_input(directory / "input", records)
             for latency in (0.0, 0.5, 2.0):
                 with stub(latency) as (url, figures):

@@ -35,9 +35,13 @@ def settings(*lists: PropertiesList) -> str:
     return "\n".join(rows)
 
 
+_MOST_FIELDS = 20
+"""Fields that the table names; of more it says where they are listed."""
+
+
 def actions() -> str:
     """A table of the target's actions."""
-    rows = ["| action | what it does | fields that a record needs |", "|---|---|---|"]
+    rows = ["| action | what it does | fields that a record needs | and may have |", "|---|---|---|---|"]
     for name, action in ACTIONS.items():
         schema = action.record_schema()
         always = ", ".join(f"`{field}`" for field in schema.get("required", ()))
@@ -47,7 +51,11 @@ def actions() -> str:
             if "required" in choice
         )
         needed = "; ".join(part for part in (always, either) if part)
-        rows.append(f"| `{name}` | {action.title} | {needed} |")
+        fields = schema["properties"]
+        others = ", ".join(f"`{field}`" for field in fields if f"`{field}`" not in needed)
+        if len(fields) > _MOST_FIELDS:
+            others = f"any field of `{action.resource}`"
+        rows.append(f"| `{name}` | {action.title} | {needed} | {others} |")
     return "\n".join(rows)
 
 

@@ -91,6 +91,8 @@ def run_command(plugin: type[PluginBase]) -> NoReturn:
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except Interruption as interruption:
+        for again in (signal.SIGINT, signal.SIGTERM):  # the end is near, and its exit code is known
+            signal.signal(again, signal.SIG_IGN)
         plugin.logger.warning("Stopped by %s.", signal.Signals(interruption.signum).name)
         code = SIGNAL_EXIT + interruption.signum
     except OutputError as error:

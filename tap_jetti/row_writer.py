@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,11 +10,9 @@ from singer_sdk.io_base import SingerWriter
 from typing_extensions import override
 
 from tap_jetti.client.instants import from_epoch
-from tap_jetti.client.problems import OutputError
+from tap_jetti.output import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from singer_sdk.singerlib import Message
 
 
@@ -30,9 +26,6 @@ class _Record(msgspec.Struct, tag="RECORD", tag_field="type"):
 class RowWriter(SingerWriter):
     """The SDK's writer, and beside it a way for whole pages of rows.
 
-    Signals may come in the middle of a write, where raising would tear a line. So a handler calls
-    `interrupt`, which raises at once between two writes and waits for the end of one otherwise.
-
     Raises:
         OutputError: From all that writes, if nobody reads any more.
     """
@@ -40,14 +33,11 @@ class RowWriter(SingerWriter):
     def __init__(self) -> None:
         super().__init__()
         self._encoder = msgspec.json.Encoder(decimal_format="number")
-        self._is_writing = False
-        self._interruption: BaseException | None = None
+        self._output = Output()
 
     def interrupt(self, interruption: BaseException) -> None:
-        """Raise this as soon as no line can be torn by it: now, or when the write under way ends."""
-        if not self._is_writing:
-            raise interruption
-        self._interruption = interruption
+        """Raise this as soon as no line can be torn by it, see `Output.interrupt`."""
+        self._output.interrupt(interruption)
 
     def write_rows(self, stream: str, rows: list[Any], *, extracted: float, version: int | None) -> None:
         """Write rows as RECORD messages, with one write for all.
@@ -61,33 +51,8 @@ class RowWriter(SingerWriter):
         time_extracted = from_epoch(extracted)
         number = UNSET if version is None else version
         lines = self._encoder.encode_lines([_Record(stream, row, time_extracted, number) for row in rows])
-        self._write(lines)
+        self._output.write(lines)
 
     @override
     def write_message(self, message: Message) -> None:
-        self._write(f"{self.format_message(message)}\n".encode())
-
-    def _write(self, lines: bytes) -> None:
-        with self._whole():
-            sys.stdout.flush()
-            buffer = getattr(sys.stdout, "buffer", None)
-            if buffer is None:  # standard output was replaced by text in memory
-                sys.stdout.write(lines.decode())
-                return
-            rest = memoryview(lines)
-            while rest:  # a signal can end a write to a full pipe early
-                rest = rest[buffer.write(rest) :]
-            buffer.flush()
-
-    @contextmanager
-    def _whole(self) -> Iterator[None]:
-        self._is_writing = True
-        try:
-            yield
-        except BrokenPipeError as error:
-            raise OutputError("Whatever read the output went away before its end.") from error
-        finally:
-            self._is_writing = False
-        if self._interruption is not None:
-            interruption, self._interruption = self._interruption, None
-            raise interruption
+        self._output.write(f"{self.format_message(message)}\n".encode())

@@ -100,8 +100,10 @@ class RowDecoder:
             self._odd_pages += 1
         page = decode_objects(content)
         known = len(self._unknown)
-        for row in page.rows:
+        for number, row in enumerate(page.rows):
             self._clean(row)
+            if self._typed is not None:  # the order of its fields must not tell which way a row came
+                page.rows[number] = {field: row[field] for field in self._schema["properties"] if field in row}
         if self._typed is not None and len(self._unknown) > known:
             self._typed = _TypedDecoder(self._schema, self._deselected | self._unknown)
             self._odd_pages = 0

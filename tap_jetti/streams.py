@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from tap_jetti import resources
 from tap_jetti.client.instants import from_epoch
-from tap_jetti.client.keyset import FullRead, IncrementalRead
+from tap_jetti.client.keyset import EARLIEST, FullRead, IncrementalRead, all_by_id, all_from
 from tap_jetti.client.page import Page, PageSource, Projection, decode_objects
 from tap_jetti.client.problems import IncompleteReadError, JettiError, RequestError, SettingsError
 from tap_jetti.client.readahead import Plan
@@ -181,6 +181,7 @@ class Readable(Stream):
     def _full_plan(self, resource: str, projection: Projection) -> Plan:
         return Plan(
             self._pages_from(resource, projection),
+            all_by_id(),
             lambda source, _: FullRead(source, verify_counts=self.config["verify_counts"], logger=self.logger),
         )
 
@@ -273,7 +274,8 @@ class JettiStream(Readable):
                 upper=upper,
             )
 
-        return Plan(self._pages_from(self.name, self._projection()), reader)
+        all_rows = all_from(start or EARLIEST, self._tap.end_date)
+        return Plan(self._pages_from(self.name, self._projection()), all_rows, reader)
 
     @override
     def read_pages(self) -> Iterator[Page]:

@@ -60,6 +60,10 @@ OF_ONE_STREAM = (
 """Failures after which the other streams can still be read."""
 
 
+SECONDS_TO_END = 1.0
+"""After a signal, others are ignored for so long: Ctrl-C comes twice where whatever runs the tap passes it on."""
+
+
 class TapJetti(CommandLine, Tap):
     """Reads a Jetti (Onport) account: every row, incrementally, within the rate limit."""
 
@@ -75,6 +79,7 @@ class TapJetti(CommandLine, Tap):
         self.traits = ServerTraits()
         self.failures: list[str] = []
         self._outage = False
+        self._asked_to_end: float | None = None
         self._state_written = self.clock.monotonic()
         super().__init__(**arguments)
         self._check_catalog()
@@ -253,9 +258,13 @@ class TapJetti(CommandLine, Tap):
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        signal.signal(signum, signal.SIG_DFL)  # a second one ends the process at once
-        self.clock.stop()
-        self.message_writer.interrupt(Interruption(signum))
+        if self._asked_to_end is None:
+            self._asked_to_end = self.clock.monotonic()
+            self.clock.stop()
+            self.message_writer.interrupt(Interruption(signum))
+        elif self.clock.monotonic() - self._asked_to_end > SECONDS_TO_END:
+            signal.signal(signum, signal.SIG_DFL)  # it hangs, as where nobody reads its output
+            signal.raise_signal(signum)
 
     def _check_catalog(self) -> None:
         """Refuse a catalog that selects what does not exist: its rows would be missed silently.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -10,14 +11,14 @@ from singer_sdk import Target
 from singer_sdk import typing as th
 from singer_sdk.about import AboutFormatter
 from singer_sdk.helpers.capabilities import PluginCapabilities
-from singer_sdk.mapper import RemoveRecordTransform
+from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from typing_extensions import override
 
 from tap_jetti.client.clock import SystemClock
 from tap_jetti.client.problems import SettingsError
 from tap_jetti.command import CommandLine, Interruption, run_command
 from tap_jetti.config import CLIENT_SETTINGS, open_session, plain_numbers
-from tap_jetti.delivery.failures import InputError, NoSchemaError
+from tap_jetti.delivery.failures import InputError, NoSchemaError, RefusedError
 from tap_jetti.delivery.items import Incoming
 from tap_jetti.delivery.run import Run
 from tap_jetti.delivery.singer_input import SingerInput
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from tap_jetti.delivery.items import Record
     from tap_jetti.sinks.action import Action
 
-    _Way = tuple[Callable[[Record], Record | None], Incoming]
+    _Way = tuple[Callable[[Record], Record | None] | None, Incoming]
 
 _SECRETS = ("api_token", "inventory_feed_hash", "channel_hash")
 
@@ -107,7 +108,16 @@ class TargetJetti(CommandLine, Target):
             raise InputError(f"Line {self._line} is a SCHEMA without stream or schema.")
         if not isinstance(schema.get("properties"), dict):
             raise InputError(f"Line {self._line}: the SCHEMA of {stream} has no properties.")
-        self.mapper.register_raw_stream_schema(stream, schema, message_dict.get("key_properties"))
+        keys = message_dict.get("key_properties") or []
+        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+            raise InputError(f"Line {self._line}: the key_properties of {stream} are no list of names.")
+        try:
+            self.mapper.register_raw_stream_schema(stream, schema, keys)
+        except Exception as error:  # the SDK raises many things, some of them about the settings
+            raise InputError(
+                f"Line {self._line}: the SCHEMA of {stream} cannot be used as it is, or not with stream_maps"
+                f" and flattening as they are set: {error}"
+            ) from error
         ways: list[_Way] = []
         for stream_map in self.mapper.stream_maps[stream]:
             if isinstance(stream_map, RemoveRecordTransform):
@@ -122,7 +132,8 @@ class TargetJetti(CommandLine, Target):
                 frozenset(stream_map.transformed_schema.get("properties", ())),
             )
             self.delivery.intake.announce(incoming)
-            ways.append((stream_map.transform, incoming))
+            is_same = isinstance(stream_map, SameRecordTransform) and not stream_map.flattening_enabled
+            ways.append((None if is_same else stream_map.transform, incoming))
         self._ways[stream] = ways
 
     @override
@@ -135,7 +146,14 @@ class TargetJetti(CommandLine, Target):
             raise NoSchemaError(f"Line {self._line}: a record of {stream} came before its SCHEMA. Mend the tap.")
         reader = self.message_reader
         for transform, incoming in ways:
-            transformed = transform(record if len(ways) == 1 else dict(record))
+            try:
+                transformed = record if transform is None else transform(record if len(ways) == 1 else dict(record))
+            except Exception as error:  # noqa: BLE001 - an expression may raise anything, about this record alone
+                refusal = RefusedError(
+                    "stream_maps.failed", f"stream_maps cannot be evaluated ({type(error).__name__})"
+                )
+                self.delivery.intake.refuse(incoming, record, refusal, line=reader.line)
+                continue
             if transformed is not None:
                 self.delivery.intake.take(incoming, transformed, record, line=reader.line, size=reader.size)
 
@@ -196,10 +214,10 @@ class TargetJetti(CommandLine, Target):
         cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env)).run(file_input)
 
     @override
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> NoReturn:
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         signal.signal(signum, signal.SIG_DFL)  # a second one ends the process at once
         self.clock.stop()
-        raise Interruption(signum)
+        self.delivery.output.interrupt(Interruption(signum))
 
     @property
     def _line(self) -> int:
@@ -233,4 +251,5 @@ def _descriptor(file_input: IO[str] | None) -> int | None:
 
 def main() -> NoReturn:
     """Run ``target-jetti``."""
+    gc.freeze()  # what is imported stays: looking it through again and again takes a tenth of the time of a record
     run_command(TargetJetti)

@@ -161,7 +161,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
     if config["delivery"] == "file":
         if not config.get("feed_path"):
             raise SettingsError("delivery file needs feed_path: where is the file to be put?")
-        FeedPlace(config["feed_path"])
+        FeedPlace(config["feed_path"]).check()
     if config["max_updates_order"] == "largest_change" and not config["skip_unchanged"]:
         raise SettingsError("max_updates_order largest_change needs skip_unchanged: changes are known by comparing.")
     if config.get("inventory_feed_hash") and config["skip_unchanged"] and not config.get("inventory_feed_id"):
@@ -169,3 +169,10 @@ def check_settings(config: Mapping[str, Any]) -> None:
             "skip_unchanged needs inventory_feed_id: the hash alone does not tell which feed to compare with."
             " Set inventory_feed_id, or skip_unchanged to false."
         )
+    if config["confirm_seconds"] and config["delivery"] == "inbound":
+        for owner in ("inventory_feed", "channel"):
+            if config.get(f"{owner}_hash") and not config.get(f"{owner}_id"):
+                raise SettingsError(
+                    f"confirm_seconds needs {owner}_id: the hash alone does not tell where to read back."
+                    f" Set {owner}_id, or confirm_seconds to 0."
+                )

@@ -1,4 +1,4 @@
-"""JSON with exact decimals, and with a remedy for what JavaScript writes that is none."""
+"""JSON with exact decimals, read with a remedy for what JavaScript writes that is none."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def decode_json(content: bytes) -> Any:  # noqa: ANN401 - any JSON
@@ -25,6 +26,11 @@ def decode_json(content: bytes) -> Any:  # noqa: ANN401 - any JSON
         if repaired is None:
             raise
         return repaired
+
+
+def encode_json(value: object) -> bytes:
+    """Encode JSON; decimals become the numbers that they were decoded from."""
+    return _ENCODER.encode(value)
 
 
 def _without_surrogates(content: bytes) -> Any:  # noqa: ANN401 - any JSON

@@ -10,9 +10,11 @@ instead, and no update can hide a row from that. The rules, each of which was ne
 2.  Ask for nothing later than the server's clock at the start, U. Rows that change
     later belong to the next run. Only a process's first page cannot know U yet: it is cut.
 3.  A page of one single instant may be a part of it only: such an instant is read by id.
-4.  A page of fewer than ten rows is the end, once any resource has shown more. A page that
-    is shorter than asked, and than others of any resource were, may be the end: the server's
-    count decides. A page that is the largest so far may be as large as the server gives.
+4.  A page of fewer than ten rows is the end, if the server is known to give larger ones. Any
+    other page that is shorter than asked, and than others of any resource were, may be the end:
+    the server's count decides, of rows that moved on beyond U too, else as many as they might
+    be unread. One that is the largest so far may be as large as the server
+    gives, so it is read on from, until that has once shown that it was the end.
 5.  A page that breaks bounds or order is asked once more; then the read stops.
 6.  The bookmark stays `bookmark_lag` behind U, for transactions commit late.
 7.  At the end the server's count proves that nothing is missing.
@@ -59,6 +61,7 @@ class _Read:
         self._largest = 0
         self._trusts_short_pages = True
         self._proven_by_count = False
+        self._given = 0
 
     def pages(self) -> Iterator[Page]:
         """The rows, a page at a time and in order.
@@ -93,7 +96,10 @@ class _Read:
         Raises:
             RequestError: The request failed.
         """
-        return self._source.count(self._everything()) if self._verify_counts else None
+        if not self._verify_counts:
+            return None
+        counted = self._source.counted(self._everything())
+        return self._source.count(self._everything()) if counted is None else counted
 
     def _walk(self) -> Iterator[Page]:
         raise NotImplementedError
@@ -109,7 +115,7 @@ class _Read:
     def _missing(self) -> str | None:
         """What the server counts beyond what it gave, or None."""
         proof = self._proof() if self._verify_counts and not self._proven_by_count else None
-        if proof is None:
+        if proof is None or self._source.counted(self._everything()) == self._given:
             return None
         where, given = proof
         counted = self._source.count(where)
@@ -119,28 +125,39 @@ class _Read:
 
     def _is_end(self, received: int) -> bool:
         """Whether a page of so many rows proves to be the last one."""
-        return received == 0 or (received < FEW <= self._source.traits.largest_page)
+        is_small = received < min(FEW, self._source.page_size)
+        return received == 0 or (is_small and self._source.traits.page_sizes.largest >= FEW)
 
     def _may_be_end(self, page: Page) -> bool:
         """Whether a page is shorter than it should be, or costly to read on from, so that the count must decide."""
         received = len(page)
-        is_short = received < max(FEW, self._source.traits.largest_page) or page.keys[0] == page.keys[-1]
-        return self._trusts_short_pages and received < self._source.page_size and is_short
+        may_be_cut = received >= FEW and self._source.traits.page_sizes.may_be_cut(received)
+        is_costly = page.keys[0] == page.keys[-1]
+        return self._trusts_short_pages and received < self._source.page_size and (is_costly or not may_be_cut)
 
     def _note_page(self, received: int) -> None:
         self._pages += 1
         self._largest = max(self._largest, received)
-        self._source.traits.largest_page = max(self._source.traits.largest_page, received)
+        self._source.traits.page_sizes.note(received)
 
-    def _count_agrees(self, where: dict[str, Any], given: int) -> bool:
+    def _count_agrees(self, received: int) -> bool:
         """Ask the count at a page that may be the end; if it is not, trust none like it.
 
-        Only the exact number will do: a lower one means that rows moved on meanwhile, and
-        as many may be unread.
+        Only the exact number will do: a lower one means that rows were deleted meanwhile, and
+        as many may be unread; a higher one that rows are unread or new. Rows that moved on are
+        counted where they are now. The one thing that this cannot tell are rows deleted between
+        the page and its count, and exactly as many unread behind the page: the next run reads
+        those, for the bookmark does not pass them. A count from the beginning of the read, where
+        there is one, is the better proof, for nothing that left while it was read is missing in
+        it; if it is not the number of rows given, it is asked now.
         """
-        counted = self._source.count(where) if self._verify_counts else None
-        self._proven_by_count = counted == given
-        self._trusts_short_pages = self._proven_by_count
+        where, given = self._everything(), self._given
+        counted = self._source.counted(where) if self._verify_counts else None
+        if self._verify_counts and counted != given:
+            counted = self._source.count(where)
+        if counted is not None and counted > given:
+            self._source.traits.page_sizes.note_cut(received)
+        self._proven_by_count = self._trusts_short_pages = counted == given
         return self._proven_by_count
 
 
@@ -179,10 +196,10 @@ class IncrementalRead(_Read):
         self._clock = clock
         self._upper: str | None = None
         self._last: str | None = None
-        self._given = 0
         self._given_to_prove = 0
         self.ceiling = EARLIEST
         """The bookmark never passes this: U minus the lag. Known from the first page on."""
+        self._trusts_short_pages = end is None  # what moves on leaves a range that ends, so no count tells of it
         self._set_upper(upper)
 
     @property
@@ -198,20 +215,25 @@ class IncrementalRead(_Read):
         return min(done, self.ceiling)
 
     def _walk(self) -> Iterator[Page]:
-        cursor, seen = self._start, set[int]()
+        cursor, seen, before = self._start, set[int](), 0
         self._pages = self._largest = self._given = self._given_to_prove = 0
         while True:
+            given = self._given
             page, received = self._page(cursor)
             yield from self._give(page, cursor, seen)
+            if 0 < received < FEW and self._pages == 1 and self._start != EARLIEST:
+                self._source.try_large_page(FEW)
             if len(page) < received or self._is_end(received):
+                if self._given == given and before < self._source.page_size:
+                    self._source.traits.page_sizes.note_whole(before)
                 return
-            if self._may_be_end(page) and self._count_agrees(self._everything(), self._given):
+            if self._may_be_end(page) and self._count_agrees(received):
                 return
             first, last = page.keys[0], page.keys[-1]
             if last != cursor:
                 seen = set()
             seen.update(page.ids[bisect_left(page.keys, last) :])
-            cursor = last
+            cursor, before = last, received
             if first == last:
                 yield from self._instant(cursor, seen)
                 cursor, seen = later(cursor, milliseconds=1), set()
@@ -261,7 +283,7 @@ class IncrementalRead(_Read):
             yield page
 
     def _everything(self) -> dict[str, Any]:
-        return self._upto(self._newest())
+        return all_from(self._start, self._end)
 
     def _proof(self) -> tuple[dict[str, Any], int] | None:
         newest = self._newest_to_prove()
@@ -290,6 +312,17 @@ class IncrementalRead(_Read):
         return min(instant, later(self._end, milliseconds=-1)) if self._end else instant
 
 
+def all_from(start: str, end: str | None) -> dict[str, Any]:
+    """Conditions that all rows from a start to an end meet, and those that move on while they are read."""
+    upto = {"$lte": later(end, milliseconds=-1)} if end else {}
+    return {REPLICATION_KEY: {"$gte": start, **upto}}
+
+
+def all_by_id(first_id: int = 0) -> dict[str, Any]:
+    """Conditions that all rows of a resource meet."""
+    return {PRIMARY_KEY: {"$gte": first_id}}
+
+
 class FullRead(_Read):
     """All rows of a resource by ``id``, for those whose dates may be null.
 
@@ -302,7 +335,6 @@ class FullRead(_Read):
 
     def __init__(self, source: Source, *, verify_counts: bool, logger: logging.Logger, first_id: int = 0) -> None:
         super().__init__(source, verify_counts=verify_counts, logger=logger)
-        self._given = 0
         self._first_id = self._next_id = first_id
 
     def _walk(self) -> Iterator[Page]:
@@ -319,7 +351,7 @@ class FullRead(_Read):
                 return
 
     def _everything(self) -> dict[str, Any]:
-        return {PRIMARY_KEY: {"$gte": self._first_id}}
+        return all_by_id(self._first_id)
 
     def _proof(self) -> tuple[dict[str, Any], int] | None:
         if self._pages == 1 and self._largest < FEW:

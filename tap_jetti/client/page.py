@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from tap_jetti.client.decoding import decode_json
+from tap_jetti.client.decoding import decode_json, encode_json
 from tap_jetti.client.instants import normalise
 from tap_jetti.client.problems import (
     ForbiddenError,
@@ -95,6 +95,14 @@ class Source(Protocol):
         """The rows that the server counts, see `PageSource.count`."""
         ...
 
+    def counted(self, where: Mapping[str, Any]) -> int | None:
+        """The rows that the server counted when the read began, or None if it was not asked then."""
+        ...
+
+    def try_large_page(self, rows: int) -> None:
+        """See whether the server gives a page of so many rows, see `PageSource.try_large_page`."""
+        ...
+
 
 class MalformedPageError(ValueError):
     """An answer is well-formed JSON, but no list of rows with their keys."""
@@ -109,6 +117,49 @@ class Reads(Protocol):
         """Read from the API, see `JettiSession.get`."""
 
 
+class PageSizes:
+    """What the sizes of pages have told of how many rows the server gives at most.
+
+    Args:
+        known: What others know: the reader whose rows leave, for those who read ahead of it.
+    """
+
+    def __init__(self, known: PageSizes | None = None) -> None:
+        self._known = known
+        self._largest = self._cut = self._whole = 0
+
+    @property
+    def largest(self) -> int:
+        """Rows of the largest page of any resource so far."""
+        return max(self._largest, self._known.largest if self._known else 0)
+
+    @property
+    def cut(self) -> int:
+        """Rows of the largest page that was shorter than asked though more were to come, 0 if there was none."""
+        return max(self._cut, self._known.cut if self._known else 0)
+
+    @property
+    def whole(self) -> int:
+        """Rows of the largest page that was shorter than asked and was read on from in vain, 0 if there was none."""
+        return max(self._whole, self._known.whole if self._known else 0)
+
+    def may_be_cut(self, rows: int) -> bool:
+        """Whether a page of so many rows, shorter than asked, may be as large as the server gives."""
+        return rows == self.cut or rows >= self.largest > self.whole
+
+    def note(self, rows: int) -> None:
+        """A page had so many rows."""
+        self._largest = max(self._largest, rows)
+
+    def note_cut(self, rows: int) -> None:
+        """A page of so many rows was shorter than asked, and more were to come."""
+        self._cut = max(self._cut, rows)
+
+    def note_whole(self, rows: int) -> None:
+        """A page of so many rows was shorter than asked, and nothing more was to come."""
+        self._whole = max(self._whole, rows)
+
+
 @dataclass
 class ServerTraits:
     """What the reads of one session have learnt of a server that documents little.
@@ -117,15 +168,17 @@ class ServerTraits:
     are told by them, and what leaves must not depend on what happens to be read ahead.
 
     Attributes:
-        largest_page: Rows of the largest page of any resource so far.
+        page_sizes: How many rows it gives at most.
         refused_fields: The length of the shortest list of fields that was refused.
         uncounted: The resources that the server does not count.
+        tried_large_page: Whether it was asked for a page only to see how many rows it gives.
         said: Messages that were logged once and need not be again.
     """
 
-    largest_page: int = 0
+    page_sizes: PageSizes = field(default_factory=PageSizes)
     refused_fields: int | None = None
     uncounted: set[str] = field(default_factory=set)
+    tried_large_page: bool = False
     said: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
@@ -202,7 +255,7 @@ class PageSource:
         self.resource = resource
         self.page_size = page_size
         self.traits = traits
-        self._path = f"{api_name(resource)}.json"
+        self.path = f"{api_name(resource)}.json"
         self._count_path = f"{api_name(resource)}/count.json"
         self._projection = projection
         self._logger = logger
@@ -249,11 +302,11 @@ class PageSource:
                 fault = _fault(page, bounds)
                 if fault is None:
                     return page, answer.sent
-            self._logger.warning("%s: %s; asking once more.", self._path, fault)
+            self._logger.warning("%s: %s; asking once more.", self.path, fault)
             if attributes:
                 self._refuse(attributes, f"its answer is wrong ({fault})")
         raise UnreliableAnswerError(
-            f"Jetti did not answer what was asked (GET {self._path}): {fault}."
+            f"Jetti did not answer what was asked (GET {self.path}): {fault}."
             " Reading on would lose rows, so this stream stops. Try again; if it lasts,"
             " the server ignores filter or order: tell the vendor."
         )
@@ -282,6 +335,25 @@ class PageSource:
         )
         return None
 
+    def counted(self, where: Mapping[str, Any]) -> int | None:  # noqa: ARG002 - nothing is asked ahead
+        """None: nothing was asked before it is needed."""
+        return None
+
+    def try_large_page(self, rows: int) -> None:
+        """See whether the server gives a page of so many rows, by asking for the resource's first ones, once a session.
+
+        The answer is noted among the page sizes.
+        """
+        if self.traits.tried_large_page:
+            return
+        self.traits.tried_large_page = True
+        try:
+            page, _ = self.page({}, [Bounds(PRIMARY_KEY, 0)], limit=rows)
+        except (RejectedError, UnreliableAnswerError) as error:
+            self._logger.debug("No large page was seen: %s", error)
+        else:
+            self.traits.page_sizes.note(len(page))
+
     def _get(
         self, where: Mapping[str, Any], order: str, attributes: Sequence[str], limit: int, skip: int | None
     ) -> Answer:
@@ -298,12 +370,12 @@ class PageSource:
         if attributes and len(encode(query(attributes))) > LONGEST_QUERY:
             attributes = ()
         try:
-            return self.session.get(self._path, query(attributes), decode=self._decode)
+            return self.session.get(self.path, query(attributes), decode=self._decode)
         except (RejectedError, ServerError) as error:
             if not attributes or (isinstance(error, ServerError) and not error.maybe_permanent):
                 raise
             refusal = error
-        answer = self.session.get(self._path, query(()), decode=self._decode)
+        answer = self.session.get(self.path, query(()), decode=self._decode)
         self._refuse(attributes, str(refusal))
         return answer
 
@@ -356,6 +428,8 @@ def decode_raw(content: bytes) -> Page:
         found = _KEYS.decode(content)
     except msgspec.ValidationError as error:
         raise MalformedPageError(f"expected rows with their keys: {error}") from error
+    except msgspec.DecodeError:
+        return decode_raw(encode_json(decode_json(content)))  # with what it has a remedy for
     rows: list[dict[str, Any]] = [{PRIMARY_KEY: row.id, REPLICATION_KEY: row.updatedAt} for row in found]
     for row in rows:
         _normalise_keys(row)

@@ -1,4 +1,4 @@
-"""Batches that wait, are ready, or in flight: the order of one key holds across all of them."""
+"""Batches that are open, wait, are ready, or in flight: the order of one key holds across all of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tap_jetti.delivery.items import Batch, Key
+    from tap_jetti.delivery.items import Batch, Item, Key
 
 
 class BatchQueue:
@@ -18,22 +18,28 @@ class BatchQueue:
     def __init__(self) -> None:
         self.ready: deque[Batch] = deque()
         self.unfinished = 0
-        """Batches put in and not done."""
+        """Batches that are closed and not done."""
         self.size = 0
         """Roughly the bytes of those."""
-        self._last: dict[Key, Batch] = {}
+        self.last: dict[Key, Batch] = {}
+        """The last batch of each key that is not done; an open one, too."""
 
-    def put(self, batch: Batch) -> None:
-        """Add a batch behind the earlier ones."""
+    def enter(self, batch: Batch, item: Item) -> None:
+        """Put an item into an open batch, which waits for an earlier one with its key."""
+        key = item.key
+        earlier = self.last.get(key)
+        if earlier is not None and earlier not in batch.blockers:
+            batch.blockers.add(earlier)
+            earlier.followers.append(batch)
+        self.last[key] = batch
+        batch.items[key] = item
+        batch.size += item.size
+
+    def close(self, batch: Batch) -> None:
+        """Take no more items into a batch, and put it behind the earlier ones."""
+        batch.is_open = False
         self.unfinished += 1
         self.size += batch.size
-        last = self._last
-        earlier = {id(found): found for key in batch.items if (found := last.get(key)) is not None}
-        for found in earlier.values():
-            found.followers.append(batch)
-        batch.blockers = len(earlier)
-        for key in batch.items:
-            last[key] = batch
         if not batch.blockers:
             self.ready.append(batch)
 
@@ -41,11 +47,11 @@ class BatchQueue:
         """Take a batch out, and free those that waited for it alone."""
         self.unfinished -= 1
         self.size -= batch.size
-        last = self._last
+        last = self.last
         for key in batch.items:
             if last.get(key) is batch:
                 del last[key]
         for follower in batch.followers:
-            follower.blockers -= 1
-            if not follower.blockers:
+            follower.blockers.remove(batch)
+            if not follower.blockers and not follower.is_open:
                 self.ready.append(follower)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
+from tap_jetti.delivery.current_rows import QUANTITY
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from decimal import Decimal
@@ -41,7 +43,7 @@ class Ranking:
     """Keeps the largest changes of all that come, to be sent at the end of the input.
 
     Memory is bounded by what may be sent. Of equal changes the earlier one wins. A later record
-    of a key that is kept is merged with it; the larger of their changes counts.
+    of a key that is kept is merged with it; the change of the last quantity counts.
 
     Args:
         most: How many are kept.
@@ -69,7 +71,7 @@ class Ranking:
         if known is not None and known[2].action is item.action:
             first, number, kept = known
             kept.absorb(item)
-            self._push(max(first, change), number, kept)
+            self._push(change if QUANTITY in item.payload else first, number, kept)
             return True
         self._count -= 1
         self._push(change, self._count, item)

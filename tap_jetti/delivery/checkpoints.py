@@ -14,19 +14,19 @@ class Checkpoint:
     """The records received between two STATE messages.
 
     Attributes:
-        outstanding: Records neither delivered nor set aside.
+        received: How many came; only the thread of the input writes it.
+        settled: How many of them are delivered or set aside.
         state: The STATE that follows them.
-        closed: Whether that STATE has come.
-        is_empty: Whether no record has come since the STATE before.
+        closed: Whether that STATE has come, so that no more are received.
     """
 
-    __slots__ = ("closed", "is_empty", "outstanding", "state")
+    __slots__ = ("closed", "received", "settled", "state")
 
     def __init__(self) -> None:
-        self.outstanding = 0
+        self.received = 0
+        self.settled = 0
         self.state: Any = None
         self.closed = False
-        self.is_empty = True
 
 
 class Checkpoints:
@@ -34,7 +34,7 @@ class Checkpoints:
 
     Without records between them, a STATE takes the place of the one before. A record counts before
     anything else is done with it: whatever interrupts the run, a STATE can be late but not early.
-    Threads may share it.
+    The thread of the input receives records and STATE; any may settle.
 
     Args:
         write: Writes a STATE's value.
@@ -49,16 +49,15 @@ class Checkpoints:
 
     def receive(self) -> Checkpoint:
         """Take note of a record; `settle` what this returns, once, when it is done."""
-        with self._lock:
-            self._open.outstanding += 1
-            self._open.is_empty = False
-            return self._open
+        checkpoint = self._open
+        checkpoint.received += 1
+        return checkpoint
 
     def settle(self, checkpoints: Iterable[Checkpoint]) -> None:
         """Take note that a record of each of these is delivered or set aside."""
         with self._lock:
             for checkpoint in checkpoints:
-                checkpoint.outstanding -= 1
+                checkpoint.settled += 1
             self._write_due()
 
     def hold(self) -> None:
@@ -70,7 +69,7 @@ class Checkpoints:
         with self._lock:
             if self._is_held:
                 return
-            if self._open.is_empty and len(self._waiting) > 1:
+            if not self._open.received and len(self._waiting) > 1:
                 self._waiting[-2].state = value
                 return
             self._open.state = value
@@ -81,7 +80,7 @@ class Checkpoints:
 
     def _write_due(self) -> None:
         due = None
-        while self._waiting[0].closed and not self._waiting[0].outstanding:
+        while self._waiting[0].closed and self._waiting[0].received == self._waiting[0].settled:
             due = self._waiting.popleft()
         if due is not None:
             self._write(due.state)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tap_jetti.client.query import encode, select
 from tap_jetti.delivery.failures import RefusedError
 from tap_jetti.delivery.fields import comparable
+from tap_jetti.resources import api_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -139,7 +140,7 @@ class Confirmation:
             while missing:
                 where = {**effect.where, "externalId": {"$in": sorted(missing)}}
                 query = select(where=where, order="id", limit=MOST_KEYS)
-                rows = self._session.get(f"{effect.resource}.json", query).body
+                rows = self._session.get(f"{api_name(effect.resource)}.json", query).body
                 found = {str(row.get("externalId")): row for row in rows} if isinstance(rows, list) else {}
                 for key in missing & found.keys():
                     if effect.shows(group.expected[key].payload, found[key]):

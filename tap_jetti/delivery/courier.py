@@ -22,8 +22,10 @@ class Courier:
 
     A refused call of several items is sent again in halves until the refused item is alone:
     2 log2 n calls for one poison record among n. Jetti applies none of a refused batch, and every
-    batch call is an upsert, so nothing is done twice that matters. A 404 is about the path, not
-    about an item, and goes to all of them at once.
+    batch call is an upsert, so nothing is done twice that matters.
+
+    A 404 may be about an item or about the path, which no item would get through: the first and the
+    last item tell, sent alone. If neither gets through, those between them are refused unsent.
     """
 
     def __init__(self, outcomes: Outcomes, tally: Tally, clock: Clock) -> None:
@@ -49,22 +51,31 @@ class Courier:
         finally:
             self._tally.add(action.name, seconds=self._clock.monotonic() - started)
 
-    def _send(self, items: Sequence[Item]) -> None:
+    def _send(self, items: Sequence[Item], *, leads_somewhere: bool = False) -> bool:
+        """Send items, in several calls if need be; answers whether the path leads somewhere."""
         try:
             items[0].action.send(items)
         except JettiError as error:
             refusal = refusal_of(error)
             if refusal is None:
                 raise
-            if len(items) == 1 or isinstance(error, NotFoundError):
-                for item in items:
-                    self._reject(item, refusal)
-                return
+            is_missing = isinstance(error, NotFoundError) and not leads_somewhere
+            if len(items) == 1:
+                self._reject(items[0], refusal)
+                return not is_missing
+            if is_missing:
+                leads_somewhere = any([self._send(items[:1]), self._send(items[-1:])])
+                items = items[1:-1]
+                if not leads_somewhere:
+                    for item in items:
+                        self._reject(item, refusal)
+                    return False
             middle = len(items) // 2
-            self._send(items[:middle])
-            self._send(items[middle:])
+            for half in filter(None, (items[:middle], items[middle:])):
+                self._send(half, leads_somewhere=True)
         else:
             self._outcomes.sent(items)
+        return True
 
     def _reject(self, item: Item, refusal: RefusedError) -> None:
         self._outcomes.rejected(item.origins, refusal, which=" ".join(map(str, item.key[1:])))

@@ -52,8 +52,8 @@ class CurrentRows:
     field that is compared the short form of `comparable`, about 100 bytes a row, so that a feed of
     a million variants needs a fixed 16 MiB of memory. Only the thread of the input uses it.
 
-    Of a row that is going to be sent the values are forgotten: what comes for it later in the run
-    is sent too, whatever became of the first.
+    Of a row that is going to be sent all values but the quantity are forgotten: what comes for it
+    later in the run is sent too, whatever became of the first.
 
     Args:
         session: What reads.
@@ -68,7 +68,7 @@ class CurrentRows:
         self._kinds = kinds(RESOURCE)
         self._places: dict[int, dict[str, int]] = {}
         self._encode = msgspec.json.Encoder().encode
-        self._decode = msgspec.json.Decoder(list[Any]).decode
+        self._decode = msgspec.json.Decoder(list[Any] | str).decode
         # Any thread may be the one that collects it, if nobody closes it.
         self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         weakref.finalize(self, self._table.close)
@@ -101,16 +101,27 @@ class CurrentRows:
             "SELECT row_values FROM rows WHERE feed = ? AND external_id = ?", (feed, external_id)
         ).fetchone()
         if found is None:
-            return Difference(is_new=True, is_changed=True, quantity=abs(_number(payload.get(QUANTITY))))
-        if found[0] is None:
-            return Difference(is_new=False, is_changed=True, quantity=Decimal(0))
-        values = self._decode(found[0])
+            return Difference(is_new=True, is_changed=True, quantity=_change(payload, None))
+        values = self._decode(found[0]) if found[0] else "0"
+        if isinstance(values, str):
+            return Difference(is_new=False, is_changed=True, quantity=_change(payload, values))
         if all(self._same(name, value, places, values) for name, value in payload.items()):
             return Difference(is_new=False, is_changed=False, quantity=Decimal(0))
-        self._table.execute("UPDATE rows SET row_values = NULL WHERE feed = ? AND external_id = ?", (feed, external_id))
-        before = _number(values[places[QUANTITY]] if QUANTITY in places else None)
-        quantity = abs(_number(payload[QUANTITY]) - before) if QUANTITY in payload else Decimal(0)
-        return Difference(is_new=False, is_changed=True, quantity=quantity)
+        before = values[places[QUANTITY]] if QUANTITY in places else None
+        self._table.execute(
+            "UPDATE rows SET row_values = ? WHERE feed = ? AND external_id = ?",
+            (self._encode(str(before)), feed, external_id),
+        )
+        return Difference(is_new=False, is_changed=True, quantity=_change(payload, before))
+
+    def forget(self, feed: int, external_id: str) -> None:
+        """Take note that this run changes a row otherwise: what comes for it later is sent, whatever it is.
+
+        Args:
+            feed: The feed's id, whether it was read or not.
+            external_id: The variant's external id.
+        """
+        self._table.execute("INSERT OR REPLACE INTO rows VALUES (?, ?, NULL)", (feed, external_id))
 
     def close(self) -> None:
         """Give up the table."""
@@ -134,7 +145,7 @@ class CurrentRows:
             self._session,
             RESOURCE,
             page_size=PAGE_SIZE,
-            projection=Projection(("id", "externalId", *names)),
+            projection=Projection(("id", "externalId", "inventoryFeedId", *names)),
             traits=self._traits,
             logger=self._logger,
             where={"inventoryFeedId": feed},
@@ -144,7 +155,8 @@ class CurrentRows:
             count += len(rows)
             self._table.execute("BEGIN")
             self._table.executemany(
-                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)",
+                "INSERT INTO rows VALUES (?, ?, ?) ON CONFLICT DO"
+                " UPDATE SET row_values = excluded.row_values WHERE row_values NOT NULL",
                 [
                     (
                         feed,
@@ -152,13 +164,19 @@ class CurrentRows:
                         self._encode([comparable(self._kinds[name], row.get(name)) for name in names]),
                     )
                     for row in rows
-                    if row.get("externalId") is not None
+                    # A server that filters otherwise than asked must not pass another feed's row for this one's.
+                    if row.get("externalId") is not None and str(row.get("inventoryFeedId") or feed) == str(feed)
                 ],
             )
             self._table.execute("COMMIT")
         self._logger.info("Inventory feed %d has %d variants now; only differences are sent.", feed, count)
         self._places[feed] = {name: place for place, name in enumerate(names)}
         return self._places[feed]
+
+
+def _change(payload: Mapping[str, Any], before: object) -> Decimal:
+    """By how much a payload changes the inventory, either way."""
+    return abs(_number(payload[QUANTITY]) - _number(before)) if QUANTITY in payload else Decimal(0)
 
 
 def _number(value: object) -> Decimal:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_jetti.client.clock import Clock
-    from tap_jetti.delivery.items import Item, Key, Lane
+    from tap_jetti.delivery.items import Item, Lane
 
 IDLE_SECONDS = 1.0
 """A batch that is not full is sent when the input has been silent for so long."""
@@ -44,6 +44,9 @@ class Delivery:
     thread shows at its next call. Threads start when they are first needed, and die with the
     process, which may end while a request hangs.
 
+    `add` is where every record passes, so it does little: one lock, one look for the key, no
+    clock. Who waits is woken only when there is something to do for them.
+
     Args:
         deliver: Sends one batch, or raises what the whole run must stop for.
         concurrency: Batches in flight at most.
@@ -57,51 +60,43 @@ class Delivery:
         self._clock = clock
         self._queue = BatchQueue()
         self._open: dict[Lane, Batch] = {}
-        self._lane_of: dict[Key, Lane] = {}
-        self._changed = threading.Condition()
+        self._waiting = 0
+        self._lock = threading.RLock()
+        self._ready = threading.Condition(self._lock)
+        self._done = threading.Condition(self._lock)
+        self._over = threading.Event()
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._in_flight = 0
-        self._stopped = False
         self._failure: BaseException | None = None
-        self._last_input = clock.monotonic()
+        self._taken = 0
 
-    def add(self, item: Item, limit: int) -> bool:
+    def add(self, item: Item) -> bool:
         """Put an item into the batch of its lane, and wait while too much is under way.
 
         Args:
             item: What to send.
-            limit: Items of a full batch in its lane.
 
         Returns:
             Whether it is a call's item of its own; False if it replaced a waiting one.
         """
-        with self._changed:
+        with self._lock:
             self._raise_failure()
-            self._last_input = now = self._clock.monotonic()
-            lane = self._lane_of.get(item.key)
-            if lane is not None:
-                batch = self._open[lane]
-                if lane == item.lane and batch.items[item.key].action is item.action:
-                    batch.items[item.key].absorb(item)
-                    batch.size += item.size
-                    if batch.size >= LARGEST_BATCH:
-                        self._close(lane)
-                    self._wait_for_room()
+            self._taken += 1
+            waiting = self._queue.last.get(item.key)
+            if waiting is not None and waiting.is_open:
+                is_replaced = waiting.absorb(item)
+                if not is_replaced or waiting.size >= LARGEST_BATCH:
+                    self._hand_over(waiting)
+                if is_replaced:
                     return False
-                self._close(lane)
-            opened = self._open.get(item.lane)
-            if opened is None:
-                opened = self._open[item.lane] = Batch(item.lane, now)
-                self._start_ticker()
-            opened.items[item.key] = item
-            opened.size += item.size
-            self._lane_of[item.key] = item.lane
-            if len(opened.items) >= limit or opened.size >= LARGEST_BATCH:
-                self._close(item.lane)
-            elif len(self._lane_of) > MOST_OPEN:
-                self._close(next(iter(self._open)))
-            self._wait_for_room()
+            batch = self._open.get(item.lane) or self._opened(item)
+            self._queue.enter(batch, item)
+            self._waiting += 1
+            if len(batch.items) >= batch.limit or batch.size >= LARGEST_BATCH:
+                self._hand_over(batch)
+            elif self._waiting > MOST_OPEN:
+                self._hand_over(next(iter(self._open.values())))
             return True
 
     def finish(self) -> None:
@@ -110,11 +105,11 @@ class Delivery:
         Raises:
             BaseException: What a thread failed with; what was in flight is done by then.
         """
-        with self._changed:
-            while self._open:
-                self._close(next(iter(self._open)))
-            self._changed.wait_for(lambda: not self._queue.unfinished or self._failure is not None)
-            self._changed.wait_for(lambda: not self._in_flight)
+        with self._lock:
+            for batch in list(self._open.values()):
+                self._close(batch)
+            self._done.wait_for(lambda: not self._queue.unfinished or self._failure is not None)
+            self._done.wait_for(lambda: not self._in_flight)
             self._raise_failure()
 
     def stop(self, *, patience: float) -> None:
@@ -123,15 +118,16 @@ class Delivery:
         Args:
             patience: Seconds to wait at most.
         """
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._in_flight, timeout=patience)
+        with self._lock:
+            self._over.set()
+            self._ready.notify_all()
+            self._done.wait_for(lambda: not self._in_flight, timeout=patience)
 
-    def _wait_for_room(self) -> None:
+    def _hand_over(self, batch: Batch) -> None:
+        """Close a batch, and wait while too much is under way."""
+        self._close(batch)
         if not self._has_room():
-            self._changed.wait_for(self._has_room)
-            self._last_input = self._clock.monotonic()
+            self._done.wait_for(self._has_room)
             self._raise_failure()
 
     def _has_room(self) -> bool:
@@ -139,14 +135,19 @@ class Delivery:
             return True
         return self._queue.unfinished < self._most_batches and self._queue.size < MOST_BYTES
 
-    def _close(self, lane: Lane) -> None:
-        batch = self._open.pop(lane)
-        for key in batch.items:
-            del self._lane_of[key]
-        self._queue.put(batch)
-        if not self._idle and len(self._threads) <= self._concurrency:
+    def _opened(self, item: Item) -> Batch:
+        batch = self._open[item.lane] = Batch(item.lane, self._clock.monotonic(), item.action.limit(item.lane))
+        if not self._threads:
+            self._start(self._tick)
+        return batch
+
+    def _close(self, batch: Batch) -> None:
+        del self._open[batch.lane]
+        self._waiting -= len(batch.items)
+        self._queue.close(batch)
+        if len(self._queue.ready) > self._idle and len(self._threads) <= self._concurrency:
             self._start(self._work)
-        self._changed.notify_all()
+        self._ready.notify()
 
     def _work(self) -> None:
         while (batch := self._next()) is not None:
@@ -154,40 +155,45 @@ class Delivery:
             try:
                 self._deliver(batch)
             except Interrupted:
-                self._stopped = True
+                self._over.set()
             except BaseException as error:  # noqa: BLE001 - raised again in the thread of the input
                 failure = error
-            with self._changed:
+            with self._lock:
                 self._in_flight -= 1
                 self._failure = self._failure or failure
-                if failure is None and not self._stopped:
+                if self._is_ending():
+                    self._ready.notify_all()
+                else:
                     self._queue.done(batch)
-                self._changed.notify_all()
+                    self._ready.notify(len(self._queue.ready))
+                self._done.notify_all()
 
     def _next(self) -> Batch | None:
-        with self._changed:
+        with self._lock:
             self._idle += 1
-            self._changed.wait_for(lambda: self._queue.ready or self._stopped or self._failure)
+            self._ready.wait_for(lambda: self._queue.ready or self._is_ending())
             self._idle -= 1
-            if self._stopped or self._failure:
+            if self._is_ending():
                 return None
             self._in_flight += 1
             return self._queue.ready.popleft()
 
-    def _start_ticker(self) -> None:
-        if not self._threads:
-            self._start(self._tick)
+    def _is_ending(self) -> bool:
+        return self._failure is not None or self._over.is_set()
 
     def _tick(self) -> None:
         """Close batches that nothing more comes for."""
-        with self._changed:
-            while not self._stopped and self._failure is None:
-                self._changed.wait(_TICK)
+        taken, since = 0, self._clock.monotonic()
+        while not self._over.wait(_TICK):
+            with self._lock:
+                if self._failure is not None:
+                    return
                 now = self._clock.monotonic()
-                is_silent = now - self._last_input >= IDLE_SECONDS
-                for lane, batch in list(self._open.items()):
-                    if is_silent or now - batch.opened >= OLDEST_SECONDS:
-                        self._close(lane)
+                if self._taken != taken:
+                    taken, since = self._taken, now
+                for batch in list(self._open.values()):
+                    if now - since >= IDLE_SECONDS or now - batch.opened >= OLDEST_SECONDS:
+                        self._close(batch)
 
     def _start(self, run: Callable[[], None]) -> None:
         thread = threading.Thread(target=run, name=f"target-jetti-{len(self._threads)}", daemon=True)

@@ -57,7 +57,7 @@ class FeedFile:
         self._table.execute("CREATE TABLE rows (external_id TEXT PRIMARY KEY, body BLOB) WITHOUT ROWID")
         self._table.execute("BEGIN")
 
-    def add(self, item: Item, limit: int) -> bool:  # noqa: ARG002 - as `Delivery`
+    def add(self, item: Item) -> bool:
         """Take an item.
 
         Raises:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tap_jetti.client.problems import SettingsError
+from tap_jetti.values import mask_credentials
 
 if TYPE_CHECKING:
     import fsspec  # type: ignore[import-untyped]
@@ -42,6 +43,21 @@ class FeedPlace:
         if not posixpath.basename(parts.path if "://" in path else Path(path).as_posix()):
             raise SettingsError(f"feed_path must name a file, got {path}.")
 
+    def check(self) -> None:
+        """Make sure, before anything is read, that there is a package for this kind of URL.
+
+        Raises:
+            SettingsError: There is none, or the place is a directory.
+        """
+        import fsspec  # noqa: PLC0415 - a quarter of a second that other deliveries do without
+
+        try:
+            fsspec.get_filesystem_class(self._scheme)
+        except (ImportError, ValueError) as error:
+            raise SettingsError(f"feed_path {self._scheme}:// cannot be used: {error}.") from error
+        if self._scheme == "file" and Path(self._path.removeprefix("file://")).is_dir():
+            raise SettingsError(f"feed_path must name a file, and {self._path} is a directory.")
+
     def put(self, source: Path) -> None:
         """Upload a file beside the place, then move it there.
 
@@ -49,7 +65,6 @@ class FeedPlace:
             source: The complete file, on this machine.
 
         Raises:
-            SettingsError: The package for this kind of URL is missing.
             OSError: It cannot be written; what was there is still there.
         """
         system, path = self._system()
@@ -60,18 +75,18 @@ class FeedPlace:
                 system.makedirs(parent, exist_ok=True)
             system.put_file(str(source), beside)
             self._move(system, beside, path)
-        except _failures() as error:
-            raise OSError(f"The feed file cannot be written to {self._path}: {error}") from error
+        except Exception as error:  # each of fsspec's packages raises what it likes
+            raise OSError(f"The feed file cannot be written to {self._path}: {mask_credentials(str(error))}") from error
 
     def _system(self) -> tuple[fsspec.AbstractFileSystem, str]:
         import fsspec  # noqa: PLC0415 - a quarter of a second that other deliveries do without
 
         try:
             system, path = fsspec.core.url_to_fs(self._path)
-        except (ImportError, ValueError) as error:
-            raise SettingsError(f"feed_path {self._scheme}:// cannot be used: {error}") from error
-        except _failures() as error:
-            raise OSError(f"The place of the feed file, {self._path}, cannot be reached: {error}") from error
+        except Exception as error:  # each of fsspec's packages raises what it likes
+            raise OSError(
+                f"The place of the feed file, {self._path}, cannot be reached: {mask_credentials(str(error))}"
+            ) from error
         return system, str(path)
 
     def _move(self, system: fsspec.AbstractFileSystem, beside: str, path: str) -> None:
@@ -83,9 +98,3 @@ class FeedPlace:
                 raise
             system.rm_file(path)
             system.mv(beside, path)
-
-
-def _failures() -> tuple[type[BaseException], ...]:
-    import ftplib  # noqa: PLC0415 - needed only where files are written
-
-    return (OSError, EOFError, *(kind for kind in ftplib.all_errors if kind is not OSError))

@@ -7,9 +7,11 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import date
-from decimal import Context, Decimal, InvalidOperation
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 from functools import cache
 from typing import Any
+
+import msgspec
 
 from tap_jetti import resources
 from tap_jetti.client.instants import normalise
@@ -22,7 +24,7 @@ OWN_FIELDS = frozenset({"id", "companyId", "createdAt", "updatedAt"})
 LONGEST_VERBATIM = 40
 """Characters of a text that are kept as they are for comparison; a longer one is kept as a digest."""
 
-_EXACT = Context(prec=2_000)
+_EXACT = Context(prec=2_000, Emin=MIN_EMIN, Emax=MAX_EMAX)
 _INTEGER = re.compile(r"[+-]?\d{1,19}")
 _LARGEST_INTEGER = 1 << 63
 _LONGEST_INTEGER = 19
@@ -54,7 +56,11 @@ class Fields:
             **dict.fromkeys(SECRET_FIELDS.get(resource, frozenset()) - {"hash"}, "json"),
             **kinds(resource),
         }
-        self._checks = {name: CHECKS[kind] for name, kind in self.kinds.items() if name not in OWN_FIELDS | leave_out}
+        self._checks = {
+            name: (PLAIN.get(kind), CHECKS[kind])
+            for name, kind in self.kinds.items()
+            if name not in OWN_FIELDS | leave_out
+        }
         self._ignored = OWN_FIELDS | leave_out
 
     def project(self, record: Mapping[str, Value]) -> tuple[dict[str, Value], list[str]]:
@@ -73,15 +79,17 @@ class Fields:
         unknown = []
         checks = self._checks
         for name, value in record.items():
-            check = checks.get(name)
-            if check is None:
+            found = checks.get(name)
+            if found is None:
                 if name not in self._ignored and not name.startswith("_"):
                     unknown.append(name)
             elif value is None:
                 payload[name] = None
+            elif type(value) is found[0]:
+                payload[name] = value
             else:
                 try:
-                    payload[name] = check(value)
+                    payload[name] = found[1](value)
                 except UnfitError as error:
                     raise RefusedError(f"{name}.invalid", f"{name} must be {error}") from None
         return payload, unknown
@@ -117,7 +125,10 @@ def comparable(kind: str, value: Value) -> str | bool | None:
     if kind in {"integer", "quantity", "number"}:
         return str(_EXACT.normalize(Decimal(value)) if value else 0)
     if kind in {"array", "json"}:
-        value = json.dumps(_plain(value), sort_keys=True, ensure_ascii=False)
+        try:
+            value = json.dumps(_plain(value), sort_keys=True, ensure_ascii=False)
+        except RecursionError:  # nested too deep to be put in order: it compares as it was written
+            value = msgspec.json.encode(value).decode()
     if isinstance(value, str) and len(value) > LONGEST_VERBATIM:
         return "#" + hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     return str(value) if not isinstance(value, bool) else bool(value)
@@ -156,7 +167,7 @@ def _integer(value: Value) -> int:
 
 
 def _quantity(value: Value) -> int:
-    number = _integer(value)
+    number = value if type(value) is int and value < _LARGEST_INTEGER else integer_of(value)
     if number < 0:
         raise UnfitError("a quantity of 0 or more")
     return number
@@ -217,6 +228,9 @@ def _array(value: Value) -> list[Value]:
 def _json(value: Value) -> Value:
     return value
 
+
+PLAIN: dict[str, type] = {"text": str, "boolean": bool}
+"""What of a kind needs no check beyond its type."""
 
 CHECKS: dict[str, Check] = {
     "integer": _integer,

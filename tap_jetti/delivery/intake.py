@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     class Destination(Protocol):
         """Where items go."""
 
-        def add(self, item: Item, limit: int) -> bool:
+        def add(self, item: Item) -> bool:
             """Take an item; answers False if it was merged with one that waits."""
 
         def finish(self) -> None:
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 COMPARED = "inventory_feed_variants"
 """The action whose records are compared with what Jetti has, and counted against the day's limit."""
+
+
+_NONE = Decimal(0)
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,13 @@ class Intake:
         if policy.largest_first and policy.most is not None:
             self._ranking = Ranking(policy.most, outcomes.left)
         self._announced: set[str] = set()
+        self.is_announced = False
+        """Whether any stream was."""
 
     def announce(self, incoming: Incoming) -> None:
         """Take note of a stream: the fields it announces are what its feed is compared by."""
         self._announced |= incoming.fields
+        self.is_announced = True
 
     def take(self, incoming: Incoming, record: dict[str, Any], raw: dict[str, Any], *, line: int, size: int) -> None:
         """Take a record in.
@@ -112,6 +118,16 @@ class Intake:
                 origin = Origin(incoming, raw, self._checkpoints.receive())
             self._decide(Item(incoming.action, draft.lane, draft.key, draft.payload, size, [origin]))
 
+    def refuse(self, incoming: Incoming, raw: dict[str, Any], refusal: RefusedError, *, line: int) -> None:
+        """Take a record in that stream maps made nothing of.
+
+        Raises:
+            RefusedError: The run is to stop at a reject.
+        """
+        incoming.figures.received += 1
+        origin = Origin(incoming, raw, self._checkpoints.receive())
+        self._outcomes.rejected([origin], refusal, which=f"the record on line {line}")
+
     def finish(self) -> None:
         """Send what was held back, and return when all is done.
 
@@ -127,9 +143,11 @@ class Intake:
         figures = item.origins[0].incoming.figures
         if item.action.name != COMPARED:
             figures.changed += 1
+            if self._current is not None and item.key[0] == COMPARED:  # it removes what is compared with
+                self._current.forget(int(str(item.key[1])), str(item.key[2]))
             self._send(item)
             return
-        is_new, change = False, Decimal(0)
+        is_new, change = False, _NONE
         if self._current is not None and item.lane[2] is not None:
             feed, external_id = int(str(item.lane[2])), str(item.key[-1])
             found = self._current.difference(feed, external_id, item.payload, self._announced)
@@ -150,6 +168,6 @@ class Intake:
             self._send(item)
 
     def _send(self, item: Item) -> None:
-        if not self._dry_run and not self._destination.add(item, item.action.limit(item.lane)):
+        if not self._dry_run and not self._destination.add(item):
             item.origins[0].incoming.figures.merged += 1
             self._arrival.give_back()

@@ -6,6 +6,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -39,8 +41,7 @@ class Incoming:
     fields: frozenset[str] = frozenset()
 
 
-@dataclass(eq=False, slots=True)
-class Origin:
+class Origin(msgspec.Struct, eq=False, gc=False):
     """A record as it came, for the rejects file, and the checkpoint that waits for it."""
 
     incoming: Incoming
@@ -48,8 +49,7 @@ class Origin:
     checkpoint: Checkpoint
 
 
-@dataclass(eq=False, slots=True)
-class Item:
+class Item(msgspec.Struct, eq=False, gc=False):
     """One thing to write.
 
     Attributes:
@@ -80,8 +80,10 @@ class Batch:
     """Items of one lane that are handed over together.
 
     Attributes:
+        limit: Items at which it is full.
         items: By key.
         size: Roughly their bytes.
+        is_open: Whether items can be added.
         blockers: Earlier batches with a key in common that are not done.
         followers: Later ones that wait for this one.
         opened: The monotonic clock, in seconds, when the first item came.
@@ -89,7 +91,22 @@ class Batch:
 
     lane: Lane
     opened: float
+    limit: int
     items: dict[Key, Item] = field(default_factory=dict)
     size: int = 0
-    blockers: int = 0
+    is_open: bool = True
+    blockers: set[Batch] = field(default_factory=set)
     followers: list[Batch] = field(default_factory=list)
+
+    def absorb(self, item: Item) -> bool:
+        """Let an item replace the one of its key that waits here, unless it has to be another call's.
+
+        Returns:
+            Whether it did.
+        """
+        waiting = self.items[item.key]
+        if item.lane != self.lane or waiting.action is not item.action:
+            return False
+        waiting.absorb(item)
+        self.size += item.size
+        return True

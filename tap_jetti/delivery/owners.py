@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tap_jetti.client.problems import NotFoundError, UnreliableAnswerError
+from tap_jetti.client.problems import NotFoundError, RejectedError, UnreliableAnswerError
 from tap_jetti.client.query import select
 from tap_jetti.delivery.failures import RefusedError
 from tap_jetti.delivery.fields import UnfitError, integer_of
@@ -135,12 +135,18 @@ class Owners:
         return found
 
     def _feed(self, feed_id: int) -> dict[str, Any] | RefusedError:
-        try:
-            feed = _row(self._session.get(f"inventory-feeds/{feed_id}.json"))
-        except NotFoundError as error:
-            return RefusedError(
-                error.title or "inventory_feeds.missing", f"there is no inventory feed {feed_id}", status=error.status
-            )
+        # The hash is documented of the list; whether a feed asked for alone shows it is not known.
+        feed = self._listed_feed(feed_id)
+        if not feed.get("hash"):
+            try:
+                feed = {**feed, **_row(self._session.get(f"inventory-feeds/{feed_id}.json"))}
+            except NotFoundError as error:
+                if not feed:
+                    return RefusedError(
+                        error.title or "inventory_feeds.missing",
+                        f"there is no inventory feed {feed_id}",
+                        status=error.status,
+                    )
         kind = feed.get("resourceType")
         if kind is not None and kind != PUSHED:
             return RefusedError(
@@ -148,6 +154,14 @@ class Owners:
                 f"inventory feed {feed_id} takes no pushed data: its resourceType is {kind}, set it to {PUSHED}",
             )
         return feed
+
+    def _listed_feed(self, feed_id: int) -> dict[str, Any]:
+        try:
+            listed = self._session.get("inventory-feeds.json", select(where={"id": feed_id}, limit=10)).body
+        except (NotFoundError, RejectedError):
+            return {}
+        rows = listed if isinstance(listed, list) else ()
+        return next((row for row in rows if isinstance(row, dict) and str(row.get("id")) == str(feed_id)), {})
 
     def _channel_hash(self, channel_id: int) -> str:
         # A custom channel has two ids; everything else means its channelId.

@@ -22,6 +22,7 @@ from tap_jetti.delivery.outcomes import Outcomes
 from tap_jetti.delivery.owners import Known, Owners
 from tap_jetti.delivery.rejects import RejectsFile
 from tap_jetti.delivery.tally import Tally, as_table
+from tap_jetti.output import Output
 from tap_jetti.sinks.action import Surroundings
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Run:
     ) -> None:
         self.session = session
         self.tally = Tally()
+        self.output = Output()
         self._clock = clock
         self._logger = logger
         self._started = clock.monotonic()
@@ -135,6 +137,9 @@ class Run:
         """
         if self._dry_run:
             return
+        if self._file is not None and not self.intake.is_announced:
+            self._logger.warning("The input had no SCHEMA: there is no inventory to write, and the feed file stays.")
+            return
         self.intake.finish()
         if self._confirmation is not None:
             self._confirmation.run()
@@ -172,5 +177,4 @@ class Run:
             return
         if self._rejects is not None:
             self._rejects.sync()
-        sys.stdout.write(self._encode(value).decode() + "\n")
-        sys.stdout.flush()
+        self.output.write(self._encode(value) + b"\n")

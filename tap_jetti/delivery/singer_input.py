@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import sys
 from collections import Counter
@@ -12,6 +13,7 @@ import msgspec
 from singer_sdk.singerlib.encoding import GenericSingerReader
 from typing_extensions import override
 
+from tap_jetti.client.decoding import decode_json
 from tap_jetti.delivery.failures import InputError
 from tap_jetti.secret_fields import is_secret
 from tap_jetti.values import mask_credentials
@@ -66,10 +68,12 @@ class SingerInput(GenericSingerReader[bytes]):
             self.size = len(line)
             try:
                 message = decode(line)
-            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            except (msgspec.DecodeError, UnicodeError, RecursionError, ArithmeticError) as error:
                 if not line.strip():
                     continue
-                raise InputError(f"Line {self.line} is no JSON ({error}): {self._shown(line)}") from None
+                message = self._mended(line)
+                if message is None:
+                    raise InputError(f"Line {self.line} is no JSON ({error}): {self._shown(line)}") from None
             kind = message.get("type") if isinstance(message, dict) else None
             callback = callbacks.get(kind) if isinstance(kind, str) else None
             if callback is None:
@@ -82,6 +86,18 @@ class SingerInput(GenericSingerReader[bytes]):
     def deserialize_json(self, line: bytes) -> dict[str, Any]:
         message: dict[str, Any] = self._decoder.decode(line)
         return message
+
+    def _mended(self, line: bytes | str) -> object:
+        """The message of a line that is JSON but for a byte order mark or half a surrogate pair; None if it is not.
+
+        Windows puts the first at the beginning of the input; programs in JavaScript and Python
+        write the second of a text that was cut, and U+FFFD takes its place.
+        """
+        content = line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line
+        try:
+            return decode_json(content.removeprefix(codecs.BOM_UTF8) if self.line == 1 else content)
+        except (msgspec.DecodeError, UnicodeError, RecursionError, ArithmeticError):
+            return None
 
     def _shown(self, line: bytes | str) -> str:
         return shown(line, self.secrets)

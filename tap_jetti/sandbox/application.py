@@ -50,7 +50,7 @@ class Application:
         self.stopping = asyncio.Event()
         self._control = Control(account, ledger, self.inbound)
         self._routes = Routes(account, self.inbound)
-        self._limits = limits.Limits()
+        self._limits = limits.Limits(account.options.seed)
         self._chance = random.Random(account.options.seed)  # noqa: S311 - not for secrets
         self._requests = 0
 

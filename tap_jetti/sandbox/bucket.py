@@ -16,6 +16,8 @@ class Level:
     """Units in the bucket."""
     wait: float
     """Seconds until the request would fit; 0 if it was accepted."""
+    total: float = 0.0
+    """Units that were ever let in."""
 
 
 class LeakyBucket:
@@ -23,7 +25,7 @@ class LeakyBucket:
 
     def __init__(self) -> None:
         """Start with an empty bucket."""
-        self._used = 0.0
+        self._used = self._total = 0.0
         self._at = float("-inf")
 
     def take(self, cost: float, now: float, *, rate: float, capacity: float) -> Level:
@@ -42,6 +44,7 @@ class LeakyBucket:
             self._at = now
         over = self._used + cost - max(capacity, cost)
         if over > _ROUNDING:
-            return Level(accepted=False, used=self._used, wait=over / rate)
+            return Level(accepted=False, used=self._used, wait=over / rate, total=self._total)
         self._used += cost
-        return Level(accepted=True, used=self._used, wait=0.0)
+        self._total += cost
+        return Level(accepted=True, used=self._used, wait=0.0, total=self._total)

@@ -60,9 +60,19 @@ class Options:
     )
     rate_limit_headers: str = _option(
         "none",
-        "Headers that tell the remaining capacity.",
-        choices=("none", "x-ratelimit", "ratelimit", "call-limit"),
+        "Headers that tell the remaining capacity, or something else.",
+        choices=(
+            "none",
+            "x-ratelimit",
+            "ratelimit",
+            "call-limit",
+            "constant",
+            "daily-quota",
+            "minute-quota",
+            "garbage",
+        ),
     )
+    foreign_load: float = _option(0.0, "Units a second that another system asks of the leaky bucket.")
     retry_after: str = _option(
         "none",
         "Form of the Retry-After header of a 429.",

@@ -40,9 +40,9 @@ class Routes:
         body = entry.body if "json" in headers.get("content-type", "") else None
         if entry.inbound:
             return self._accept(entry, headers.get(_HASH_HEADER, ""), body)
-        resource, *rest = _parts(entry.path, "/api/")
-        resource = resource.replace("-", "_")
-        if not models.known(resource) or resource in options.missing:
+        name, *rest = _parts(entry.path, "/api/")
+        resource = name.replace("-", "_")
+        if "_" in name or not models.known(resource) or resource in options.missing:
             raise _no_route(entry)
         if resource in options.forbidden:
             raise Problem(403, "api.role.forbidden", f"The role of the token has no {resource}.")

@@ -32,9 +32,17 @@ def added_to(text: str, output_format: str | None) -> str:
         return json.dumps({**json.loads(text), "actions": described()}, indent=2)
     heading = "## Actions" if output_format == "markdown" else "Actions:"
     mark = "`" if output_format == "markdown" else ""
-    lines = [f"- {mark}{name}{mark}: {action.title}; needs {_needs(action.record_schema())}"
-             for name, action in ACTIONS.items()]  # fmt: skip
+    lines = []
+    for name, action in ACTIONS.items():
+        schema = action.record_schema()
+        fields = ", ".join(f"{mark}{field}{mark} {_kind(facts)}" for field, facts in schema["properties"].items())
+        lines += [f"- {mark}{name}{mark}: {action.title}; needs {_needs(schema)}.", f"  Fields: {fields}."]
     return "\n".join([text.rstrip(), "", heading, "", *lines, "", "The JSON Schema of each: --about --format json."])
+
+
+def _kind(facts: dict[str, Any]) -> str:
+    kinds = facts.get("type", "any")
+    return "/".join(kind for kind in kinds if kind != "null") if isinstance(kinds, list) else str(kinds)
 
 
 def _needs(schema: dict[str, Any]) -> str:

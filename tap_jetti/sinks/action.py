@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
+
 from tap_jetti.client.keyset import FullRead
 from tap_jetti.client.page import PageSource, Projection, ServerTraits
 from tap_jetti.client.problems import ForbiddenError, NotFoundError, SettingsError, TokenError
@@ -14,7 +16,7 @@ from tap_jetti.delivery.fields import UnfitError, integer_of
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tap_jetti.client.clock import Clock
     from tap_jetti.client.session import Answer, JettiSession
@@ -55,8 +57,7 @@ class Surroundings:
     logger: logging.Logger
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True, gc=False):
     """What a record asks to be written, before it is compared.
 
     Attributes:
@@ -166,7 +167,13 @@ class Action(ABC):
         read = FullRead(source, verify_counts=False, logger=self._around.logger)
         return [row for page in read.pages() for row in page]
 
-    def _note_unknown(self, fields: Sequence[str]) -> None:
+    def _note_others(self, record: Mapping[str, Any]) -> None:
+        """Say once of each field that no call of this action takes: a misspelt one must not get lost silently."""
+        others = record.keys() - self.record["properties"].keys()
+        if others:
+            self._note_unknown([name for name in sorted(others) if not name.startswith("_")])
+
+    def _note_unknown(self, fields: Iterable[str]) -> None:
         for field in fields:
             self._around.traits.say_once(
                 self._around.logger, "%s: Jetti has no field %s; it is not sent.", self.name, field

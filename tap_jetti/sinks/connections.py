@@ -13,6 +13,7 @@ from tap_jetti.sinks.renamed import RenamedCall
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tap_jetti.delivery.confirmation import Effect
     from tap_jetti.delivery.items import Item, Lane, Record
 
 _PROVIDERS = ("dropshipProviderExternalId", "dropshipProviderId")
@@ -55,6 +56,7 @@ class _Connections(Action):
         channel = self._owners.channel_id(record.get("channelId"), by_hash=self._is_inbound)
         if self._is_inbound:
             self._owners.channel_hash(channel)
+        self._note_others(record)
         sku = text_in(record, "sku")
         vendors = record.get("vendorSkus")
         if vendors is None:
@@ -71,6 +73,17 @@ class _Connections(Action):
     @override
     def limit(self, lane: Lane) -> int:
         return self._around.batch_size if lane[1] == "batch" else 1
+
+    @override
+    def effect(self, item: Item) -> Effect | None:
+        if self._is_inbound:
+            self._around.traits.say_once(
+                self._around.logger,
+                "%s: what went inbound is not confirmed, for a connection has no key to read it back by."
+                " To learn of each error take delivery api with batch_size 1.",
+                self.name,
+            )
+        return None
 
     @override
     def send(self, items: Sequence[Item]) -> None:
@@ -104,11 +117,21 @@ class Acknowledgements(_Connections):
     title = "Acknowledge feed variants, or a variant in a channel"
     verb = "acknowledge"
     batch_names = ("acknowledge-variant-batches",)
+    record: ClassVar[dict[str, Any]] = {
+        **_Connections.record,
+        "properties": {
+            **_Connections.record["properties"],
+            "externalId": {
+                "type": ["string", "null"],
+                "description": "Of the variant in the channel; without a vendorSku, that is what is acknowledged.",
+            },
+        },
+    }
 
     @override
     def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
-        is_publication = record.get("externalId") is not None and not {"vendorSku", "vendorSkus"} & record.keys()
-        if not is_publication:
+        names_vendor = record.get("vendorSku") is not None or record.get("vendorSkus") is not None
+        if record.get("externalId") is None or names_vendor:
             return super().drafts(record)
         channel = self._owners.channel_id(record.get("channelId"), by_hash=False)
         sku = text_in(record, "sku")

@@ -38,6 +38,7 @@ class CustomFields(Action):
 
     @override
     def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
+        self._note_others(record)
         resource = text_in(record, "resource").replace("-", "_")
         if resource not in with_custom_fields():
             raise RefusedError("resource.unknown", f"resource must be one of {', '.join(sorted(with_custom_fields()))}")

@@ -9,7 +9,7 @@ from typing_extensions import override
 from tap_jetti import resources
 from tap_jetti.client.problems import NotFoundError
 from tap_jetti.delivery.confirmation import Effect
-from tap_jetti.delivery.failures import MissingKeyError
+from tap_jetti.delivery.failures import MissingKeyError, RefusedError
 from tap_jetti.delivery.fields import Fields
 from tap_jetti.sinks.action import Action, Draft, Surroundings, id_in, text_in
 
@@ -26,8 +26,12 @@ _FEED = {"type": ["integer", "null"], "description": "The feed. Wins over the se
 class FeedVariants(Action):
     """Sends inventory: arrays of up to 50 inbound, or one by one through the API.
 
-    A record with an ``id`` and no ``externalId`` goes to the row of that id through the API,
-    whatever the delivery; with ``delivery: api`` so does one that has both.
+    A record with an ``id`` and no ``externalId`` goes to the row of that id through the API, also
+    with ``delivery: inbound``; with ``delivery: api`` so does one that has both. A feed file has
+    no place for it, nor for records of a second feed: one file is one feed.
+
+    Name a row in one way within a run: nothing tells that an ``id`` alone and an ``externalId``
+    alone mean the same one, so neither their order nor a change by the other is known.
     """
 
     name = "inventory_feed_variants"
@@ -40,6 +44,7 @@ class FeedVariants(Action):
         self._is_inbound = surroundings.delivery == "inbound"
         self._fields = Fields(RESOURCE, leave_out=frozenset({"inventoryFeedId"}))
         self._lanes: dict[Any, Lane] = {}
+        self._feed_of_file: int | None = None
 
     @classmethod
     @override
@@ -57,19 +62,37 @@ class FeedVariants(Action):
         if unknown:
             self._note_unknown(unknown)
         has_external_id = record.get("externalId") not in (None, "")
-        if record.get("id") is not None and not (has_external_id and self._around.delivery != "api"):
+        is_file = self._around.delivery == "file"
+        if record.get("id") is not None and not is_file and not (has_external_id and self._is_inbound):
             row, feed = id_in(record, "id"), self._owners.known_feed_id(record.get("inventoryFeedId"))
             known = has_external_id and feed is not None
             key = (RESOURCE, feed, text_in(record, "externalId")) if known else (self.name, "id", row)
             return (Draft((self.name, "id", feed if known else None, row), key, payload),)
         if not has_external_id:
-            raise MissingKeyError("externalId.missing", "externalId is missing, and there is no id")
+            raise MissingKeyError("externalId.missing", "externalId is missing, and there is no id to write to")
         external_id = text_in(record, "externalId")
         payload["externalId"] = external_id
-        if self._around.delivery == "file":
+        if is_file:
+            self._check_one_feed(record.get("inventoryFeedId"))
             return (Draft((self.name, "file", None), (self.name, external_id), payload),)
         lane = self._lane_of(record.get("inventoryFeedId"))
         return (Draft(lane, (RESOURCE, lane[2], external_id), payload),)
+
+    def _check_one_feed(self, value: object) -> None:
+        """Refuse a record of another feed than the file's: the one of the settings, or else of the first record.
+
+        Raises:
+            RefusedError: It is of another feed.
+        """
+        feed = self._owners.known_feed_id(value)
+        if feed is None:
+            return
+        self._feed_of_file = self._feed_of_file or self._owners.known_feed_id(None) or feed
+        if feed != self._feed_of_file:
+            raise RefusedError(
+                "inventoryFeedId.mixed",
+                f"a feed file is of one inventory feed, {self._feed_of_file}, and the record is of {feed}",
+            )
 
     def _lane_of(self, value: Any) -> Lane:  # noqa: ANN401 - as it came
         """The lane of a record's feed, which is looked up once for each way that records write it."""
@@ -126,6 +149,7 @@ class FeedVariantRemovals(Action):
 
     @override
     def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
+        self._note_others(record)
         external_id = text_in(record, "externalId")
         feed = self._owners.feed_id(record.get("inventoryFeedId"), by_hash=False)
         self._owners.check_feed(feed or 0)

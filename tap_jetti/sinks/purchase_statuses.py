@@ -36,6 +36,7 @@ class PurchaseStatuses(Action):
     @override
     def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
         purchase = id_in(record, "purchaseId")
+        self._note_others(record)
         if record.get("purchaseStatusId") is not None:
             status = id_in(record, "purchaseStatusId")
         elif record.get("purchaseStatus") not in (None, ""):

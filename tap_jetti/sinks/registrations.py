@@ -9,13 +9,13 @@ from typing_extensions import override
 from tap_jetti import resources
 from tap_jetti.delivery.failures import MissingKeyError, RefusedError
 from tap_jetti.delivery.fields import Fields
-from tap_jetti.sinks.action import Action, Draft, Surroundings, id_in, text_in
+from tap_jetti.sinks.action import Action, Draft, Surroundings, id_in
 from tap_jetti.sinks.once import write_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tap_jetti.delivery.items import Item
+    from tap_jetti.delivery.items import Item, Key
 
 
 class _Registration(Action):
@@ -28,6 +28,7 @@ class _Registration(Action):
         super().__init__(surroundings)
         self._fields = Fields(self.resource)
         self._path = resources.api_name(self.resource)
+        self._made: dict[Key, int] = {}
 
     @classmethod
     @override
@@ -44,21 +45,28 @@ class _Registration(Action):
             return (Draft((self.name,), (self.name, "id", id_in(record, "id")), payload),)
         if any(record.get(name) in (None, "") for name in self.natural):
             raise MissingKeyError(f"{self.natural[0]}.missing", f"neither id nor {' and '.join(self.natural)} is given")
-        return (Draft((self.name,), (self.name, *(text_in(record, name) for name in self.natural)), payload),)
+        # By what is sent: 3, "3" and 3.0 are the same provider, and must not make two feeds.
+        return (Draft((self.name,), (self.name, *(payload[name] for name in self.natural)), payload),)
 
     @override
     def send(self, items: Sequence[Item]) -> None:
         item = items[0]
-        row = item.key[2] if item.key[1] == "id" else self._find(item)
+        row = item.key[2] if item.key[1] == "id" else self._made.get(item.key) or self._find(item)
         if row is None:
             row = write_once(
-                lambda: self._write("POST", f"{self._path}.json", item.payload, repeatable=False),
+                lambda: self._create(item),
                 lambda: self._find(item),
                 clock=self._around.clock,
             )
             if row is None:
                 return
         self._write("PUT", f"{self._path}/{row}.json", item.payload)
+
+    def _create(self, item: Item) -> None:
+        """Add a row, and remember it: a list that is read at once may not show it yet."""
+        made = self._write("POST", f"{self._path}.json", item.payload, repeatable=False).body
+        if isinstance(made, dict) and str(made.get("id")).isdecimal():
+            self._made[item.key] = int(made["id"])
 
     def _find(self, item: Item) -> int | None:
         where = {name: item.payload[name] for name in self.natural}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from tap_jetti.client.problems import NotFoundError
@@ -25,6 +26,7 @@ class RenamedCall:
         self._write = write
         self._names = tuple(names)
         self._known: str | None = None
+        self._lock = threading.Lock()
         self._say = say
 
     def write(self, method: str, path: str, body: object) -> None:
@@ -50,9 +52,11 @@ class RenamedCall:
             except NotFoundError as error:
                 missing = missing or error
                 continue
-            if self._known is None and name != self._names[0]:
+            with self._lock:
+                is_news = self._known is None and name != self._names[0]
+                self._known = self._known or name
+            if is_news:
                 self._say("Jetti knows no %s: %s is used from here on.", self._names[0], name)
-            self._known = name
             return
         if missing is not None:
             raise missing

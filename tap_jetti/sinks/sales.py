@@ -66,7 +66,8 @@ class Sales(Action):
         if is_inbound:
             self._owners.channel_hash(channel)
         _check_lines(record.get("lineItems"))
-        payload = {**without_own(record, "channelId", "id"), "externalId": external_id}
+        payload = without_own(record, "channelId", "id")
+        payload |= {"externalId": external_id, "source": record.get("source") or "manual"}
         return (Draft((self.name, channel), (self.name, channel, external_id), payload),)
 
     @override

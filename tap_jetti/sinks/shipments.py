@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tap_jetti.delivery.failures import RefusedError
+from tap_jetti.delivery.fields import UnfitError, integer_of
 from tap_jetti.sinks.action import Action, Draft, id_in, text_in
 from tap_jetti.sinks.once import write_once
 
@@ -45,8 +46,13 @@ class Shipments(Action):
     @override
     def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
         purchase, number = id_in(record, "purchaseId"), text_in(record, "trackingNumber").strip()
-        ids = record.get("ids") or []
-        if not isinstance(ids, list) or not all(type(one) is int for one in ids):
+        self._note_others(record)
+        given = record.get("ids") or []
+        try:
+            ids = [integer_of(one) for one in given]
+        except (UnfitError, TypeError):
+            ids = None
+        if ids is None or not isinstance(given, list):
             raise RefusedError("ids.invalid", "ids must be an array of integers")
         payload = {"inventoryStatus": "shipped", "trackingNumber": number, "ids": ids}
         payload |= {name: record[name] for name in ("trackingCompany", "serviceLevel") if record.get(name)}
@@ -59,7 +65,7 @@ class Shipments(Action):
     @override
     def already_done(self, items: Sequence[Item]) -> Sequence[Item]:
         shipped = self._shipped(items)
-        return [item for item in items if item.key[1:] in shipped]
+        return [item for item in items if _identity(*item.key[1:]) in shipped]
 
     @override
     def calls(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
@@ -70,12 +76,17 @@ class Shipments(Action):
         item = items[0]
         write_once(
             lambda: self._write("POST", f"purchases/{item.key[1]}/ship.json", item.payload, repeatable=False),
-            lambda: item if item.key[1:] in self._shipped(items) else None,
+            lambda: item if _identity(*item.key[1:]) in self._shipped(items) else None,
             clock=self._around.clock,
         )
 
-    def _shipped(self, items: Sequence[Item]) -> set[tuple[Any, ...]]:
+    def _shipped(self, items: Sequence[Item]) -> set[tuple[str, str]]:
         purchases = sorted({item.key[1] for item in items})  # type: ignore[type-var]
         where = {"purchaseId": {"$in": purchases} if len(purchases) > 1 else purchases[0]}
         rows = self._rows("dropshipments", ("purchaseId", "trackingNumber"), where)
-        return {(row.get("purchaseId"), str(row.get("trackingNumber")).strip()) for row in rows}
+        return {_identity(row.get("purchaseId"), row.get("trackingNumber")) for row in rows}
+
+
+def _identity(purchase: object, number: object) -> tuple[str, str]:
+    """What tells a shipment from others, however the API writes it: ids may come as text."""
+    return str(purchase), str(number).strip()

@@ -152,7 +152,7 @@ class World:
         elif change.kind == "update":
             self.update(one)
         elif change.kind == "insert":
-            self.update(max((row_id for row_id, _, _ in stored), default=0) + 1)
+            self.update(1_000_000 + self.version)  # no id is given twice, not even that of a row that is gone
         elif change.kind == "delete":
             self.sandbox.delete(RESOURCE, one)
         elif change.kind == "deletes":
@@ -245,6 +245,13 @@ def run(
         assert last is not None
         advance(read.final_bookmark)
         return Result(seen, bookmark, read._upper, most - adapter.left, records)
+
+
+def evenly_dated(count: int) -> list[dict[str, Any]]:
+    """Rows a second apart, long ago."""
+    return [
+        {"id": number, "updatedAt": from_epoch(NOON - 5000 + number), "notes": "0"} for number in range(1, count + 1)
+    ]
 
 
 def source(session: Any, page_size: int, traits: ServerTraits | None = None, resource: str = RESOURCE) -> PageSource:
@@ -394,6 +401,57 @@ def test_a_quiet_full_read_stays_within_its_budget(count: int) -> None:
         read = FullRead(source(session, 100), verify_counts=True, logger=LOGGER)
         assert sum(len(page) for page in read.pages()) == count
         assert len(world.sandbox.ledger) <= math.ceil(count / 100) * 1.02 + 2
+
+
+def read_all(session: Any, *resources: str, start: str | None = None, clock: Any) -> None:
+    """Read some resources one after the other, as one run does."""
+    traits = ServerTraits()
+    for resource in resources:
+        read = IncrementalRead(
+            source(session, 100, traits, resource),
+            start=start,
+            end=None,
+            bookmark_lag=LAG,
+            verify_counts=True,
+            clock=clock,
+            logger=LOGGER,
+        )
+        assert all(map(len, read.pages()))
+
+
+def test_streams_of_one_short_page_take_two_requests_but_for_the_first() -> None:
+    """Whether 30 rows are all that the server gives at a time is found out once, not by every stream of 30 rows."""
+    resources = ("sales", "purchases", "products", "variants")
+    with living(Story((), 0, 100, (100,))) as world:
+        for resource in resources:
+            world.sandbox.replace(resource, evenly_dated(30))
+        with contextlib.closing(unlimited_session(world.sandbox, world.clock)) as session:
+            read_all(session, *resources, clock=world.clock)
+        assert len(world.sandbox.ledger) == 3 + 2 + 2 + 2
+
+
+def test_a_run_of_few_news_takes_a_request_a_stream_and_one_more() -> None:
+    """That pages of fewer than ten rows are ends is found out once, from the rows before the news."""
+    resources = ("sales", "purchases", "products", "variants")
+    with living(Story((), 0, 100, (100,))) as world:
+        for resource in resources:
+            world.sandbox.replace(resource, evenly_dated(30))
+        with contextlib.closing(unlimited_session(world.sandbox, world.clock)) as session:
+            read_all(session, *resources, start=evenly_dated(30)[-3]["updatedAt"], clock=world.clock)
+        assert len(world.sandbox.ledger) == len(resources) + 1
+
+
+@pytest.mark.parametrize("cap", [3, 5, 9])
+def test_a_server_that_gives_fewer_than_ten_rows_at_a_time_hides_none(cap: int) -> None:
+    """Where no page shows ten rows, a small page is not taken for the end."""
+    rows = evenly_dated(60)
+    with living(Story((), 0, 100, (cap,))) as world:
+        world.sandbox.replace(RESOURCE, rows)
+        for start in (None, rows[20]["updatedAt"]):
+            result = run(world, bookmark=start)
+            assert {row_id for row_id, _, _ in result.seen} == {
+                row["id"] for row in rows if row["updatedAt"] >= (start or "")
+            }
 
 
 @pytest.mark.parametrize("size", [1, 30, 1500])

@@ -141,7 +141,7 @@ def test_latency_costs_nothing_while_there_are_enough_callers() -> None:
 def test_requests_that_need_the_whole_bucket_lose_a_twentieth() -> None:
     """Writes at 2 of 2 units keep a twentieth of their time as a margin, for one that comes early is refused."""
     limiter, _ = memory_limiter()
-    spent = [limiter.acquire(2.0) for _ in range(101)]
+    spent = [limiter.acquire(2.0).slept for _ in range(101)]
     assert sum(spent) == pytest.approx(105, rel=0.005)
 
 
@@ -163,7 +163,7 @@ def test_acquire_sleeps_until_its_slot_and_says_how_long() -> None:
     """An idle bucket lets the first request go at once, and the sleeps of the others are reported."""
     limiter, clock = memory_limiter()
     start = clock.monotonic()
-    slept = [limiter.acquire() for _ in range(10)]
+    slept = [limiter.acquire().slept for _ in range(10)]
     assert slept[0] == 0
     assert clock.monotonic() - start == pytest.approx(sum(slept))
     assert 8.3 / 2 <= sum(slept) <= 8.3 / 2 * 1.01
@@ -218,7 +218,7 @@ def test_a_penalty_of_nothing_means_that_the_bucket_is_full() -> None:
     """A 429 with `Retry-After: 0` still means that there is no room yet."""
     limiter, _ = memory_limiter()
     limiter.penalise(0)
-    assert 0.5 <= limiter.acquire() <= 1
+    assert 0.5 <= limiter.acquire().slept <= 1
 
 
 def test_a_penalty_reaches_those_already_asleep() -> None:

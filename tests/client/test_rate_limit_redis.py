@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tap_jetti.client.clock import SystemClock, VirtualClock
 from tap_jetti.client.rate_limit import RateLimiter, RateLimitStoreError, open_store
-from tap_jetti.client.rate_limit.bucket import HORIZON, Bucket
+from tap_jetti.client.rate_limit.bucket import HORIZON, Bucket, Slot
 from tap_jetti.client.rate_limit.failover import RECHECK_SECONDS
 
 redis = pytest.importorskip("redis", reason="needs the extra redis")
@@ -108,6 +108,7 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("reserve"), st.sampled_from([0.25, 0.5, 1.0, 30.0]), st.sampled_from([-0.85, -0.35, 0.05])),
         st.tuples(st.just("penalise"), st.sampled_from([0.0, 1.0, 60.0, 1e6]), st.just(1.0)),
+        st.tuples(st.just("hold_back"), st.sampled_from([0.0, 0.4, 60.0]), st.sampled_from([0.5, 2.0])),
     ),
     max_size=12,
 )
@@ -121,17 +122,22 @@ def test_the_script_counts_as_the_bucket_does(server: Server, steps: list[tuple[
     bucket = None
     with closing(server.open(SystemClock(), "fail")) as store:
         for verb, first, second in steps:
-            slot = store.reserve(first, second) if verb == "reserve" else store.penalise(first, second)
+            place = Slot(0.0, 0.0, first, "redis")
+            slot = store.hold_back(place, second) if verb == "hold_back" else getattr(store, verb)(first, second)
             (key,) = server.client.keys()
             row = {name.decode(): float(value) for name, value in server.client.hgetall(key).items()}
             now = row["seen"]
             bucket = bucket or Bucket.fresh(now)
-            if slot is None:
+            if verb == "penalise":
                 bucket = bucket.penalised(now, first, second)
+            elif verb == "hold_back":
+                bucket = bucket.held_back(now, first, second)
             else:
                 bucket, wait = bucket.reserve(now, first, second)
                 assert slot.wait == pytest.approx(wait, abs=LEAST)
+                assert slot.level == pytest.approx(bucket.slot(wait, "redis").level, abs=LEAST)
                 assert slot.pushed == pytest.approx(bucket.pushed, abs=LEAST)
+            assert row["pushed"] == pytest.approx(bucket.pushed, abs=LEAST)
             assert [row[field] - now for field in ("empty_at", "blocked_until")] == pytest.approx(
                 [bucket.empty_at - now, bucket.blocked_until - now], abs=LEAST
             )
@@ -204,6 +210,17 @@ def test_a_penalty_reaches_who_shares_the_redis(server: Server) -> None:
         assert RateLimiter(other, rate=2, burst=2, clock=clock).idle_in() == pytest.approx(30, abs=1)
 
 
+def test_what_two_processes_saw_at_once_holds_back_once(server: Server) -> None:
+    """The same foreign use, seen in the answers to two processes on one Redis, moves all who wait once."""
+    clock = SystemClock()
+    with closing(server.open(clock)) as one, closing(server.open(clock)) as other:
+        slots = [store.reserve(30.0, 0.0) for store in (one, other)]
+        for store, slot in zip((one, other), slots, strict=True):
+            store.hold_back(slot, 5.0)
+        assert other.look().empty_in == pytest.approx(65, abs=1)
+        assert one.look().pushed == pytest.approx(5)
+
+
 def test_a_lost_redis_is_replaced_at_half_the_rate_until_it_is_back(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -214,7 +231,7 @@ def test_a_lost_redis_is_replaced_at_half_the_rate_until_it_is_back(
         limiter = RateLimiter(store, rate=2, burst=2, clock=clock)
         limiter.acquire()
         server.kill()
-        assert sum(limiter.acquire() for _ in range(100)) == pytest.approx(100, rel=0.02)
+        assert sum(limiter.acquire().slept for _ in range(100)) == pytest.approx(100, rel=0.02)
         assert [record.levelname for record in caplog.records] == ["WARNING"]
         assert f"Redis at 127.0.0.1:{server.port} failed" in caplog.text
         assert "50 % of the rate" in caplog.text
@@ -273,7 +290,7 @@ def test_a_penalty_and_a_look_survive_a_lost_redis(server: Server) -> None:
         server.kill()
         assert limiter.idle_in() >= 0
         limiter.penalise(30)
-        assert limiter.acquire() >= 30
+        assert limiter.acquire().slept >= 30
 
 
 def test_a_wrong_password_is_a_lost_redis(server: Server, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,11 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tap_jetti.client.clock import Interrupted, SystemClock
-from tap_jetti.client.keyset import FullRead, IncrementalRead
+from tap_jetti.client.decoding import decode_json
+from tap_jetti.client.keyset import EARLIEST, FullRead, IncrementalRead, all_by_id, all_from
 from tap_jetti.client.page import PageSource, Projection, ServerTraits, decode_objects
 from tap_jetti.client.problems import ForbiddenError, TokenError
 from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
 from tap_jetti.client.readahead import KEPT, Plan, Readahead
+from tap_jetti.client.readahead.room import PLACE
 from tap_jetti.client.session import JettiSession
 from tap_jetti.sandbox import Options, Sandbox
 
@@ -84,7 +86,7 @@ class Account:
                 decode=decode,
             )
 
-        return Plan(pages_from, reader)
+        return Plan(pages_from, all_by_id() if full else all_from(start or EARLIEST, None), reader)
 
     def serial(self, *resources, **shape):
         """The pages of each resource, read by one reader after another."""
@@ -204,6 +206,37 @@ class TestSameAsSerial:
         shape = {"verify_counts": verify_counts}
         assert one.together("sales", **shape) == one.serial("sales", **shape)
 
+    def test_half_a_surrogate_pair(self, account):
+        """A text that JavaScript has cut in two is as readable ahead as it is in turn."""
+        names = ("sales", "products", "variants")
+        rows = [{**row, "notes": "whole"} for row in made_rows(SHAPES["unique"])]
+        rows[170]["notes"] = rows[1700]["notes"] = rows[2]["notes"] = "here"
+        one = account(dict.fromkeys(names, rows))
+
+        def cutting(session):
+            get = session.get
+
+            def cut(path, query=None, *, decode=None, **named):
+                decode = decode or decode_json
+                return get(path, query, decode=lambda body: decode(body.replace(b'"here"', b'"cut \\ud83d"')), **named)
+
+            session.get = cut
+            return session
+
+        together = one.together(*names, session=cutting(one.session(retry_seconds=0)))
+        assert [page[2]["notes"] for (page, *_), _ in together] == ["cut \ufffd"] * 3
+        assert [row["notes"] for row in flat(together[0][0])].count("cut \ufffd") == 3
+
+    @pytest.mark.parametrize("full", [True, False])
+    def test_the_count_that_measures_a_read_proves_it_too(self, account, full):
+        """A read whose length was asked for ahead asks for no count at its end."""
+        one = account({"sales": made_rows(SHAPES["unique"])})
+        together = one.together("sales", full=full)
+        asked = [entry.path for entry in one.sandbox.ledger]
+        assert sum(path.endswith("count.json") for path in asked) == 1
+        assert not asked[-1].endswith("count.json")
+        assert together == one.serial("sales", full=full)
+
     def test_by_id(self, account):
         """Reads of whole tables are split too."""
         one = account({"sales": made_rows(SHAPES["unique"])})
@@ -295,6 +328,23 @@ class TestNothingIsLost:
         one.sandbox.options.clock = lambda: time.time() + 5  # a Date header tells seconds only
         [(rest, _)] = one.serial("sales", start=bookmark)
         assert given_ids | {row["id"] for row in flat(rest)} >= {row["id"] for row in one.sandbox.rows("sales")}
+
+    @pytest.mark.parametrize("way", ["serial", "together"])
+    def test_rows_that_moved_on_do_not_hide_as_many_unread_ones(self, account, way):
+        """A page cut short is not the end because as many read rows have moved on as are unread when it is counted."""
+        one = account({"sales": made_rows(SHAPES["two pages"])})
+        pages = []
+
+        def change(_number, _method, path):
+            if not path.endswith("count.json"):
+                pages.append(path)
+                one.sandbox.options.page_cap = 50 if len(pages) == 2 else 100
+            elif len(pages) == 2:
+                one.sandbox.touch("sales", range(1, 51))
+
+        one.sandbox.on_request = change
+        [(read, _)] = one.serial("sales") if way == "serial" else one.together("sales", ahead={"concurrency": 2})
+        assert {row["id"] for row in flat(read)} >= set(range(51, 200))
 
 
 class TestFailures:
@@ -413,3 +463,21 @@ class TestCost:
         ahead.close()
         assert rows == 9000
         assert 0 < ahead.most_held <= kept + 200  # and what the reader waits for
+
+    def test_large_rows_take_the_room_of_many(self, account):
+        """Rows of 50 KB are not held in the number that small ones are: all that is held stays below 32 MB in bytes."""
+        rows = [{**row, "description": "x" * 50_000} for row in made_rows(steps(600, SECOND, 9 * SECOND))]
+        one = account({"products": rows, "variants": rows})
+        ahead = Readahead(one.session(), concurrency=8, clock=one.clock, logger=LOGGER, least_latency=0, kept=1000)
+        plans = [one.plan(name, ServerTraits(), page_size=20) for name in ("products", "variants")]
+        ahead.follow(plans)
+        source, upper = ahead.open(plans[0], decode_objects)
+        pages = plans[0].reader(source, upper).pages()
+        for _ in range(5):
+            next(pages)
+        asked = -1
+        while asked != len(one.sandbox.ledger):
+            asked = len(one.sandbox.ledger)
+            time.sleep(0.3)
+        ahead.close()
+        assert asked <= 5 + 1000 * PLACE // (20 * 50_000) + 8  # one may be under way for each that may be in flight

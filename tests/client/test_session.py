@@ -217,6 +217,23 @@ def test_a_write_is_never_redirected(scripted: Callable[..., Scripted], connect:
     assert len(server.requests) == 1
 
 
+def test_a_request_says_who_asks_and_what_is_understood(
+    scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]
+) -> None:
+    """The headers of a read and of a write, each once, and a body only where there is one."""
+    server = scripted(http(200, "{}"))
+    session = connect(server.url, user_agent="tester")
+    session.get("a.json")
+    session.write("PUT", "a.json", {"a": 1}, repeatable=True)
+    read, write = (request.lower().split("\r\n")[1:-1] for request in server.requests)
+    common = {"user-agent: tester", "accept: application/json", f"authorization: bearer {TOKEN}".lower()}
+    assert common <= set(read)
+    assert {*common, "content-type: application/json", "content-length: 7"} <= set(write)
+    assert not any(line.startswith("content-") for line in read)
+    for lines in (read, write):
+        assert len({line.split(":")[0] for line in lines}) == len(lines)
+
+
 def test_cookies_are_not_kept(scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]) -> None:
     """A session cookie might make the server take us for someone else: none is sent back."""
     server = scripted(http(200, "[]", Set_Cookie="who=else; Path=/"))

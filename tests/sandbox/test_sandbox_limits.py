@@ -84,6 +84,36 @@ def test_headers(client, mode, expected):
     assert {name: headers[name] for name in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        pytest.param("constant", [("2", "0"), ("2", "0")], id="constant"),
+        pytest.param("daily-quota", [("10000", "9999"), ("10000", "9998")], id="daily-quota"),
+        pytest.param("minute-quota", [("120", "119"), ("120", "118")], id="minute-quota"),
+        pytest.param("garbage", [("many", "-1"), ("many", "-1")], id="garbage"),
+    ],
+)
+def test_headers_that_lie(client, mode, expected):
+    """The headers can tell of something else than the bucket."""
+    client.sandbox.options.rate_limit_headers = mode
+    answers = [client.get("sales.json").headers for _ in expected]
+    assert [(told["X-RateLimit-Limit"], told["X-RateLimit-Remaining"]) for told in answers] == expected
+
+
+def test_another_system_takes_its_part(client, clock):
+    """Another system takes about as many units a second as the options say, and can fill the bucket."""
+    client.sandbox.options.foreign_load = 0.5
+    client.sandbox.options.capacity = 1_000.0
+    client.sandbox.options.rate = 0.001
+    client.sandbox.options.rate_limit_headers = "call-limit"
+    for _ in range(10):
+        clock.now += 50
+        used = int(client.get("sales.json").headers["X-Api-Call-Limit"].split("/")[0])
+    assert used == pytest.approx(10 * 50 * 0.5 + 10, rel=0.25)
+    client.sandbox.options.capacity = 100.0
+    assert client.get("sales.json").status_code == 429
+
+
 def test_ledger(client, clock):
     """The ledger tells what arrived, with parsed bodies, and the most units in a window."""
     statuses(client, ["POST"])

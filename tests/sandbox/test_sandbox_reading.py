@@ -189,6 +189,7 @@ def test_refused_attributes(client, mode, query, status):
         pytest.param("missing", ("sales",), "sales.json", 404, id="missing"),
         pytest.param("seed", 1, "nonsense.json", 404, id="unknown-resource"),
         pytest.param("seed", 1, "sales/99.json", 404, id="unknown-id"),
+        pytest.param("seed", 1, "sale_items.json", 404, id="underscore-in-a-path"),
         pytest.param("seed", 1, "sales", 404, id="no-json-suffix"),
         pytest.param("count", "none", "sales/count.json", 404, id="no-counts"),
         pytest.param("count", "purchases", "sales/count.json", 404, id="no-count-of-sales"),

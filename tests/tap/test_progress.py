@@ -512,7 +512,12 @@ def test_an_interrupt_leaves_the_terminal_clean(
     """Ctrl-C in a stream ends with whole lines, the outcome, a free last line, and nothing in the output."""
     terminal, sandbox = terminals(200), sandboxes(latency=0.05)
     fill(sandbox, 50_000)
-    process = commands.start(config_for(sandbox, concurrency=1), streams=("sales",), stderr=terminal.file)
+    process = commands.start(
+        config_for(sandbox, concurrency=1),
+        streams=("sales",),
+        stderr=terminal.file,
+        environment={"PYTHONWARNINGS": "ignore"},  # the SDK warns of a Python past its end of life
+    )
     sandbox.on_request = lambda number, *_: process.send_signal(signal.SIGINT) if number == 20 else None
     stdout, _ = process.communicate(timeout=60)
     assert process.returncode == 130

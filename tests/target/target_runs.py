@@ -18,6 +18,8 @@ from tap_jetti.sandbox import Options, Sandbox
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from odd_server import OddServer
+
 FEED = 7
 CHANNEL = 5
 FEED_HASH = "feed-hash-not-to-be-shown"
@@ -79,9 +81,9 @@ def jetti(**options: Any) -> Iterator[Sandbox]:
         yield company(sandbox)
 
 
-def settings_for(sandbox: Sandbox, **settings: Any) -> dict[str, Any]:
-    """The settings of a target that writes to a sandbox and waits for no rate limit."""
-    return {
+def settings_for(sandbox: Sandbox | OddServer, **settings: Any) -> dict[str, Any]:
+    """The settings of a target that writes to a sandbox and waits for no rate limit; what is None is not set."""
+    chosen = {
         "api_url": sandbox.api_url,
         "inbound_url": sandbox.inbound_url,
         "api_token": sandbox.token,
@@ -94,6 +96,7 @@ def settings_for(sandbox: Sandbox, **settings: Any) -> dict[str, Any]:
         "channel_id": CHANNEL,
         **settings,
     }
+    return {name: value for name, value in chosen.items() if value is not None}
 
 
 @dataclass
@@ -122,7 +125,7 @@ def as_lines(messages: Iterable[Any]) -> str:
     return "".join((one if isinstance(one, str) else json.dumps(one)) + "\n" for one in messages)
 
 
-def deliver(sandbox: Sandbox, *messages: Any, settle: bool = True, **settings: Any) -> Outcome:
+def deliver(sandbox: Sandbox | OddServer, *messages: Any, settle: bool = True, **settings: Any) -> Outcome:
     """Run the target in this process on some messages."""
     from tap_jetti.target import TargetJetti  # noqa: PLC0415 - half a second that other tests do without
 
@@ -150,7 +153,7 @@ def stock(sandbox: Sandbox) -> dict[str, Any]:
 
 def rejects(path: Path) -> list[dict[str, Any]]:
     """The messages of a rejects file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
 
 
 def start_process(directory: Path, config: dict[str, Any], **arguments: Any) -> subprocess.Popen[bytes]:

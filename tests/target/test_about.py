@@ -31,6 +31,7 @@ def test_about_lists_the_actions(form: str | None, capsys: pytest.CaptureFixture
     TargetJetti.print_about(form)
     text = capsys.readouterr().out
     assert all(name in text for name in ACTIONS)
+    assert all(field in text for action in ACTIONS.values() for field in action.record_schema()["properties"])
     if form == "json":
         assert deserialize_json(text)["actions"]["shipments"]["record"]["required"] == ["purchaseId", "trackingNumber"]
 

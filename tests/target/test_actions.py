@@ -76,8 +76,8 @@ CASES: dict[str, tuple[str, str, list[dict[str, Any]], list[tuple[str, str]]]] =
     "acknowledge-variant": (
         "acknowledgements",
         INBOUND,
-        [{"externalId": "shop-1", "sku": "s1"}],
-        [("PUT", f"/api/channels/{CHANNEL}/acknowledge-variant.json")],
+        [{"externalId": "shop-1", "sku": "s1"}, {"externalId": "shop-2", "sku": "s2", "vendorSku": None}],
+        [("PUT", f"/api/channels/{CHANNEL}/acknowledge-variant.json")] * 2,
     ),
     "disconnect-one": (
         "disconnections",
@@ -262,3 +262,12 @@ def test_unknown_and_ambiguous_names_of_a_status_are_rejected() -> None:
             )
             assert "purchaseStatus.unknown" in str(outcome.error)
         assert sandbox.ledger.writes == []
+
+
+def test_a_sale_says_that_it_is_manual() -> None:
+    """The documented body has a source; a record may name another one."""
+    with jetti() as sandbox:
+        other = {**SALE, "externalId": "sale-2", "source": "import"}
+        deliver(sandbox, schema("sales"), record("sales", **SALE), record("sales", **other), delivery="api")
+        bodies = sorted((entry.body for entry in sandbox.ledger.writes), key=lambda body: body["externalId"])
+        assert bodies == [{**SALE, "source": "manual"}, other]

@@ -146,6 +146,15 @@ def test_the_largest_changes_go_first_when_told_to() -> None:
         assert {n for n in range(10) if stock(sandbox)[f"e{n}"] != n} == {2, 8, 9}
 
 
+def test_a_later_record_of_a_key_is_ranked_by_the_change_it_makes() -> None:
+    """What counts is how far Jetti's own quantity is from the last one that came."""
+    with jetti() as sandbox:
+        fill(sandbox, 3)
+        messages = [variant(0, 1), variant(1, 50), variant(0, 900), variant(2, 60)]
+        deliver(sandbox, schema(), *messages, max_updates=1, max_updates_order="largest_change")
+        assert stock(sandbox) == {"e0": 900, "e1": 1, "e2": 2}
+
+
 def test_a_dry_run_prints_the_plan_and_writes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Adds, changes, unchanged and invalid are counted; nothing is sent, no STATE and no rejects are written."""
     path = tmp_path / "rejects.jsonl"
@@ -187,6 +196,15 @@ def test_confirming_waits_for_a_slow_queue() -> None:
         assert (outcome.of().confirmed, outcome.states, outcome.code) == (1, [1], 0)
 
 
+def test_what_cannot_be_confirmed_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A connection that went inbound counts as sent, and nobody is left to believe that it was looked for."""
+    with jetti() as sandbox:
+        entries = [record("disconnections", sku="s1", vendorSku=f"v{n}", dropshipProviderId=3) for n in range(3)]
+        outcome = deliver(sandbox, schema("disconnections"), *entries, state(1), confirm_seconds=1, batch_size=1)
+        assert (outcome.states[-1], outcome.of("disconnections").confirmed) == (1, 0)
+        assert caplog.text.count("is not confirmed") == 1
+
+
 def test_the_summary_is_one_line_of_json_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """Figures by action, requests and waits can be read by a machine; no hash or token is in the log."""
     with jetti() as sandbox, caplog.at_level(logging.DEBUG):
@@ -205,6 +223,16 @@ def test_the_summary_is_one_line_of_json_in_the_log(caplog: pytest.LogCaptureFix
     [
         pytest.param({"on_reject": "set_aside"}, "needs rejects_path", id="no-rejects-path"),
         pytest.param({"delivery": "file"}, "needs feed_path", id="no-feed-path"),
+        pytest.param(
+            {"confirm_seconds": 1, "inventory_feed_hash": "h", "inventory_feed_id": None, "skip_unchanged": False},
+            "confirm_seconds needs inventory_feed_id",
+            id="confirm-feed",
+        ),
+        pytest.param(
+            {"confirm_seconds": 1, "channel_hash": "h", "channel_id": None},
+            "confirm_seconds needs channel_id",
+            id="confirm-channel",
+        ),
         pytest.param({"delivery": "file", "feed_path": "ftp://u:p@h/f.csv"}, "no credentials", id="credentials"),
         pytest.param(
             {"max_updates_order": "largest_change", "skip_unchanged": False}, "needs skip_unchanged", id="order"

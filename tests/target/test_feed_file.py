@@ -15,8 +15,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from target_runs import deliver, jetti, schema, state, variant
+from target_runs import deliver, jetti, record, schema, state, variant
 
+from tap_jetti.client.problems import SettingsError
 from tap_jetti.delivery.feed_text import as_csv, as_json, as_xml
 
 if TYPE_CHECKING:
@@ -121,6 +122,61 @@ def test_other_actions_cannot_be_files(tmp_path: Path) -> None:
         assert "delivery file writes inventory_feed_variants only" in str(outcome.error)
 
 
+@pytest.mark.parametrize(
+    ("messages", "title"),
+    [
+        pytest.param([record(id=5, inventoryQuantity=3)], "externalId.missing", id="no-external-id"),
+        pytest.param([variant(1, 2, inventoryFeedId=8)], "inventoryFeedId.mixed", id="not-the-feed-of-the-settings"),
+    ],
+)
+def test_the_file_has_no_place_for_some_records(messages: list[Any], title: str, tmp_path: Path) -> None:
+    """One file is one feed, and its rows have external ids: what else comes is refused, not mixed in."""
+    with jetti() as sandbox:
+        path = tmp_path / "stock.csv"
+        outcome = deliver(
+            sandbox, schema(), variant(1, 1, inventoryFeedId="7"), *messages, delivery="file", feed_path=str(path)
+        )
+        assert title in str(outcome.error)
+        assert not path.exists()
+
+
+def test_an_input_without_a_schema_leaves_the_old_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A tap that failed before it wrote anything must not empty the inventory."""
+    path = tmp_path / "stock.csv"
+    path.write_text("old")
+    with jetti() as sandbox:
+        assert deliver(sandbox, delivery="file", feed_path=str(path)).code == 0
+        assert path.read_text() == "old"
+        assert "no SCHEMA" in caplog.text
+        deliver(sandbox, schema(), delivery="file", feed_path=str(path))
+        assert path.read_text() == "externalId\n"
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        pytest.param("nowhere://host/x.csv", "Protocol not known", id="unknown"),
+        pytest.param("oci://bucket/x.csv", "ocifs", id="package-missing"),
+        pytest.param("{directory}", "is a directory", id="directory"),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused_before_the_input_is_read(url: str, text: str, tmp_path: Path) -> None:
+    """The error names the package that is missing."""
+    with jetti() as sandbox, pytest.raises(SettingsError, match=text):
+        deliver(sandbox, schema(), delivery="file", feed_path=url.format(directory=tmp_path))
+
+
+def test_a_file_in_memory_says_that_any_url_will_do() -> None:
+    """The file is put beside its place and moved there, whatever kind of place it is."""
+    import fsspec  # noqa: PLC0415 - a quarter of a second
+
+    with jetti() as sandbox:
+        deliver(sandbox, schema(), variant(1, 1), delivery="file", feed_path="memory://feeds/stock.csv")
+        system = fsspec.filesystem("memory")
+        assert system.cat("/feeds/stock.csv") == b"externalId,inventoryQuantity,vendorSku\ne1,1,v1\n"
+        assert system.ls("/feeds", detail=False) == ["/feeds/stock.csv"]
+
+
 @contextmanager
 def ftp_server(root: Path) -> Iterator[int]:
     """A real FTP server with one user."""
@@ -159,3 +215,19 @@ def test_the_file_goes_to_an_ftp_server_with_credentials_of_the_environment(
             assert (root / "stock.csv").read_text().splitlines()[1:] == [f"e1,{quantity},v1"]
     assert [one.name for one in root.iterdir()] == ["stock.csv"]
     assert "pass-not-to-be-shown" not in caplog.text
+
+
+def test_wrong_credentials_are_an_error_that_does_not_show_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The error names the place, and no STATE comes out."""
+    import fsspec.config  # noqa: PLC0415 - read from the environment when it is imported
+
+    monkeypatch.setitem(fsspec.config.conf, "ftp", {"username": "jetti", "password": "wrong-not-to-be-shown"})
+    with ftp_server(tmp_path) as port, jetti() as sandbox:
+        url = f"ftp://127.0.0.1:{port}/stock.csv"
+        outcome = deliver(sandbox, schema(), variant(1, 1), state(1), delivery="file", feed_path=url)
+    assert isinstance(outcome.error, OSError)
+    assert outcome.states == []
+    assert url in str(outcome.error)
+    assert "not-to-be-shown" not in str(outcome.error) + caplog.text

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from target_runs import VARIANTS, deliver, jetti, record, schema, state, stock, variant
+from target_runs import VARIANTS, as_lines, deliver, jetti, record, rejects, schema, state, stock, variant
 
 from tap_jetti.client.problems import SettingsError
 from tap_jetti.delivery.failures import InputError, NoSchemaError
+from tap_jetti.delivery.fields import CHECKS, PLAIN
 from tap_jetti.delivery.singer_input import SHOWN, shown
 from tap_jetti.sinks import ACTIONS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -22,11 +26,14 @@ from tap_jetti.sinks import ACTIONS
         pytest.param('{"type": "RECORD", "stream": "inv', "Line 4 is no JSON", id="torn"),
         pytest.param("not json", "Line 4 is no JSON", id="text"),
         pytest.param('{"type": "RECORD", "record": {"x": NaN}}', "Line 4 is no JSON", id="nan"),
+        pytest.param('{"type": "STATE", "value": 1e99999999999999999999}', "Line 4 is no JSON", id="no-number"),
+        pytest.param('{"type": "STATE", "value": ' + "[" * 100_000, "Line 4 is no JSON", id="nested-without-end"),
         pytest.param("[1, 2]", "Line 4 is no Singer message", id="array"),
         pytest.param('{"type": "NOTE"}', "Line 4 is no Singer message", id="unknown-type"),
         pytest.param('{"type": ["RECORD"]}', "Line 4 is no Singer message", id="odd-type"),
         pytest.param('{"type": "RECORD", "stream": "inventory_feed_variants"}', "Line 4 is a RECORD", id="no-record"),
         pytest.param('{"type": "SCHEMA", "stream": "x", "schema": {}}', "Line 4: the SCHEMA of x", id="no-properties"),
+        pytest.param(json.dumps({**schema(), "key_properties": 5}), "Line 4: the key_properties of", id="odd-keys"),
         pytest.param('{"type": "STATE"}', "Line 4 is a STATE without value", id="no-value"),
         pytest.param('{"type": "BATCH", "stream": "x"}', "Line 4 is a BATCH message", id="batch"),
     ],
@@ -93,6 +100,19 @@ def test_a_stream_is_mapped_by_name_and_by_stream_maps() -> None:
         assert stock(sandbox) == {"k1": 5}
 
 
+def test_a_nested_record_is_flattened_if_asked_to(caplog: pytest.LogCaptureFixture) -> None:
+    """The settings of the SDK hold for streams without a map, too, and leave others as they are."""
+    nested = {"externalId": {"type": "string"}, "size": {"type": "object", "properties": {"width": {}}}}
+    for settings, name in (
+        ({"flattening_enabled": True, "flattening_max_depth": 1}, "size__width"),
+        ({}, "size"),
+    ):
+        with jetti() as sandbox:
+            deliver(sandbox, schema(**nested), record(externalId="a", size={"width": 3}), **settings)
+            assert f"Jetti has no field {name};" in caplog.text
+            assert sandbox.ledger.writes[0].body == [{"externalId": "a"}]
+
+
 def test_an_unknown_field_is_left_out_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
     """Fields that Jetti does not have are warned of once by name; those of loaders are not."""
     with jetti() as sandbox:
@@ -129,6 +149,24 @@ def test_values_that_do_not_fit_are_refused_by_name(fields: dict[str, Any], titl
         assert sandbox.ledger.writes == []
 
 
+@given(st.sampled_from(sorted(PLAIN)), st.data())
+def test_a_value_that_needs_no_check_passes_it_as_it_is(kind: str, data: st.DataObject) -> None:
+    """Whatever is let through by its type alone, its check would let through unchanged."""
+    value = data.draw(st.from_type(PLAIN[kind]))
+    assert CHECKS[kind](value) is value
+
+
+@pytest.mark.parametrize(("external_id", "text"), [("12", "12"), ("1.50", "1.50"), ('"01"', "01")])
+def test_an_external_id_is_a_text_however_it_is_written(external_id: str, text: str) -> None:
+    """A warehouse may keep it as a number; a later record that writes it as a text is of the same variant."""
+    with jetti() as sandbox:
+        line = json.dumps(variant(1, 1)).replace('"e1"', external_id)
+        outcome = deliver(sandbox, schema(), line, json.dumps(variant(1, 2)).replace('"e1"', f'"{text}"'))
+        assert outcome.of().merged == 1
+        assert stock(sandbox) == {text: 2}
+        assert sandbox.ledger.writes[0].body[0]["externalId"] == text
+
+
 def test_numbers_keep_every_digit() -> None:
     """A decimal arrives as it was written, not as the nearest float."""
     with jetti() as sandbox:
@@ -144,3 +182,99 @@ def test_a_huge_text_goes_without_its_neighbours_being_held_up() -> None:
         assert outcome.error is None
         assert stock(sandbox) == {"e1": 1, "e2": 2, "e3": 3}
         assert len(sandbox.ledger.writes) == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "sku"),
+    [
+        pytest.param("\ufeff" + as_lines([schema(), variant(1, 1)]), "v1", id="byte-order-mark"),
+        pytest.param(as_lines([schema(), variant(1, 1)]).replace("\n", "\r\n"), "v1", id="windows-line-ends"),
+        pytest.param(as_lines([schema(), variant(1, 1)]).replace('"v1"', '"v\\ud83d"'), "v\ufffd", id="half-a-pair"),
+        pytest.param(
+            as_lines([schema(), variant(1, 1)]).replace('"v1"', '"\\ud83d\\ude00"'), "\U0001f600", id="astral"
+        ),
+    ],
+)
+def test_what_other_programs_write_for_json_is_read(lines: str, sku: str) -> None:
+    """A byte order mark, Windows line ends, and texts that were cut within a character."""
+    with jetti() as sandbox:
+        assert deliver(sandbox, lines.removesuffix("\n")).error is None
+        assert [row["vendorSku"] for row in sandbox.rows(VARIANTS)] == [sku]
+
+
+@pytest.mark.parametrize(
+    ("action", "fields"),
+    [
+        pytest.param("shipments", {"purchaseId": 21, "trackingNumber": "T"}, id="shipments"),
+        pytest.param("purchase_statuses", {"purchaseId": 21, "purchaseStatusId": 2}, id="statuses"),
+        pytest.param("custom_fields", {"resource": "sales", "resourceId": 31, "key": "k"}, id="custom-fields"),
+        pytest.param("inventory_feed_variant_removals", {"externalId": "x"}, id="removals"),
+        pytest.param("disconnections", {"sku": "s1", "vendorSku": "v", "dropshipProviderId": 3}, id="disconnections"),
+    ],
+)
+def test_a_field_that_no_call_takes_is_said_once(
+    action: str, fields: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A misspelt field is left out, and named instead of getting lost silently."""
+    with jetti() as sandbox:
+        deliver(sandbox, schema(action), *[record(action, **fields, traking="x", _sdc_deleted_at=None)] * 2)
+        assert caplog.text.count(f"{action}: Jetti has no field traking") == 1
+        assert "_sdc" not in caplog.text
+
+
+@pytest.mark.parametrize("ids", [[210], ["210"], [210.0]])
+def test_the_items_of_a_shipment_are_taken_as_a_warehouse_writes_them(ids: list[Any]) -> None:
+    """A number may come as its text."""
+    with jetti() as sandbox:
+        deliver(sandbox, schema("shipments"), record("shipments", purchaseId=21, trackingNumber="T", ids=ids))
+        assert sandbox.ledger.writes[0].body["ids"] == [210]
+
+
+@pytest.mark.parametrize("ids", ["21", 21, [True], [None], [[1]], {"1": 1}])
+def test_the_items_of_a_shipment_are_an_array_of_integers(ids: Any) -> None:
+    """Anything else is refused: shipping the wrong items cannot be undone."""
+    with jetti() as sandbox:
+        outcome = deliver(sandbox, schema("shipments"), record("shipments", purchaseId=21, trackingNumber="T", ids=ids))
+        assert "ids must be an array of integers" in str(outcome.error)
+        assert sandbox.ledger.writes == []
+
+
+LEVELS = schema("levels", sku={"type": "string"}, level={"type": "integer"})
+
+
+def test_a_record_that_stream_maps_fail_on_is_rejected(tmp_path: Path) -> None:
+    """Its neighbours go, and it is set aside as it came."""
+    path = tmp_path / "rejects.jsonl"
+    with jetti() as sandbox:
+        outcome = deliver(
+            sandbox,
+            LEVELS,
+            *(record("levels", **fields) for fields in ({"sku": "a", "level": None}, {"sku": "b"})),
+            record("levels", sku="c", level=1),
+            state(1),
+            stream_actions={"levels": VARIANTS},
+            stream_maps={"levels": {"externalId": "sku", "vendorSku": "sku", "inventoryQuantity": "level + 1"}},
+            on_reject="set_aside",
+            rejects_path=str(path),
+        )
+        assert (outcome.code, outcome.error, outcome.states) == (1, None, [1])
+        assert stock(sandbox) == {"c": 2}
+        assert [one["record"] for one in rejects(path)[1:]] == [{"sku": "a", "level": None}, {"sku": "b"}]
+        assert {one["rejection"]["title"] for one in rejects(path)[1:]} == {"stream_maps.failed"}
+
+
+@pytest.mark.parametrize(
+    ("first", "settings"),
+    [
+        pytest.param(LEVELS, {"stream_maps": {"levels": {"x": "no such +"}}}, id="no-expression"),
+        pytest.param({**LEVELS, "schema": {"properties": {"a": True}}}, {"flattening_enabled": True}, id="odd-schema"),
+    ],
+)
+def test_a_schema_that_cannot_be_mapped_is_named_with_its_line(first: dict[str, Any], settings: dict[str, Any]) -> None:
+    """One line tells where to look."""
+    with jetti() as sandbox:
+        outcome = deliver(
+            sandbox, first, stream_actions={"levels": VARIANTS}, **{"flattening_max_depth": 1, **settings}
+        )
+        assert isinstance(outcome.error, InputError)
+        assert "Line 1: the SCHEMA of levels" in str(outcome.error)

@@ -33,11 +33,13 @@ class Slot:
 
     Attributes:
         wait: Seconds from now until the caller may go.
+        level: Seconds that the bucket takes to drain from then on, with the caller's own charge.
         pushed: What `Level.pushed` was when the slot was taken.
         source: The store it was taken from.
     """
 
     wait: float
+    level: float
     pushed: float
     source: str
 
@@ -49,7 +51,7 @@ class Level:
     Attributes:
         empty_in: Seconds until it has drained; negative if it has.
         blocked_in: Seconds until the last penalty ends; negative if it has.
-        pushed: Seconds by which all penalties together have moved the slots that were waiting.
+        pushed: Seconds by which the slots that were waiting have been moved back, all in all.
         source: The store it was read from.
     """
 
@@ -75,6 +77,13 @@ class BucketStore(Protocol):
         """Let nobody go for `seconds`, and count the bucket as full, that is, as needing `fill` seconds to drain."""
         ...
 
+    def hold_back(self, slot: Slot, seconds: float) -> None:
+        """Move all who wait back, until that is `seconds` since `slot` was taken.
+
+        So neither many who ask for the same add up, nor one of them and a penalty.
+        """
+        ...
+
     def look(self) -> Level:
         """Read the bucket without writing."""
         ...
@@ -91,7 +100,7 @@ class Bucket:
     Attributes:
         empty_at: When it will have drained.
         blocked_until: When the last penalty ends.
-        pushed: Seconds by which all penalties together have moved the slots that were waiting.
+        pushed: Seconds by which the slots that were waiting have been moved back, all in all.
         seen: When it was last written.
     """
 
@@ -138,6 +147,16 @@ class Bucket:
         push = until - max(bucket.blocked_until, now)
         empty_at = max(max(bucket.empty_at, now) + push, now + fill)
         return Bucket(empty_at, until, bucket.pushed + push, now)
+
+    def held_back(self, now: float, since: float, seconds: float) -> Bucket:
+        """Return the bucket with its slots moved back by `seconds` at most, since `pushed` was `since`."""
+        bucket = self.settled(now)
+        push = min(max(0.0, since + seconds - bucket.pushed), seconds)
+        return Bucket(max(bucket.empty_at, now) + push, bucket.blocked_until, bucket.pushed + push, now)
+
+    def slot(self, wait: float, source: str) -> Slot:
+        """Return the slot that was taken last, `wait` seconds from when it was."""
+        return Slot(wait, self.empty_at - self.seen - wait, self.pushed, source)
 
     def level(self, now: float, source: str) -> Level:
         """Return how full the bucket is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_jetti.client.rate_limit.bucket import Level, ProcessLock, RateLimitStoreError, Slot
-from tap_jetti.client.rate_limit.memory import MemoryStore
+from tap_jetti.client.rate_limit.memory import SOURCE, MemoryStore
 
 if TYPE_CHECKING:
     import logging
@@ -63,6 +63,16 @@ class FailoverStore:
             else:
                 return
         self._own.penalise(seconds, fill / self._share)
+
+    def hold_back(self, slot: Slot, seconds: float) -> None:
+        """Move all who wait back in the bucket that the slot is of; the shared one's may be lost, and is then left."""
+        if slot.source == SOURCE:
+            self._own.hold_back(slot, seconds)
+        elif not self._lost:
+            try:
+                self._shared.hold_back(slot, seconds)
+            except RateLimitStoreError as error:
+                self._lose(error)
 
     def look(self) -> Level:
         """Read the bucket in charge."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tap_jetti.client.rate_limit.bucket import Bucket, Level, ProcessLock, Slot
+from tap_jetti.client.rate_limit.bucket import Bucket, ProcessLock
 
 if TYPE_CHECKING:
     from tap_jetti.client.clock import Clock
+    from tap_jetti.client.rate_limit.bucket import Level, Slot
 
 SOURCE = "memory"
 
@@ -28,12 +29,17 @@ class MemoryStore:
         """Take the next slot."""
         with self._lock.current():
             self._bucket, wait = self._bucket.reserve(self._clock.monotonic(), charge, lead)
-            return Slot(wait, self._bucket.pushed, SOURCE)
+            return self._bucket.slot(wait, SOURCE)
 
     def penalise(self, seconds: float, fill: float) -> None:
         """Let nobody go for `seconds`, and count the bucket as full."""
         with self._lock.current():
             self._bucket = self._bucket.penalised(self._clock.monotonic(), seconds, fill)
+
+    def hold_back(self, slot: Slot, seconds: float) -> None:
+        """Move all who wait back until that is `seconds` since a slot was taken."""
+        with self._lock.current():
+            self._bucket = self._bucket.held_back(self._clock.monotonic(), slot.pushed, seconds)
 
     def look(self) -> Level:
         """Read the bucket."""

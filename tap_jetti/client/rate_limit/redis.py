@@ -47,6 +47,10 @@ elseif verb == 'penalise' then
   local push = till - math.max(blocked_until, now)
   empty_at = math.max(math.max(empty_at, now) + push, now + fill)
   blocked_until, pushed = till, pushed + push
+elseif verb == 'hold_back' then
+  local since, seconds = tonumber(ARGV[2]), tonumber(ARGV[3])
+  local push = math.min(math.max(0, since + seconds - pushed), seconds)
+  empty_at, pushed = math.max(empty_at, now) + push, pushed + push
 end
 
 -- tostring keeps 14 digits, of which the seconds since the epoch take 10.
@@ -86,12 +90,16 @@ class RedisStore:
 
     def reserve(self, charge: float, lead: float) -> Slot:
         """Take the next slot."""
-        wait, _, _, pushed = self._run("reserve", charge, lead)
-        return Slot(wait, pushed, SOURCE)
+        wait, empty_in, _, pushed = self._run("reserve", charge, lead)
+        return Slot(wait, empty_in - wait, pushed, SOURCE)
 
     def penalise(self, seconds: float, fill: float) -> None:
         """Let nobody go for `seconds`, and count the bucket as full."""
         self._run("penalise", seconds, fill)
+
+    def hold_back(self, slot: Slot, seconds: float) -> None:
+        """Move all who wait back until that is `seconds` since a slot was taken."""
+        self._run("hold_back", slot.pushed, seconds)
 
     def look(self) -> Level:
         """Read the bucket."""

@@ -9,18 +9,13 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tap_jetti.client.rate_limit.bucket import (
-    Bucket,
-    Level,
-    ProcessLock,
-    RateLimitStoreError,
-    Slot,
-)
+from tap_jetti.client.rate_limit.bucket import Bucket, ProcessLock, RateLimitStoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tap_jetti.client.clock import Clock
+    from tap_jetti.client.rate_limit.bucket import Level, Slot
 
 SOURCE = "sqlite"
 
@@ -91,13 +86,19 @@ class SqliteStore:
             now, bucket = self._read(connection)
             bucket, wait = bucket.reserve(now, charge, lead)
             self._write(connection, bucket)
-        return Slot(wait, bucket.pushed, SOURCE)
+        return bucket.slot(wait, SOURCE)
 
     def penalise(self, seconds: float, fill: float) -> None:
         """Let nobody go for `seconds`, and count the bucket as full."""
         with self._connected() as connection, _writing(connection):
             now, bucket = self._read(connection)
             self._write(connection, bucket.penalised(now, seconds, fill))
+
+    def hold_back(self, slot: Slot, seconds: float) -> None:
+        """Move all who wait back until that is `seconds` since a slot was taken."""
+        with self._connected() as connection, _writing(connection):
+            now, bucket = self._read(connection)
+            self._write(connection, bucket.held_back(now, slot.pushed, seconds))
 
     def look(self) -> Level:
         """Read the bucket."""

@@ -19,8 +19,10 @@ Invariants:
     is no thread and no further request.
 3.  No request ahead delays the reader: slots go to the most urgent request (see `Gate`), and
     at most `concurrency` are in flight.
-4.  At most `KEPT` rows are held, not decoded, and beyond them only the page or two that the reader
-    is waiting for. A reader that has no room waits, unless the one in the main thread waits for it.
+4.  What is held, not decoded, takes at most `KEPT` places: 5,000 rows, or fewer if they are large, and
+    32 MB. Beyond them there are only the page or two that the reader is waiting for, and what a page
+    under way is larger by than any before it. A reader that has no room waits, unless the one in the
+    main thread waits for it.
 5.  A failure is raised when the reader asks the question that failed. One of a probe or a window
     is none: the reader asks for those rows itself.
 6.  No thread outlives `close`, which cuts the requests in flight.

@@ -11,6 +11,7 @@ from tap_jetti.client.clock import Interrupted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tap_jetti.client.rate_limit import Departure
     from tap_jetti.client.session import JettiSession
 
 Urgency = tuple[int, Any]
@@ -20,7 +21,7 @@ Urgency = tuple[int, Any]
 class _Ticket:
     def __init__(self, urgency: Callable[[], Urgency]) -> None:
         self.urgency = urgency
-        self.granted = False
+        self.granted: Departure | None = None
 
 
 class Gate:
@@ -45,8 +46,8 @@ class Gate:
         self._closed = False
 
     @contextmanager
-    def passing(self, urgency: Callable[[], Urgency]) -> Iterator[None]:
-        """Wait for a slot, and count as in flight until the context ends.
+    def passing(self, urgency: Callable[[], Urgency]) -> Iterator[Departure]:
+        """Wait for a slot, and count as in flight until the context ends; yields what `JettiSession.get` takes as paid.
 
         Raises:
             Interrupted: The gate or the clock was stopped.
@@ -54,8 +55,7 @@ class Gate:
         """
         ticket = _Ticket(urgency)
         try:
-            self._enter(ticket)
-            yield
+            yield self._enter(ticket)
         finally:
             with self._condition:
                 if ticket.granted:
@@ -70,7 +70,7 @@ class Gate:
             self._closed = True
             self._condition.notify_all()
 
-    def _enter(self, ticket: _Ticket) -> None:
+    def _enter(self, ticket: _Ticket) -> Departure:
         with self._condition:
             self._waiting.append(ticket)
         while True:
@@ -80,22 +80,21 @@ class Gate:
                 if self._closed:
                     raise Interrupted
                 if ticket.granted:
-                    return
+                    return ticket.granted
                 self._taking = True
             self._take()
 
     def _take(self) -> None:
         """Take a slot and give it away; the lock is free meanwhile."""
-        has_slot = False
+        departure = None
         try:
-            self._session.take_slot()
-            has_slot = True
+            departure = self._session.take_slot()
         finally:
             with self._condition:
                 self._taking = False
-                if has_slot and self._waiting:
+                if departure and self._waiting:
                     chosen = min(self._waiting, key=lambda ticket: ticket.urgency())
                     self._waiting.remove(chosen)
-                    chosen.granted = True
+                    chosen.granted = departure
                     self._flying += 1
                 self._condition.notify_all()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from tap_jetti.client.page import (
         Decode,
@@ -39,11 +39,13 @@ class Plan:
 
     Attributes:
         pages_from: Where its pages come from, by a session and what makes pages of bytes.
+        all_rows: Conditions that its rows meet, to count them by.
         reader: A reader of it, whose first request left when the server's clock was at the
             seconds given, or has yet to leave.
     """
 
     pages_from: Callable[[Reads, Decode | None], PageSource]
+    all_rows: Mapping[str, Any]
     reader: Callable[[Source, float | None], Reader]
 
 
@@ -64,9 +66,9 @@ class Paced:
 
     def get(self, path: str, query: Pairs | None = None, *, decode: Callable[[bytes], Any] | None = None) -> Answer:
         """Read from the API when the gate lets it, see `JettiSession.get`."""
-        with self._ahead.gate.passing(self._urgency):
+        with self._ahead.gate.passing(self._urgency) as paid:
             if self._passed is not None:
                 self._passed()
-            answer = self._ahead.session.get(path, query, decode=decode, has_paid=True)
-        self._ahead.observe(answer.received - answer.sent)
+            answer = self._ahead.session.get(path, query, decode=decode, paid=paid)
+        self._ahead.observe(path, answer)
         return answer

@@ -12,6 +12,7 @@ from tap_jetti.client.clock import Clock, Interrupted
 from tap_jetti.client.rate_limit import RateLimitStoreError
 from tap_jetti.client.readahead.gate import Gate
 from tap_jetti.client.readahead.plan import Plan, Stopped
+from tap_jetti.client.readahead.room import places_of_page
 from tap_jetti.client.readahead.scout import Scout
 from tap_jetti.client.readahead.source import AheadSource
 from tap_jetti.client.readahead.windows import NEAREST
@@ -23,19 +24,22 @@ if TYPE_CHECKING:
     from tap_jetti.client.page import (
         Decode,
     )
-    from tap_jetti.client.session import JettiSession
+    from tap_jetti.client.session import Answer, JettiSession
 
 KEPT = 5000
-"""Rows held ahead at most."""
+"""Places for rows held ahead: one a row, and one more for each `PLACE` bytes of it, which makes 32 MB at most."""
 
 KEPT_BY_SCOUTS = 2000
-"""How many of them may belong to streams that follow."""
+"""How many of them may be taken by streams that follow."""
 
 FARTHEST = 12
 """Pages from one window's start to the next at most."""
 
 SPARE = 2
 """Requests kept going beyond those that the latency hides: some of them end early."""
+
+SCOUTS_A_REQUEST = 2
+"""Scouts for each request in flight: the counts of some wait behind the pages of others."""
 
 LEAST_LATENCY = 0.02
 """Seconds below which answers come as fast as they can be worked on, whatever the rate."""
@@ -66,7 +70,7 @@ class Readahead:
         logger: Where readers report.
         least_latency: Seconds of latency below which nothing is read ahead.
         least_gain: Latency times rate above which something is.
-        kept: Rows held ahead at most.
+        kept: Places for rows held ahead.
     """
 
     def __init__(
@@ -87,13 +91,14 @@ class Readahead:
         self.changed = threading.Condition()
         """Held to look at or change anything that threads share; told of every change."""
         self.most_held = 0
-        """The most rows that were held at any time."""
+        """The most places that were taken at any time."""
         self.closed = False
         self._concurrency = concurrency
         self._least_latency = least_latency
         self._least_gain = least_gain
         self._kept = kept
         self._latencies: deque[float] = deque(maxlen=ANSWERS)
+        self._largest: dict[str, int] = {}
         self._threads: set[threading.Thread] = set()
         self._waiting = 0
         self._reserved = 0
@@ -140,9 +145,16 @@ class Readahead:
         for thread in threads:
             thread.join(max(0.0, give_up - self.clock.monotonic()))
 
-    def observe(self, latency: float) -> None:
-        """Learn from an answer how long answers take."""
-        self._latencies.append(latency)
+    def observe(self, path: str, answer: Answer) -> None:
+        """Learn from an answer how long answers take, and how large they are."""
+        self._latencies.append(answer.received - answer.sent)
+        with self.changed:
+            self._largest[path] = max(self._largest.get(path, 0), answer.size)
+
+    def places(self, path: str, rows: int) -> int:
+        """The places that a page of so many rows may take, going by the largest answer from there, else of all."""
+        with self.changed:
+            return places_of_page(rows, self._largest.get(path) or max(self._largest.values(), default=0))
 
     def fill(self) -> None:
         """Start as many readers as the limiter can serve while answers are under way."""
@@ -154,7 +166,9 @@ class Readahead:
             return
         most = min(self._concurrency, math.ceil(wanted) + SPARE)
         with self.changed:
-            while not self.closed and len(self._threads) - self._waiting + 1 < most and self._start_one():
+            while not self.closed and self._busy < SCOUTS_A_REQUEST * most and self._start_scout():
+                pass
+            while not self.closed and self._busy < most and self._start_window():
                 pass
 
     def is_current(self, source: AheadSource) -> bool:
@@ -162,15 +176,15 @@ class Readahead:
         return source is self._current and not self.closed
 
     def held(self) -> int:
-        """Rows held ahead now."""
+        """The places taken now."""
         of_windows = self._current.held if self._current else 0
         return of_windows + sum(scout.held for scout in self._scouts.values())
 
-    def reserve(self, rows: int, *, is_wanted: Callable[[], bool], may_go: Callable[[], bool | None]) -> None:
+    def reserve(self, places: int, *, is_wanted: Callable[[], bool], may_go: Callable[[], bool | None]) -> None:
         """Keep room for the rows of a request, after waiting for it.
 
         Args:
-            rows: How many rows.
+            places: How many places.
             is_wanted: Whether the request is still wanted.
             may_go: Whether it must go or must not, whatever room there is; None leaves it to that.
 
@@ -185,18 +199,18 @@ class Readahead:
                         raise Stopped
                     go = may_go()
                     if go is None:
-                        go = self.held() + self._reserved + rows <= self._kept
+                        go = self.held() + self._reserved + places <= self._kept
                     if go:
                         break
                     self.changed.wait()
             finally:
                 self._waiting -= 1
-            self._reserved += rows
+            self._reserved += places
 
-    def release(self, rows: int) -> None:
+    def release(self, places: int) -> None:
         """Give back the room that was kept: the rows are held now, or have not come."""
         with self.changed:
-            self._reserved -= rows
+            self._reserved -= places
             self.most_held = max(self.most_held, self.held())
             self.changed.notify_all()
 
@@ -231,9 +245,9 @@ class Readahead:
             self._probes_by_page = not self._probes_by_page
         return self._useless < MOST_USELESS
 
-    def farthest(self, page_size: int) -> int:
-        """Pages from one window's start to the next at most: all windows together must find room."""
-        return max(NEAREST, min(FARTHEST, self._kept // (page_size * self._concurrency // 2 or 1)))
+    def farthest(self, places: int) -> int:
+        """Pages, of so many places, from one window's start to the next at most: all windows must find room."""
+        return max(NEAREST, min(FARTHEST, self._kept // (places * self._concurrency // 2 or 1)))
 
     def start(self, work: Callable[[], None]) -> None:
         """Run something in a thread. With `changed` held."""
@@ -255,8 +269,13 @@ class Readahead:
             with suppress(RateLimitStoreError):  # it is raised where the reader needs it
                 self.fill()
 
-    def _start_one(self) -> bool:
-        """Start one more reader, of a following stream or of this one; answers whether there was any to start."""
+    @property
+    def _busy(self) -> int:
+        """The readers that have a request in flight or want one."""
+        return len(self._threads) - self._waiting + 1
+
+    def _start_scout(self) -> bool:
+        """Start to read one more of the streams that follow; answers whether there was any to start."""
         upper = self.session.server_clock.at(self.clock.monotonic())
         if self._following and upper is not None and self.may_scout():
             self._scouted += 1
@@ -264,9 +283,9 @@ class Readahead:
             self._scouts[plan] = scout = Scout(self, plan, self._scouted, upper)
             self.start(scout.run)
             return True
-        if self._current is not None and not self._useless_for_good():
-            return self._current.start_one()
         return False
 
-    def _useless_for_good(self) -> bool:
-        return self._useless >= MOST_USELESS and not self._knows_from
+    def _start_window(self) -> bool:
+        """Start one more reader of this stream; answers whether there was anything to read."""
+        useless_for_good = self._useless >= MOST_USELESS and not self._knows_from
+        return self._current is not None and not useless_for_good and self._current.start_one()

@@ -8,15 +8,18 @@ from tap_jetti.client.clock import Interrupted
 from tap_jetti.client.page import (
     Bounds,
     Page,
+    PageSizes,
     ServerTraits,
     decode_raw,
 )
 from tap_jetti.client.problems import JettiError
 from tap_jetti.client.readahead.plan import Paced, Plan
+from tap_jetti.client.readahead.room import places_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from tap_jetti.client.readahead.gate import Urgency
     from tap_jetti.client.readahead.readahead import Readahead
     from tap_jetti.client.server_clock import ServerClock
 
@@ -31,14 +34,16 @@ class Scout:
         self.upper = upper
         self._ahead = ahead
         self._plan = plan
-        self._asked = plan.pages_from(Paced(ahead, lambda: (0, 1) if self._is_awaited else (2, number)), decode_raw)
+        self._number = number
+        self._asks_count = False
+        self._asked = plan.pages_from(Paced(ahead, self._urgency), decode_raw)
         self._answers: dict[str, tuple[Any, ...] | BaseException | None] = {}
         self._is_awaited = False
         self._stopped = False
         self.held = 0
         self.resource = self._asked.resource
         self.page_size = self._asked.page_size
-        self.traits = ServerTraits(largest_page=self._asked.traits.largest_page)
+        self.traits = ServerTraits(PageSizes(self._asked.traits.page_sizes))
 
     @property
     def server_clock(self) -> ServerClock:
@@ -53,9 +58,10 @@ class Scout:
         except JettiError:
             pass  # it is kept as an answer
 
-    def stop(self) -> None:
-        """Ask nothing any more."""
-        self._stopped = True
+    @property
+    def is_over(self) -> bool:
+        """Whether its stream goes on where it has not read."""
+        return self._stopped
 
     def take(self, kind: str, where: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """What was answered to a question, after waiting if it is under way; None if it was not asked.
@@ -67,11 +73,11 @@ class Scout:
         with self._ahead.changed:
             self._is_awaited = True
             if question not in self._answers:
-                self.stop()
+                self._stopped = True
             while question in self._answers and self._answers[question] is None:
                 self._ahead.changed.wait()
             answer = self._answers.pop(question, None)
-            self.held -= _rows_of(answer)
+            self.held -= _places_of(answer)
             self._ahead.changed.notify_all()
         if isinstance(answer, JettiError):
             raise answer
@@ -84,11 +90,24 @@ class Scout:
 
     def count(self, where: Mapping[str, Any]) -> int | None:
         """The rows that the server counts, see `PageSource.count`."""
+        self._asks_count = True
         answer: tuple[int | None] = self._ask(f"count {where}", lambda: (self._asked.count(where),))
         return answer[0]
 
+    def counted(self, where: Mapping[str, Any]) -> int | None:  # noqa: ARG002 - it asks nothing ahead
+        """None: a scout asks what its reader would ask."""
+        return None
+
+    def try_large_page(self, rows: int) -> None:
+        """Do nothing: it is the reader's to ask, once for all."""
+
+    def _urgency(self) -> Urgency:
+        """Pages of all streams come first: their counts can then be asked at the same time, and the last ones are."""
+        return (0, 1) if self._is_awaited else (2 + self._asks_count, self._number)
+
     def _ask(self, question: str, ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - of either question
-        self._ahead.reserve(self.page_size, is_wanted=lambda: self._wants(question), may_go=self._may_go)
+        places = self._ahead.places(self._asked.path, self.page_size)
+        self._ahead.reserve(places, is_wanted=lambda: self._wants(question), may_go=self._may_go)
         with self._ahead.changed:
             self._answers[question] = None
         answer: Any = Interrupted()
@@ -100,8 +119,8 @@ class Scout:
         finally:
             with self._ahead.changed:
                 self._answers[question] = answer
-                self.held += _rows_of(answer)
-                self._ahead.release(self.page_size)
+                self.held += _places_of(answer)
+                self._ahead.release(places)
         return answer
 
     def _wants(self, question: str) -> bool:
@@ -109,11 +128,11 @@ class Scout:
         return not self._stopped and question not in self._answers
 
     def _may_go(self) -> bool | None:
-        if sum(bool(_rows_of(answer)) for answer in self._answers.values()) >= SCOUTED_PAGES:
+        if sum(bool(_places_of(answer)) for answer in self._answers.values()) >= SCOUTED_PAGES:
             return False
         return None if self._is_awaited or self._ahead.may_scout() else False
 
 
-def _rows_of(answer: object) -> int:
-    """How many rows an answer holds."""
-    return len(answer[0]) if isinstance(answer, tuple) and hasattr(answer[0], "rows") else 0
+def _places_of(answer: object) -> int:
+    """The places that the rows of an answer take."""
+    return places_of(answer[0].rows) if isinstance(answer, tuple) and hasattr(answer[0], "rows") else 0

@@ -56,6 +56,8 @@ class AheadSource:
         self._bound: str | None = None
         self._page_size = 0
         self._last: tuple[Any, list[Any]] = (None, [])
+        self._row = 0
+        self._counted: tuple[Mapping[str, Any], int] | None = None
         self.resource = self._asked.resource
         self.page_size = self._asked.page_size
         self.traits: ServerTraits = self._asked.traits
@@ -67,7 +69,7 @@ class AheadSource:
 
     @property
     def held(self) -> int:
-        """Rows held ahead."""
+        """The places that the rows held ahead take."""
         return (self._windows.held if self._windows else 0) + (self._scout.held if self._scout else 0)
 
     def page(self, where: Mapping[str, Any], bounds: Sequence[Bounds]) -> tuple[Page, float]:
@@ -87,19 +89,26 @@ class AheadSource:
         known = self._scout.take("count", where) if self._scout else None
         return known[0] if known else self._asked.count(where)
 
+    def counted(self, where: Mapping[str, Any]) -> int | None:
+        """The rows that the server counted when the read began, if it was to tell their number."""
+        known = self._counted
+        return known[1] if known and known[0] == where else None
+
+    def try_large_page(self, rows: int) -> None:
+        """See whether the server gives a page of so many rows, see `PageSource.try_large_page`."""
+        self._asked.try_large_page(rows)
+
     def start_one(self) -> bool:
         """Start to read one more window; answers whether there is one to read."""
         windows = self._windows
-        if windows is None or not self._probing:
+        is_scouted = self._scout is not None and not self._scout.is_over  # most streams end within that
+        if windows is None or not self._probing or is_scouted:
             return False
-        if self._scout is not None:
-            self._scout.stop()
-        farthest = self._ahead.farthest(self._page_size)
+        farthest = self._ahead.farthest(self._ahead.places(self._asked.path, self._page_size))
         if windows.total is None:
             if not self._measured:
                 self._measured = True
-                cursor, row = windows.own.cursor, windows.own.row
-                self._ahead.start(lambda: self._measure(windows, cursor, row))
+                self._ahead.start(lambda: self._measure(windows))
                 return True
             if not self._may_guess or windows.begun or windows.own.end:
                 return False
@@ -119,11 +128,13 @@ class AheadSource:
             if before is not None and cursor < before:
                 self._windows, self._probing = None, False  # it reads again, and wants no help with that
             is_long = len(keys) == self._page_size >= FEW
+            handed = bisect_left(keys, cursor)
+            self._row += handed
             if self._windows is not None:
-                self._windows.go_on(cursor, bisect_left(keys, cursor))
+                self._windows.go_on(cursor, handed)
             elif self._probing and is_long and (bound.upper is not None or bound.name == PRIMARY_KEY):
                 self._bound = bound.upper
-                self._windows = Windows(bound.name, cursor)
+                self._windows = Windows(bound.name, cursor, row=self._row)
             self._ahead.changed.notify_all()
 
     def _scouted(self, where: Mapping[str, Any]) -> tuple[Page, float] | None:
@@ -164,15 +175,16 @@ class AheadSource:
         except MalformedPageError:
             return None
 
-    def _measure(self, windows: Windows, cursor: Any, row: int) -> None:  # noqa: ANN401 - a key of either type
-        """Ask how long the read is."""
-        source = self._plan.pages_from(Paced(self._ahead, lambda: (1, row)), decode_raw)
+    def _measure(self, windows: Windows) -> None:
+        """Ask how long the read is, in words that let the answer prove its end, too."""
+        source = self._plan.pages_from(Paced(self._ahead, lambda: (1, 0)), decode_raw)
         try:
-            counted = source.count(self._where(windows, cursor))
+            counted = source.count(self._plan.all_rows)
         except JettiError:
             counted = None
         with self._ahead.changed:
-            windows.total = UNKNOWN if counted is None else row + counted
+            windows.total = UNKNOWN if counted is None else counted
+            self._counted = None if counted is None else (self._plan.all_rows, counted)
 
     def _read_window(self, windows: Windows, probe: Probe) -> None:
         """Send a probe, and read the window that it begins."""
@@ -182,7 +194,7 @@ class AheadSource:
             self._plan,
             windows,
             window,
-            rows=self._page_size,
+            page_size=self._page_size,
             is_wanted=lambda: self._is_current(windows),
         )
         try:

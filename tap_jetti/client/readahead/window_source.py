@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_jetti.client.page import Bounds, Page, ServerTraits, decode_raw
+from tap_jetti.client.page import Bounds, Page, PageSizes, ServerTraits, decode_raw
 from tap_jetti.client.readahead.plan import Paced, Plan
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ class WindowSource:
         windows: Windows,
         window: Window,
         *,
-        rows: int,
+        page_size: int,
         is_wanted: Callable[[], bool],
     ) -> None:
         self._ahead = ahead
-        self._rows = rows
+        self._page_size = page_size
         self._reserved = 0
         self._windows = windows
         self._window = window
@@ -38,7 +38,7 @@ class WindowSource:
         self.last_size = 0
         self.resource = self._asked.resource
         self.page_size = self._asked.page_size
-        self.traits = ServerTraits(largest_page=self._asked.traits.largest_page)
+        self.traits = ServerTraits(PageSizes(self._asked.traits.page_sizes))
 
     @property
     def server_clock(self) -> ServerClock:
@@ -61,6 +61,11 @@ class WindowSource:
         """None: a window proves nothing."""
         return None
 
+    counted = count
+
+    def try_large_page(self, rows: int) -> None:
+        """Do nothing: a window proves nothing."""
+
     def release(self) -> None:
         """Give back the room of the last page: its rows are held now, or were not wanted."""
         self._ahead.release(self._reserved)
@@ -68,9 +73,10 @@ class WindowSource:
 
     def _reserve(self) -> None:
         self.release()
+        places = self._ahead.places(self._asked.path, self._page_size)
         self._ahead.reserve(
-            self._rows,
+            places,
             is_wanted=lambda: self._is_wanted() and self._window.reading,
             may_go=lambda: True if self._windows.is_awaited and self._windows.awaited is self._window else None,
         )
-        self._reserved = self._rows
+        self._reserved = places

@@ -9,6 +9,7 @@ from typing import Any
 from tap_jetti.client.instants import later
 from tap_jetti.client.keyset import FEW
 from tap_jetti.client.page import Page
+from tap_jetti.client.readahead.room import places_of
 from tap_jetti.resources import PRIMARY_KEY
 
 NEAREST = 2
@@ -37,6 +38,7 @@ class Window:
         keys: The key of each.
         reading: Whether more rows are to come.
         at_end: Whether its reader saw what may be the end of the resource.
+        held: The places that its rows take.
     """
 
     start: Any = None
@@ -49,6 +51,7 @@ class Window:
     keys: list[Any] = field(default_factory=list)
     reading: bool = True
     at_end: bool = False
+    held: int = 0
 
     def add(self, page: Page, name: str) -> None:
         """Hold the rows of a page that belong here and are not held yet."""
@@ -57,7 +60,9 @@ class Window:
         seen = {self.ids[index] for index in held}
         upto = len(keys) if self.end is None else bisect_left(keys, self.end)
         fresh = [index for index in range(upto) if keys[index] > self.cursor or page.ids[index] not in seen]
-        self.rows += [page.rows[index] for index in fresh]
+        rows = [page.rows[index] for index in fresh]
+        self.rows += rows
+        self.held += places_of(rows)
         self.ids += [page.ids[index] for index in fresh]
         self.keys += [keys[index] for index in fresh]
         self.row += len(fresh)
@@ -69,6 +74,7 @@ class Window:
     def forget(self, cursor: Any) -> None:  # noqa: ANN401 - a key of either type
         """Let go of the rows before a key: they are handed over."""
         before = bisect_left(self.keys, cursor)
+        self.held -= places_of(self.rows[:before])
         del self.rows[:before], self.ids[:before], self.keys[:before]
 
 
@@ -103,23 +109,24 @@ class Windows:
     Args:
         name: The key read by.
         start: The cursor of the reader's own window.
+        row: The rows of the read before it.
     """
 
-    def __init__(self, name: str, start: Any) -> None:  # noqa: ANN401 - a key of either type
+    def __init__(self, name: str, start: Any, row: int) -> None:  # noqa: ANN401 - a key of either type
         self.name = name
         self.total: int | None = None
-        """The number of rows from the start to the end of the read, once it is known."""
+        """The number of rows of the read, once it is known."""
         self.is_awaited = False
         """Whether the reader waits for rows that are not there yet."""
-        self.own = Window(start, cursor=start)
+        self.own = Window(start, cursor=start, row=row, first_row=row)
         self.begun: list[Window] = []
         """The windows whose probes are under way."""
         self._all = [self.own]
 
     @property
     def held(self) -> int:
-        """Rows held."""
-        return sum(len(window.rows) for window in self._all)
+        """The places that the rows held take."""
+        return sum(window.held for window in self._all)
 
     @property
     def head(self) -> Window | None:

@@ -1,0 +1,128 @@
+"""How fast one process takes rows in: read, decoded, checked, batched and encoded, with or without HTTP.
+
+python benchmarks/target_throughput.py --only intake
+
+Each measurement is a process of its own, which this module is when it is run: it imports, opens its input, and
+measures from the first byte to the last batch done. Start-up is not in it. What is measured:
+
+=======  ===========================================================================================================
+target   The whole of target-jetti but HTTP: a batch is encoded in the thread that would send it, and counts as sent.
+library  The same with the HTTP library on top: requests are prepared and answered, but no socket is touched.
+sink     The SDK's target with a batch sink and its default validator (pure Python), which encodes its batches.
+         It checks records by the SCHEMA message that announced them, target-jetti by what Jetti takes.
+=======  ===========================================================================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import requests
+from requests.adapters import BaseAdapter
+from singer_sdk import BatchSink, Target
+from typing_extensions import override
+
+from tap_jetti.client.session import Answer
+from tap_jetti.target import TargetJetti
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BATCH = 50
+NOWHERE = "http://jetti.invalid/"
+CONFIG = {
+    "api_token": "t",
+    "api_url": NOWHERE,
+    "inbound_url": NOWHERE,
+    "inventory_feed_id": 7,
+    "inventory_feed_hash": "h",
+    "skip_unchanged": False,
+    "rate_limit_store": "memory://",
+    "inbound_rate_limit": 1e9,
+    "batch_size": BATCH,
+}
+
+
+class Instant(BaseAdapter):
+    """A transport that answers any request with ``{}`` at once."""
+
+    @override
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        response = requests.Response()
+        response.status_code, response.request, response.url = 200, request, request.url or ""
+        response.raw = io.BytesIO(b"{}")
+        return response
+
+    @override
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class PlainSink(BatchSink):
+    """A sink that encodes its batches, as little as any target can do."""
+
+    max_size = BATCH
+    encode = msgspec.json.Encoder(decimal_format="number").encode
+
+    @override
+    def process_batch(self, context: dict[str, Any]) -> None:
+        self.encode(context["records"])
+
+
+class PlainTarget(Target):
+    """The SDK's target as it comes."""
+
+    name = "target-plain"
+    config_jsonschema: dict[str, Any] = {"properties": {}}  # noqa: RUF012 - the SDK's own
+    default_sink_class = PlainSink
+
+
+def jetti(*, with_library: bool) -> Callable[[Any], object]:
+    """target-jetti, and no Jetti."""
+    gc.freeze()  # as the command does
+    target = TargetJetti(config=CONFIG, parse_env_config=False)
+    session = target.delivery.session
+    if with_library:
+        session._http.mount("http://", Instant())  # noqa: SLF001 - there is no setting for it
+    else:
+        encode, answer = msgspec.json.Encoder(decimal_format="number").encode, Answer(200, {}, 2, 0.0, 0.0)
+
+        def written(_method: str, _path: str, body: object, **_: object) -> Answer:
+            encode(body)
+            return answer
+
+        session.write_inbound = written  # type: ignore[method-assign]
+    return target.run
+
+
+WAYS: dict[str, Callable[[], Callable[[Any], object]]] = {
+    "target": lambda: jetti(with_library=False),
+    "library": lambda: jetti(with_library=True),
+    "sink": lambda: PlainTarget(config={}).listen,
+}
+
+
+def main() -> None:
+    """Measure one way on one file, and print the seconds, by the wall and of the processor."""
+    way, path = sys.argv[1:]
+    run = WAYS[way]()
+    states = io.StringIO()
+    with Path(path).open("rb") as source, contextlib.redirect_stdout(states):
+        wall, processor = time.perf_counter(), time.process_time()
+        run(io.TextIOWrapper(source) if way == "sink" else source)
+        wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    if not states.getvalue():
+        sys.exit("no STATE came out")
+    print(json.dumps({"wall": wall, "processor": processor}))
+
+
+if __name__ == "__main__":
+    main()

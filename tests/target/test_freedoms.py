@@ -1,0 +1,177 @@
+"""What is not documented of Jetti may be either way: each is tried against a server that chose the other one."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from odd_server import odd_server
+from target_runs import deliver, record, rejects, schema, state, variant
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from odd_server import Call
+
+FEED_7 = {"inventoryFeedId": "7"}
+FEED_ROW = {"id": "7", "name": "Stock", "resourceType": "webhook", "dropshipProviderId": "3"}
+
+
+def account(**rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of a small account that writes its ids as text."""
+    return {
+        "inventory-feeds": [{**FEED_ROW, "hash": "h7"}],
+        "inventory-feed-variants": [],
+        "custom-channels": [{"id": "2", "channelId": "5", "webhookHash": "c5"}],
+        "channels": [{"id": "5"}],
+        "dropshipments": [],
+        "dropship-providers": [],
+        **{name.replace("_", "-"): found for name, found in rows.items()},
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "body"),
+    [
+        pytest.param("/api/inventory-feeds/7.json", 200, FEED_ROW, id="hash-only-listed"),
+        pytest.param("/api/inventory-feeds/7.json", 404, b"", id="feed-only-listed"),
+        pytest.param("/api/inventory-feeds.json", 200, [FEED_ROW], id="hash-not-listed"),
+        pytest.param("/api/inventory-feeds.json", 200, [], id="feed-not-listed"),
+        pytest.param("/api/inventory-feeds.json", 400, b"", id="condition-refused"),
+        pytest.param("/api/inventory-feeds.json", 404, b"", id="no-list"),
+    ],
+)
+def test_the_hash_of_a_feed_is_found_wherever_it_is_shown(path: str, status: int, body: object) -> None:
+    """It is documented of the list alone, and a feed asked for by its id may show it or not."""
+
+    def answer(call: Call) -> tuple[int, object] | None:
+        return (status, body) if (call.method, call.path) == ("GET", path) else None
+
+    with odd_server(rows=account(), answer=answer) as odd:
+        outcome = deliver(odd, schema(), variant(1, 1), state(1))
+        assert (outcome.error, outcome.states) == (None, [1])
+        assert [call.headers["jetti-webhook-hash"] for call in odd.calls if call.method == "POST"] == ["h7"]
+        assert not any("Authorization" in call.headers for call in odd.calls if call.method == "POST")
+
+
+def test_a_shipment_is_recognised_though_its_ids_are_texts() -> None:
+    """What was shipped is not shipped again, whatever type the API gives the purchase's id."""
+    shipped = [{"id": "1", "purchaseId": "21", "trackingNumber": "T1"}]
+    with odd_server(rows=account(dropshipments=shipped)) as odd:
+        shipment = record("shipments", purchaseId=21, trackingNumber="T1")
+        outcome = deliver(odd, schema("shipments"), shipment, state(1))
+        assert (outcome.states, outcome.of("shipments").unchanged) == ([1], 1)
+        assert odd.writes == []
+
+
+ROW = {"id": "1", "externalId": "e1", "vendorSku": "v1", "inventoryQuantity": "1", **FEED_7}
+
+
+@pytest.mark.parametrize("is_read_first", [True, False])
+def test_what_a_removal_takes_away_is_sent_again(is_read_first: bool) -> None:
+    """Behind a removal of its row a record is no more unchanged, also where the feed is read only after it."""
+    removals = "inventory_feed_variant_removals"
+    messages = [record(removals, externalId="e1"), variant(1, 1), state(1)]
+    if is_read_first:
+        messages.insert(0, variant(1, 1))
+    with odd_server(rows=account(inventory_feed_variants=[ROW])) as odd:
+        outcome = deliver(odd, schema(), schema(removals), *messages)
+        assert outcome.states[-1] == 1
+        assert [method for method, _, _ in odd.writes] == ["DELETE", "POST"]
+
+
+def test_a_row_of_another_feed_is_not_compared_with() -> None:
+    """Where the server gives rows that were not asked for, a record is new rather than unchanged."""
+    with odd_server(rows=account()) as odd:
+        odd.answer = lambda call: (
+            (200, [{**ROW, "inventoryFeedId": "8"}] if ("where[id][$gte]", "0") in call.query else [])
+            if call.path == "/api/inventory-feed-variants.json"
+            else None
+        )
+        assert deliver(odd, schema(), variant(1, 1), state(1)).of().sent == 1
+
+
+PRODUCTS = [record("products", externalId=f"p{n}", sku=f"k{n}") for n in range(50)]
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 413, 422])
+@pytest.mark.parametrize("poison", [0, 17, 49])
+def test_a_poison_record_is_isolated_whatever_it_is_refused_with(status: int, poison: int, tmp_path: Path) -> None:
+    """Its neighbours go, also where a 404 is about a record, and the batch is sent in few calls."""
+
+    def answer(call: Call) -> tuple[int, object] | None:
+        is_refused = call.method == "POST" and any(one["sku"] == f"k{poison}" for one in call.body)
+        return (status, {"title": "api.variants.odd"}) if is_refused else None
+
+    with odd_server(rows=account(), answer=answer) as odd:
+        outcome = deliver(
+            odd, schema("products"), *PRODUCTS, state(1),
+            delivery="api", on_reject="set_aside", rejects_path=str(tmp_path / "r"),
+        )  # fmt: skip
+        assert (outcome.states, outcome.code) == ([1], 1)
+        assert (outcome.of("products").sent, outcome.of("products").rejected) == (49, 1)
+        assert [one["record"]["sku"] for one in rejects(tmp_path / "r")[1:]] == [f"k{poison}"]
+        assert len(odd.writes) <= 24
+
+
+def test_a_path_that_leads_nowhere_is_not_tried_for_every_record(tmp_path: Path) -> None:
+    """Where the channel does not exist all records are set aside, in a few calls."""
+    with odd_server(rows=account()) as odd:
+        odd.answer = lambda call: (404, {"title": "api.channels.missing"}) if call.method == "POST" else None
+        outcome = deliver(
+            odd, schema("products"), *PRODUCTS, state(1),
+            delivery="api", on_reject="set_aside", rejects_path=str(tmp_path / "r"),
+        )  # fmt: skip
+        assert (outcome.states, outcome.code, outcome.of("products").rejected) == ([1], 1, 50)
+        assert len(odd.writes) == 6
+
+
+@pytest.mark.parametrize("value", ["1e9999999", "[" * 800 + "]" * 800], ids=["huge-exponent", "deeply-nested"])
+def test_odd_values_are_compared_all_the_same(value: str) -> None:
+    """Neither the size of a number nor the depth of a list breaks the comparison."""
+    with odd_server(rows=account(inventory_feed_variants=[{**ROW, "images": {"b": 1}}])) as odd:
+        line = json.dumps(record(externalId="e1", images="?")).replace('"?"', '{"a": ' + value + "}")
+        outcome = deliver(odd, schema("inventory_feed_variants", externalId={}, images={}), line, state(1))
+        assert (outcome.error, outcome.states, outcome.of().sent) == (None, [1], 1)
+
+
+@pytest.mark.parametrize("written", [[3, "3"], ["3", 3.0], [3.0, 3]])
+def test_one_feed_is_not_made_twice_however_its_provider_is_written(written: list[Any]) -> None:
+    """Two records mean the same feed, though a warehouse changed a number's type and the list lags behind."""
+    feeds = [record("inventory_feeds", dropshipProviderId=one, name="New", resourceType="webhook") for one in written]
+    with odd_server(rows=account()) as odd:
+        odd.answer = lambda call: (200, {"id": "8"}) if call.method == "POST" else None
+        outcome = deliver(odd, schema("inventory_feeds"), *feeds, state(1))
+        assert outcome.error is None
+        made = [("POST", "/api/inventory-feeds.json"), ("PUT", "/api/inventory-feeds/8.json")]
+        assert [(method, path) for method, path, _ in odd.writes] == made
+
+
+def test_the_other_name_is_said_once_though_many_calls_learn_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    """Calls in flight side by side get the same 404, and one of them says so."""
+    with odd_server(rows=account()) as odd:
+        odd.answer = lambda call: (404, b"") if call.path.endswith("-batches.json") else None
+        outcome = deliver(odd, schema("products"), *PRODUCTS, batch_size=2, delivery="api")
+        assert outcome.error is None
+        assert caplog.text.count("is used from here on") == 1
+
+
+def test_effects_are_read_back_from_the_documented_path_however_small_its_lists(tmp_path: Path) -> None:
+    """Lists of at most 20 rows with numbers as text confirm what went in, and what did not is found."""
+    with odd_server(rows=account(), page=20) as odd:
+        rows = odd.rows["inventory-feed-variants"]
+
+        def apply(call: Call) -> None:
+            for one in call.body if call.method == "POST" else ():
+                if one["externalId"] != "e77":
+                    rows.append({**{name: str(value) for name, value in one.items()}, "id": len(rows), **FEED_7})
+
+        odd.answer = apply
+        outcome = deliver(
+            odd, schema(), *(variant(n, n) for n in range(120)), state(1),
+            confirm_seconds=0.3, on_reject="set_aside", rejects_path=str(tmp_path / "r"),
+        )  # fmt: skip
+        assert (outcome.error, outcome.states) == (None, [1])
+        assert (outcome.of().confirmed, outcome.of().rejected) == (119, 1)
+        assert [one["record"]["externalId"] for one in rejects(tmp_path / "r")[1:]] == ["e77"]
