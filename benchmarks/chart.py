@@ -145,7 +145,8 @@ def _saturation(part: dict[str, Any]) -> Panel:
     shape, capacity = data[0]["shape"], data[0]["capacity"]
     shown = [one for one in data if (one["shape"], one["capacity"]) == (shape, capacity)]
     latencies = list(dict.fromkeys(one["latency"] for one in shown))
-    panel = Panel("Wall time over the ideal", f"{shape}, 2 GETs a second, capacity {capacity:g}, by latency")
+    clock = "" if part["scale"] == 1 else f", on a clock {part['scale']:g} times as fast"
+    panel = Panel("Wall time over the ideal", f"{shape}, 2 GETs a second, by latency{clock}")
     values = [one["over_ideal"] for one in shown if not one["failure"]]
     step, top = _steps(max([2.0, *values]) - 1)
     xs = [30 + (PANEL_WIDTH - 50) * index / max(1, len(latencies) - 1) for index in range(len(latencies))]

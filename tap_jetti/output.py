@@ -35,7 +35,7 @@ class Output:
         """Write complete lines.
 
         Raises:
-            OutputError: Nobody reads any more.
+            OutputError: Nobody reads any more, or the disk is full.
         """
         with self._whole():
             sys.stdout.flush()
@@ -57,6 +57,8 @@ class Output:
             yield
         except BrokenPipeError as error:
             raise OutputError("Whatever read the output went away before its end.") from error
+        except OSError as error:
+            raise OutputError(f"The output cannot be written: {error.strerror}. What is written is kept.") from error
         finally:
             if is_main:
                 self._is_writing = False

@@ -27,7 +27,7 @@ class RowWriter(SingerWriter):
     """The SDK's writer, and beside it a way for whole pages of rows.
 
     Raises:
-        OutputError: From all that writes, if nobody reads any more.
+        OutputError: From all that writes, if nobody reads any more, or the disk is full.
     """
 
     def __init__(self) -> None:

@@ -23,6 +23,7 @@ from tap_jetti.client.problems import (
     RejectedError,
     ServerError,
     SettingsError,
+    UnreachableError,
     UnreadableError,
     UnreliableAnswerError,
 )
@@ -51,13 +52,12 @@ if TYPE_CHECKING:
 OF_ONE_STREAM = (
     ForbiddenError,
     NotFoundError,
-    OutputError,
     RejectedError,
     ServerError,
     UnreadableError,
     UnreliableAnswerError,
 )
-"""Failures after which the other streams can still be read."""
+"""Failures after which the other streams can still be read. An answer that was cut is one, a host out of reach none."""
 
 
 SECONDS_TO_END = 1.0
@@ -193,8 +193,9 @@ class TapJetti(CommandLine, Tap):
             JettiError: The same error, if it is not of this stream alone: the token, the
                 settings, the connection, or a server that fails stream after stream.
         """
-        is_outage = isinstance(error, (ServerError, UnreadableError))
-        if not isinstance(error, OF_ONE_STREAM) or (is_outage and self._outage):
+        is_cut = isinstance(error, UnreachableError) and error.may_have_arrived
+        is_outage = is_cut or isinstance(error, (ServerError, UnreadableError))
+        if not (is_cut or isinstance(error, OF_ONE_STREAM)) or (is_outage and self._outage):
             raise error
         self._outage = is_outage
         self.failures.append(stream.name)

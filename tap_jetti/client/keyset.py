@@ -221,6 +221,8 @@ class IncrementalRead(_Read):
             given = self._given
             page, received = self._page(cursor)
             yield from self._give(page, cursor, seen)
+            if 0 < before < self._source.page_size and self._given > given:
+                self._source.traits.page_sizes.note_cut(before)
             if 0 < received < FEW and self._pages == 1 and self._start != EARLIEST:
                 self._source.try_large_page(FEW)
             if len(page) < received or self._is_end(received):

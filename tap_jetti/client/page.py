@@ -145,7 +145,11 @@ class PageSizes:
 
     def may_be_cut(self, rows: int) -> bool:
         """Whether a page of so many rows, shorter than asked, may be as large as the server gives."""
-        return rows == self.cut or rows >= self.largest > self.whole
+        return rows == self.cut or self.is_new(rows)
+
+    def is_new(self, rows: int) -> bool:
+        """Whether nothing is known yet of pages of so many rows, shorter than asked."""
+        return rows >= self.largest > self.whole and rows != self.cut
 
     def note(self, rows: int) -> None:
         """A page had so many rows."""

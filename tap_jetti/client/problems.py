@@ -45,7 +45,7 @@ class SettingsError(JettiError):
 
 
 class OutputError(JettiError):
-    """What is written is not read any more."""
+    """What is written is not read any more, or has no room."""
 
 
 class RequestError(JettiError):

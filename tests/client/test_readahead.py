@@ -206,6 +206,19 @@ class TestSameAsSerial:
         shape = {"verify_counts": verify_counts}
         assert one.together("sales", **shape) == one.serial("sales", **shape)
 
+    @pytest.mark.parametrize("rows", [30, 100])
+    def test_streams_that_follow_take_no_further_request(self, account, rows):
+        """Scouts ask nothing that the readers would not have asked."""
+        names = ("sales", "products", "variants", "vendors", "channels", "customers", "purchases", "transfers")
+        one = account(dict.fromkeys(names, made_rows(groups(rows, 1))))
+        one.serial(*names)
+        asked = [entry.path for entry in one.sandbox.ledger]
+        one.together(*names)
+        ahead = [entry.path for entry in one.sandbox.ledger][len(asked) :]
+        assert sorted(path for path in ahead if "sales" not in path) == sorted(
+            asked[asked.index("/api/products.json") :]
+        )
+
     def test_half_a_surrogate_pair(self, account):
         """A text that JavaScript has cut in two is as readable ahead as it is in turn."""
         names = ("sales", "products", "variants")

@@ -13,7 +13,7 @@ from tap_jetti.client.page import (
     decode_raw,
 )
 from tap_jetti.client.problems import JettiError
-from tap_jetti.client.readahead.plan import Paced, Plan
+from tap_jetti.client.readahead.plan import Paced, Plan, Stopped
 from tap_jetti.client.readahead.room import places_of
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Scout:
         self.resource = self._asked.resource
         self.page_size = self._asked.page_size
         self.traits = ServerTraits(PageSizes(self._asked.traits.page_sizes))
+        self._last_size = self.page_size
 
     @property
     def server_clock(self) -> ServerClock:
@@ -84,8 +85,15 @@ class Scout:
         return answer if isinstance(answer, tuple) else None
 
     def page(self, where: Mapping[str, Any], bounds: Sequence[Bounds]) -> tuple[Page, float]:
-        """One page, see `PageSource.page`."""
+        """One page, see `PageSource.page`.
+
+        Raises:
+            Stopped: Whether to ask for it depends on what the reader is just about to learn.
+        """
+        if self._last_size < self.page_size and self.traits.page_sizes.is_new(self._last_size):
+            raise Stopped
         answer: tuple[Page, float] = self._ask(f"page {where}", lambda: self._asked.page(where, bounds))
+        self._last_size = len(answer[0])
         return answer
 
     def count(self, where: Mapping[str, Any]) -> int | None:
