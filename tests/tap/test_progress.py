@@ -44,24 +44,22 @@ class Terminal:
     def __init__(self, width: int) -> None:
         """Open it."""
         self.width = width
-        self._master, slave = pty.openpty()
+        master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
         self.file = os.fdopen(slave, "w", buffering=1)
         self._received = b""
-        self._reader = threading.Thread(target=self._receive)
+        self._reader = threading.Thread(target=self._receive, args=(master,))
         self._reader.start()
 
     def close(self) -> str:
         """Close it and answer all that was sent."""
         self.file.close()
         self._reader.join()
-        with contextlib.suppress(OSError):
-            os.close(self._master)
         return self._received.decode()
 
-    def _receive(self) -> None:
-        with contextlib.suppress(OSError):  # that is how a pseudo-terminal ends
-            while chunk := os.read(self._master, 65536):
+    def _receive(self, master: int) -> None:
+        with open(master, "rb", buffering=0) as file, contextlib.suppress(OSError):  # that is how such a one ends
+            while chunk := file.read(65536):
                 self._received += chunk
 
     def screen(self) -> list[str]:
@@ -526,7 +524,7 @@ def test_an_interrupt_leaves_the_terminal_clean(
     assert all(json.loads(line)["type"] in {"SCHEMA", "RECORD", "STATE"} for line in stdout.splitlines())
     *lines, free = terminal.screen()
     assert free == ""
-    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d", line) for line in lines)
-    outcomes = [line for line in lines if "outcome=interrupted" in line]
+    assert not any("1/1 sales" in line for line in lines)
+    outcomes = [line for line in lines if re.match(r"\d{4}-\d\d-\d\d .* outcome=interrupted ", line)]
     assert [("stream=sales" in line) for line in outcomes] == [True, False]
     assert any("1/1 sales" in picture for picture in terminal.pictures())
