@@ -25,10 +25,17 @@ from singer_sdk.plugin_base import _ConfigInput
 from tap_jetti.client.problems import JettiError, OutputError, SettingsError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from singer_sdk.plugin_base import PluginBase
+
+    from tap_jetti.client.clock import SystemClock
 
 SIGNAL_EXIT = 128
 """What a signal's number is added to for the exit code, as shells do."""
+
+SECONDS_TO_END = 1.0
+"""After a signal, others are ignored for so long: Ctrl-C comes twice where whatever runs the command passes it on."""
 
 
 def read_object(file: IO[str], what: str) -> dict[str, Any]:
@@ -51,7 +58,23 @@ def read_object(file: IO[str], what: str) -> dict[str, Any]:
 
 
 class CommandLine:
-    """Reads the files that ``--config`` names, the later ones winning, for tap and target alike."""
+    """What tap and target share: the files of ``--config``, the later ones winning, and how a signal ends them."""
+
+    clock: SystemClock
+    _asked_to_end: float | None = None
+
+    def interrupt(self, interruption: Interruption) -> None:
+        """Raise this where nothing is torn by it."""
+        raise NotImplementedError
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal's handler
+        if self._asked_to_end is None:
+            self._asked_to_end = self.clock.monotonic()
+            self.clock.stop()
+            self.interrupt(Interruption(signum))
+        elif self.clock.monotonic() - self._asked_to_end > SECONDS_TO_END:
+            signal.signal(signum, signal.SIG_DFL)  # it hangs, as where nobody reads its output
+            signal.raise_signal(signum)
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:  # noqa: ARG003

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -39,7 +38,6 @@ from tap_jetti.tap_settings import TAP_SETTINGS
 if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping, Sequence
-    from types import FrameType
     from typing import IO
 
     from singer_sdk import Stream
@@ -60,10 +58,6 @@ OF_ONE_STREAM = (
 """Failures after which the other streams can still be read. An answer that was cut is one, a host out of reach none."""
 
 
-SECONDS_TO_END = 1.0
-"""After a signal, others are ignored for so long: Ctrl-C comes twice where whatever runs the tap passes it on."""
-
-
 class TapJetti(CommandLine, Tap):
     """Reads a Jetti (Onport) account: every row, incrementally, within the rate limit."""
 
@@ -79,7 +73,6 @@ class TapJetti(CommandLine, Tap):
         self.traits = ServerTraits()
         self.failures: list[str] = []
         self._outage = False
-        self._asked_to_end: float | None = None
         self._state_written = self.clock.monotonic()
         super().__init__(**arguments)
         self._check_catalog()
@@ -258,14 +251,8 @@ class TapJetti(CommandLine, Tap):
         ).run()
 
     @override
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        if self._asked_to_end is None:
-            self._asked_to_end = self.clock.monotonic()
-            self.clock.stop()
-            self.message_writer.interrupt(Interruption(signum))
-        elif self.clock.monotonic() - self._asked_to_end > SECONDS_TO_END:
-            signal.signal(signum, signal.SIG_DFL)  # it hangs, as where nobody reads its output
-            signal.raise_signal(signum)
+    def interrupt(self, interruption: Interruption) -> None:
+        self.message_writer.interrupt(interruption)
 
     def _check_catalog(self) -> None:
         """Refuse a catalog that selects what does not exist: its rows would be missed silently.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import signal
 import sys
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -27,7 +26,6 @@ from tap_jetti.target_settings import TARGET_SETTINGS, check_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.plugin_base import _ConfigInput
@@ -214,10 +212,8 @@ class TargetJetti(CommandLine, Target):
         cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env)).run(file_input)
 
     @override
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        signal.signal(signum, signal.SIG_DFL)  # a second one ends the process at once
-        self.clock.stop()
-        self.delivery.output.interrupt(Interruption(signum))
+    def interrupt(self, interruption: Interruption) -> None:
+        self.delivery.output.interrupt(interruption)
 
     @property
     def _line(self) -> int:

@@ -270,11 +270,12 @@ def test_state_comes_out_though_the_input_falls_silent(tmp_path: Path) -> None:
         assert process.returncode == 0
 
 
+@pytest.mark.parametrize("again", [None, signal.SIGTERM, signal.SIGINT], ids=["once", "then SIGTERM", "then SIGINT"])
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_a_signal_ends_the_run_with_its_code_and_the_state_of_what_is_delivered(
-    signum: signal.Signals, tmp_path: Path
+    signum: signal.Signals, again: signal.Signals | None, tmp_path: Path
 ) -> None:
-    """What is in flight is finished, nothing new begun; the exit code tells the signal."""
+    """What is in flight is finished, nothing new begun; the exit code tells the signal, the first of two."""
     with jetti(latency=0.3) as sandbox:
         config = settings_for(sandbox, batch_size=1, concurrency=1, skip_unchanged=False)
         process = start_process(tmp_path, config)
@@ -288,6 +289,9 @@ def test_a_signal_ends_the_run_with_its_code_and_the_state_of_what_is_delivered(
         sandbox.on_request = lambda _number, method, _path: arrived.set() if method == "POST" else None
         assert arrived.wait(20)
         process.send_signal(signum)
+        if again is not None:
+            time.sleep(0.01)
+            process.send_signal(again)
         out, errors = process.communicate(timeout=20)
         assert process.returncode == 128 + signum
         assert out.decode().splitlines() == ["0"]
