@@ -8,14 +8,12 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any
 
-import msgspec
-
+from tap_jetti.client.decoding import encode_json
 from tap_jetti.client.instants import normalise
 
 Row = dict[str, Any]
 Convert = Callable[[Any], Any]
 
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
 _NULL_TEXTS = frozenset({"", "null"})
 """Texts that stand for null where no text belongs."""
 
@@ -69,7 +67,7 @@ def _to_text(value: Any) -> Any:  # noqa: ANN401
         return "true" if value else "false"
     if isinstance(value, (int, Decimal)):
         return str(value)
-    return _ENCODER.encode(mask_deep(value)).decode()
+    return encode_json(mask_deep(value)).decode()
 
 
 def _to_integer(value: Any) -> Any:  # noqa: ANN401

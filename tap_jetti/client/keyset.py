@@ -12,8 +12,8 @@ instead, and no update can hide a row from that. The rules, each of which was ne
 3.  A page of one single instant may be a part of it only: such an instant is read by id.
 4.  A page of fewer than ten rows is the end, if the server is known to give larger ones. Any
     other page that is shorter than asked, and than others of any resource were, may be the end:
-    the server's count decides, of rows that moved on beyond U too, else as many as they might
-    be unread. One that is the largest so far may be as large as the server
+    the server's count decides. It counts beyond U, too, for rows that moved on there must not
+    hide as many unread ones. A page that is the largest so far may be as large as the server
     gives, so it is read on from, until that has once shown that it was the end.
 5.  A page that breaks bounds or order is asked once more; then the read stops.
 6.  The bookmark stays `bookmark_lag` behind U, for transactions commit late.
@@ -105,7 +105,7 @@ class _Read:
         raise NotImplementedError
 
     def _everything(self) -> dict[str, Any]:
-        """Conditions that all rows of this read meet, and no others."""
+        """Conditions that all rows of this read meet, and those that moved on from it."""
         raise NotImplementedError
 
     def _proof(self) -> tuple[dict[str, Any], int] | None:

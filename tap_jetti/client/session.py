@@ -20,7 +20,7 @@ from urllib3.exceptions import HTTPError, IncompleteRead, NewConnectionError
 
 from tap_jetti.client.auth import bearer_token, origin_of, webhook_hash
 from tap_jetti.client.clock import Interrupted
-from tap_jetti.client.decoding import decode_json
+from tap_jetti.client.decoding import decode_json, encode_json
 from tap_jetti.client.problems import (
     RateLimitedError,
     RedirectError,
@@ -150,7 +150,6 @@ class JettiSession:
         self._retry = RetryPolicy(retry_seconds, random.Random())  # noqa: S311 - jitter
         self._timeout = (min(timeout, LONGEST_CONNECT), timeout)
         self._logger = logger or logging.getLogger(__name__)
-        self._encoder = msgspec.json.Encoder(decimal_format="number")
         self._http = requests.Session()
         self._http.trust_env = False  # it is read here once rather than for every request
         self._http.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
@@ -222,7 +221,7 @@ class JettiSession:
                 self._proxies,
                 self._limiter,
                 self._decode_write,
-                data=self._encoder.encode(body),
+                data=encode_json(body),
                 repeatable=repeatable,
             )
         )
@@ -251,7 +250,7 @@ class JettiSession:
                 self._inbound_proxies,
                 self._inbound_limiter,
                 self._decode_write,
-                data=self._encoder.encode(body),
+                data=encode_json(body),
                 repeatable=repeatable,
             )
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tap_jetti.client.decoding import encode_json
 from tap_jetti.delivery.failures import RefusedError
 from tap_jetti.delivery.feed_text import FORMATS, check_xml
 from tap_jetti.delivery.intake import COMPARED
@@ -47,7 +48,6 @@ class FeedFile:
         self._outcomes = outcomes
         self._columns: set[str] = set()
         self._waiting: Counter[Checkpoint] = Counter()
-        self._encode = msgspec.json.Encoder(decimal_format="number").encode
         self._decode = msgspec.json.Decoder(float_hook=Decimal).decode
         # Any thread may be the one that collects it, if nobody closes it.
         self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
@@ -72,7 +72,7 @@ class FeedFile:
                 return True
         self._columns |= item.payload.keys()
         self._waiting.update(origin.checkpoint for origin in item.origins)
-        body = self._encode(item.payload)
+        body = encode_json(item.payload)
         self._table.execute("INSERT OR REPLACE INTO rows VALUES (?, ?)", (external_id, body))
         return True
 

@@ -11,8 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
-import msgspec
-
+from tap_jetti.client.decoding import encode_json
 from tap_jetti.delivery.failures import RefusedError
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _QUOTED = re.compile(r'[",\r\n]|^\s|\s$')
-
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def as_csv(rows: Iterable[Record], columns: Sequence[str]) -> Iterator[bytes]:
@@ -44,7 +41,7 @@ def as_json(rows: Iterable[Record], columns: Sequence[str]) -> Iterator[bytes]:
     """A JSON array, a row a line; a field that a record does not have is left out."""
     separator = b"[\n"
     for row in rows:
-        yield separator + _encode({column: row[column] for column in columns if column in row})
+        yield separator + encode_json({column: row[column] for column in columns if column in row})
         separator = b",\n"
     yield b"\n]\n" if separator == b",\n" else b"[]\n"
 
@@ -82,7 +79,7 @@ def check_xml(row: Record) -> None:
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
-    return value if isinstance(value, str) else _encode(value).decode()
+    return value if isinstance(value, str) else encode_json(value).decode()
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401 - any JSON

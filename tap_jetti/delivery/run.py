@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from tap_jetti.client.decoding import encode_json
 from tap_jetti.client.page import ServerTraits
 from tap_jetti.delivery.checkpoints import Checkpoints
 from tap_jetti.delivery.confirmation import Confirmation
@@ -56,7 +55,6 @@ class Run:
         self._logger = logger
         self._started = clock.monotonic()
         self._dry_run: bool = config["dry_run"]
-        self._encode = msgspec.json.Encoder(decimal_format="number").encode
         secrets = [
             str(config[name]) for name in ("api_token", "inventory_feed_hash", "channel_hash") if config.get(name)
         ]
@@ -177,4 +175,4 @@ class Run:
             return
         if self._rejects is not None:
             self._rejects.sync()
-        self.output.write(self._encode(value) + b"\n")
+        self.output.write(encode_json(value) + b"\n")
