@@ -93,7 +93,8 @@ TARGET_SETTINGS = th.PropertiesList(
         th.NumberType(nullable=False, minimum=0),
         default=0,
         title="Confirm seconds",
-        description="How long what went inbound may take to show before it counts as rejected; 0 does not look.",
+        description="How long what Jetti takes before looking at it, inbound or as a batch of connections, may take to"
+        " show before it counts as rejected; 0 does not look.",
     ),
     th.Property(
         "max_updates",

@@ -1,110 +1,86 @@
-"""Reads back what went inbound, where every answer is 200, and rejects what did not take effect."""
+"""Reads back what Jetti took before it looked at it, and rejects what did not take effect."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tap_jetti.client.query import encode, select
 from tap_jetti.delivery.failures import RefusedError
-from tap_jetti.delivery.fields import comparable
-from tap_jetti.resources import api_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from tap_jetti.client.clock import Clock
-    from tap_jetti.client.session import JettiSession
-    from tap_jetti.delivery.items import Item, Lane, Origin, Record
-
-MOST_KEYS = 100
-"""Keys that are asked for at once: a page."""
-
-LONGEST_QUERY = 6_000
-"""Characters of a query at most."""
+    from tap_jetti.delivery.effects import Effect
+    from tap_jetti.delivery.items import Item, Key, Record
 
 LONGEST_PAUSE = 10.0
 """Seconds between two looks at most."""
 
 
-@dataclass(frozen=True)
-class Effect:
-    """Where the effect of an item shows: in the row of its external id.
-
-    Attributes:
-        resource: The resource of that row.
-        where: What it has besides its external id.
-        kinds: The kinds of the fields that must show what was sent; without any, the row's
-            being there is all that is asked.
-    """
-
-    resource: str
-    where: Mapping[str, Any]
-    kinds: Mapping[str, str]
-
-    def shows(self, payload: Record, row: Record) -> bool:
-        """Whether a row shows what was sent."""
-        return all(
-            comparable(self.kinds[name], value) == comparable(self.kinds[name], row.get(name))
-            for name, value in payload.items()
-            if name in self.kinds
-        )
-
-
-class _Expected:
-    def __init__(self) -> None:
-        self.payload: Record = {}
-        self.origins: list[Origin] = []
-
-
 @dataclass(eq=False)
-class _Group:
-    action: str
+class _Expected:
     effect: Effect
-    expected: dict[str, _Expected] = field(default_factory=dict)
+    items: list[Item] = field(default_factory=list)
+
+    @property
+    def payload(self) -> Record:
+        """What was sent to the key in all."""
+        first, *later = (item.payload for item in self.items)
+        return {name: value for payload in (first, *later) for name, value in payload.items()} if later else first
 
 
 class Confirmation:
-    """Holds what was sent inbound until it was read back, and STATE with it.
+    """Holds what was accepted unseen until it was read back, and STATE with it.
 
-    All of it stays in memory until the end of the input: with confirm_seconds, plan for about
-    two kilobytes for each record that is sent. What a later record of the same key overwrote is
-    confirmed by that one.
+    Inbound answers 200 to practically everything, and a batch of connections is processed after
+    the answer, too. All of it stays in memory until the end of the input: with confirm_seconds,
+    plan for about two kilobytes for each record that is sent. What a later record of the same
+    key overwrote is confirmed by that one.
 
     Args:
-        session: What reads.
         seconds: How long after the last one was sent an effect may take to show.
         clock: What waits are measured and slept by.
-        confirmed: Told of each one that shows, with its action and origins.
-        rejected: Told of each one that does not, with origins, reason and key.
+        confirmed: Told of each item that shows.
+        rejected: Told of each one that does not, and why.
     """
 
     def __init__(
         self,
-        session: JettiSession,
         *,
         seconds: float,
         clock: Clock,
-        confirmed: Callable[[str, Sequence[Origin]], None],
-        rejected: Callable[..., None],
+        confirmed: Callable[[Item], None],
+        rejected: Callable[[Item, RefusedError], None],
     ) -> None:
-        self._session = session
         self._seconds = seconds
         self._clock = clock
         self._confirmed = confirmed
         self._rejected = rejected
-        self._groups: dict[Lane, _Group] = {}
+        self._expected: dict[Key, _Expected] = {}
         self._lock = threading.Lock()
 
-    def expect(self, items: Sequence[Item], effect: Effect) -> None:
-        """Hold items of one lane that were accepted."""
+    def hold(self, items: Sequence[Item]) -> list[Item]:
+        """Hold items that were accepted.
+
+        Args:
+            items: Of one call.
+
+        Returns:
+            Those that need not be read back, and those held before that they overwrote.
+        """
+        settled: list[Item] = []
         with self._lock:
             for item in items:
-                group = self._groups.setdefault(item.lane, _Group(item.action.name, effect))
-                expected = group.expected.setdefault(str(item.key[-1]), _Expected())
-                expected.payload = {**expected.payload, **item.payload}
-                expected.origins += item.origins
+                before = self._expected.pop(item.key, None)
+                overwritten = before.items if before else []
+                effect = item.action.effect(item)
+                if effect is None:
+                    settled += [*overwritten, item]
+                else:
+                    self._expected[item.key] = _Expected(effect, [*overwritten, item])
+        return settled
 
     def run(self) -> None:
         """Look until everything shows or the time is over.
@@ -115,12 +91,7 @@ class Confirmation:
         """
         deadline = self._clock.monotonic() + self._seconds
         pause = 0.5
-        while True:
-            for group in self._groups.values():
-                for key in list(self._shown(group)):
-                    self._confirmed(group.action, group.expected.pop(key).origins)
-            if not any(group.expected for group in self._groups.values()):
-                return
+        while self._look():
             left = deadline - self._clock.monotonic()
             if left <= 0:
                 break
@@ -129,38 +100,17 @@ class Confirmation:
         refusal = RefusedError(
             "unconfirmed", f"it was accepted, but did not take effect within {self._seconds:g} s; see Jetti's own log"
         )
-        for group in self._groups.values():
-            for key in list(group.expected):
-                self._rejected(group.expected.pop(key).origins, refusal, which=key)
+        for key in list(self._expected):
+            for item in self._expected.pop(key).items:
+                self._rejected(item, refusal)
 
-    def _shown(self, group: _Group) -> Iterator[str]:
-        effect = group.effect
-        for keys in _chunks(sorted(group.expected)):
-            missing = set(keys)
-            while missing:
-                where = {**effect.where, "externalId": {"$in": sorted(missing)}}
-                query = select(where=where, order="id", limit=MOST_KEYS)
-                rows = self._session.get(f"{api_name(effect.resource)}.json", query).body
-                found = {str(row.get("externalId")): row for row in rows} if isinstance(rows, list) else {}
-                for key in missing & found.keys():
-                    if effect.shows(group.expected[key].payload, found[key]):
-                        yield key
-                # A server that caps its pages gives the rest when asked for it alone.
-                before = len(missing)
-                missing -= found.keys()
-                if len(missing) == before:
-                    break
-
-
-def _chunks(keys: Sequence[str]) -> Iterator[list[str]]:
-    chunk: list[str] = []
-    length = 0
-    for key in keys:
-        own = len(encode([("where[externalId][$in][]", key)])) + 1
-        if chunk and (len(chunk) == MOST_KEYS or length + own > LONGEST_QUERY):
-            yield chunk
-            chunk, length = [], 0
-        chunk.append(key)
-        length += own
-    if chunk:
-        yield chunk
+    def _look(self) -> bool:
+        """Confirm what shows now; answers whether anything is left."""
+        by_effect: dict[Effect, dict[Key, Record]] = {}
+        for key, expected in self._expected.items():
+            by_effect.setdefault(expected.effect, {})[key] = expected.payload
+        for effect, wanted in by_effect.items():
+            for key in effect.shown(wanted):
+                for item in self._expected.pop(key).items:
+                    self._confirmed(item)
+        return bool(self._expected)

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tap_jetti.client.clock import Clock
-    from tap_jetti.delivery.failures import RefusedError
     from tap_jetti.delivery.items import Batch, Item
     from tap_jetti.delivery.outcomes import Outcomes
     from tap_jetti.delivery.tally import Tally
@@ -61,14 +60,14 @@ class Courier:
                 raise
             is_missing = isinstance(error, NotFoundError) and not leads_somewhere
             if len(items) == 1:
-                self._reject(items[0], refusal)
+                self._outcomes.refused(items[0], refusal)
                 return not is_missing
             if is_missing:
                 leads_somewhere = any([self._send(items[:1]), self._send(items[-1:])])
                 items = items[1:-1]
                 if not leads_somewhere:
                     for item in items:
-                        self._reject(item, refusal)
+                        self._outcomes.refused(item, refusal)
                     return False
             middle = len(items) // 2
             for half in filter(None, (items[:middle], items[middle:])):
@@ -76,6 +75,3 @@ class Courier:
         else:
             self._outcomes.sent(items)
         return True
-
-    def _reject(self, item: Item, refusal: RefusedError) -> None:
-        self._outcomes.rejected(item.origins, refusal, which=" ".join(map(str, item.key[1:])))

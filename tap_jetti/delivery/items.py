@@ -68,6 +68,11 @@ class Item(msgspec.Struct, eq=False, gc=False):
     size: int
     origins: list[Origin]
 
+    @property
+    def label(self) -> str:
+        """What tells it from others, for people."""
+        return " ".join(map(str, self.key[1:]))
+
     def absorb(self, later: Item) -> None:
         """Let a later item of the same key win."""
         self.payload = {**self.payload, **later.payload} if self.action.is_partial else later.payload

@@ -55,21 +55,23 @@ class Outcomes:
     def sent(self, items: Sequence[Item]) -> None:
         """Jetti accepted it; where that says nothing, it is settled when it was read back."""
         self._tally.add(items[0].action.name, sent=len(items))
-        effect = items[0].action.effect(items[0]) if self.confirmation is not None else None
-        if self.confirmation is not None and effect is not None:
-            self.confirmation.expect(items, effect)
-        else:
-            self._settle(origin for item in items for origin in item.origins)
+        if self.confirmation is not None:
+            items = self.confirmation.hold(items)
+        self._settle(origin for item in items for origin in item.origins)
 
     def placed(self, action: str, waiting: Counter[Checkpoint]) -> None:
         """It is in the feed file: so many records of each checkpoint."""
         self._tally.add(action, sent=waiting.total())
         self._checkpoints.settle(waiting.elements())
 
-    def confirmed(self, action: str, origins: Sequence[Origin]) -> None:
+    def confirmed(self, item: Item) -> None:
         """It was read back as it was sent."""
-        self._tally.add(action, confirmed=1)
-        self._settle(origins)
+        self._tally.add(item.action.name, confirmed=1)
+        self._settle(item.origins)
+
+    def refused(self, item: Item, refusal: RefusedError) -> None:
+        """Jetti does not write it, see `rejected`."""
+        self.rejected(item.origins, refusal, which=item.label)
 
     def left(self, item: Item) -> None:
         """It waits for the next run, and STATE with it."""

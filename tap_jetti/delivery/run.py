@@ -70,13 +70,12 @@ class Run:
             logger=logger,
         )
         self._confirmation = None
-        if config["confirm_seconds"] and config["delivery"] == "inbound":
+        if config["confirm_seconds"]:
             self._confirmation = Confirmation(
-                session,
                 seconds=float(config["confirm_seconds"]),
                 clock=clock,
                 confirmed=self.outcomes.confirmed,
-                rejected=self.outcomes.rejected,
+                rejected=self.outcomes.refused,
             )
         self.outcomes.confirmation = self._confirmation
         traits = ServerTraits()

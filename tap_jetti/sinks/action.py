@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tap_jetti.client.clock import Clock
     from tap_jetti.client.session import Answer, JettiSession
-    from tap_jetti.delivery.confirmation import Effect
+    from tap_jetti.delivery.effects import Effect
     from tap_jetti.delivery.items import Item, Key, Lane, Record
     from tap_jetti.delivery.owners import Owners
     from tap_jetti.delivery.tally import Tally
@@ -121,7 +121,7 @@ class Action(ABC):
         """Items of a batch in a lane."""
         return 1
 
-    def effect(self, item: Item) -> Effect | None:  # noqa: ARG002 - for those that go inbound
+    def effect(self, item: Item) -> Effect | None:  # noqa: ARG002 - for those that are processed later
         """Where it shows that an item took effect, or None if its call's answer says so or nothing does."""
         return None
 

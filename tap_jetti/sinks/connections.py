@@ -8,12 +8,12 @@ from typing_extensions import override
 
 from tap_jetti.delivery.failures import MissingKeyError, RefusedError
 from tap_jetti.sinks.action import Action, Draft, Surroundings, id_in, text_in
+from tap_jetti.sinks.connected import Connected
 from tap_jetti.sinks.renamed import RenamedCall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tap_jetti.delivery.confirmation import Effect
     from tap_jetti.delivery.items import Item, Lane, Record
 
 _PROVIDERS = ("dropshipProviderExternalId", "dropshipProviderId")
@@ -29,11 +29,13 @@ class _Connections(Action):
     """Rows of one sku are grouped, and up to 50 skus go in one call.
 
     A call of the API with one sku is answered with its error, one with several is processed
-    later and, like inbound, answered before: set batch_size to 1 to learn of each error.
+    later and, like inbound, answered before: set confirm_seconds to have it read back, or
+    batch_size to 1 to learn of each error.
     """
 
     resource = "inventory_feed_variants"
     verb: ClassVar[str]
+    connects: ClassVar[bool]
     batch_names: ClassVar[tuple[str, ...]]
     record: ClassVar[dict[str, Any]] = {
         "type": "object",
@@ -50,6 +52,7 @@ class _Connections(Action):
         super().__init__(surroundings)
         self._is_inbound = surroundings.delivery == "inbound"
         self._batch = RenamedCall(self._write, self.batch_names, say=surroundings.logger.warning)
+        self._effect = Connected(self._rows, connects=self.connects)
 
     @override
     def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
@@ -75,15 +78,9 @@ class _Connections(Action):
         return self._around.batch_size if lane[1] == "batch" else 1
 
     @override
-    def effect(self, item: Item) -> Effect | None:
-        if self._is_inbound:
-            self._around.traits.say_once(
-                self._around.logger,
-                "%s: what went inbound is not confirmed, for a connection has no key to read it back by."
-                " To learn of each error take delivery api with batch_size 1.",
-                self.name,
-            )
-        return None
+    def effect(self, item: Item) -> Connected | None:
+        is_taken_unseen = item.lane[1] == "batch" and (self._is_inbound or self._around.batch_size > 1)
+        return self._effect if is_taken_unseen else None
 
     @override
     def send(self, items: Sequence[Item]) -> None:
@@ -116,6 +113,7 @@ class Acknowledgements(_Connections):
     name = "acknowledgements"
     title = "Acknowledge feed variants, or a variant in a channel"
     verb = "acknowledge"
+    connects = True
     batch_names = ("acknowledge-variant-batches",)
     record: ClassVar[dict[str, Any]] = {
         **_Connections.record,
@@ -152,6 +150,7 @@ class Disconnections(_Connections):
     name = "disconnections"
     title = "Disconnect feed variants"
     verb = "disconnect"
+    connects = False
     # Two of the vendor's guides, each with a name of its own.
     batch_names = ("disconnect-variant-batches", "disconnect-inventory-feed-variant-batches")
 

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from tap_jetti import resources
 from tap_jetti.client.problems import NotFoundError
-from tap_jetti.delivery.confirmation import Effect
+from tap_jetti.delivery.effects import InOneRow
 from tap_jetti.delivery.failures import MissingKeyError, RefusedError
 from tap_jetti.delivery.fields import Fields
 from tap_jetti.sinks.action import Action, Draft, Surroundings, id_in, text_in
@@ -43,6 +43,7 @@ class FeedVariants(Action):
         super().__init__(surroundings)
         self._is_inbound = surroundings.delivery == "inbound"
         self._fields = Fields(RESOURCE, leave_out=frozenset({"inventoryFeedId"}))
+        self._kinds = tuple(self._fields.kinds.items())
         self._lanes: dict[Any, Lane] = {}
         self._feed_of_file: int | None = None
 
@@ -113,10 +114,10 @@ class FeedVariants(Action):
         return self._around.batch_size if lane[1] == "inbound" else 1
 
     @override
-    def effect(self, item: Item) -> Effect | None:
+    def effect(self, item: Item) -> InOneRow | None:
         if item.lane[1] != "inbound" or item.lane[2] is None:
             return None
-        return Effect(RESOURCE, {"inventoryFeedId": item.lane[2]}, self._fields.kinds)
+        return InOneRow(self._session, RESOURCE, "externalId", (("inventoryFeedId", item.lane[2]),), self._kinds)
 
     @override
     def send(self, items: Sequence[Item]) -> None:

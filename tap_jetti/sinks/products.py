@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from tap_jetti.delivery.confirmation import Effect
+from tap_jetti.delivery.effects import InOneRow
 from tap_jetti.delivery.failures import MissingKeyError
 from tap_jetti.delivery.fields import Fields
 from tap_jetti.sinks.action import Action, Draft, Surroundings, without_own
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from tap_jetti.delivery.items import Item, Lane
 
 _KEYS = ("externalId", "sku", "externalSku", "id")
+
+_IN_CHANNEL = ("externalId", "externalSku")
+"""Those of them that tell what a variant is in the channel, not the variant itself."""
 
 
 class Products(Action):
@@ -70,10 +73,13 @@ class Products(Action):
         return self._around.batch_size
 
     @override
-    def effect(self, item: Item) -> Effect | None:
-        if not self._is_inbound or item.key[2] != "externalId" or item.lane[1] is None:
+    def effect(self, item: Item) -> InOneRow | None:
+        channel, found = item.key[1], str(item.key[2])
+        if not self._is_inbound or channel is None:
             return None
-        return Effect("channel_variants", {"channelId": item.lane[1]}, {})
+        if found in _IN_CHANNEL:
+            return InOneRow(self._session, "channel_variants", found, (("channelId", channel),))
+        return InOneRow(self._session, self.resource, found)
 
     @override
     def send(self, items: Sequence[Item]) -> None:

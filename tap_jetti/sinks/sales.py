@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from tap_jetti.delivery.confirmation import Effect
+from tap_jetti.delivery.effects import InOneRow
 from tap_jetti.delivery.failures import MissingKeyError, RefusedError
 from tap_jetti.delivery.fields import UnfitError, integer_of
 from tap_jetti.sinks.action import Action, Draft, text_in, without_own
@@ -71,10 +71,10 @@ class Sales(Action):
         return (Draft((self.name, channel), (self.name, channel, external_id), payload),)
 
     @override
-    def effect(self, item: Item) -> Effect | None:
+    def effect(self, item: Item) -> InOneRow | None:
         if self._around.delivery != "inbound" or item.lane[1] is None:
             return None
-        return Effect("sales", {"channelId": item.lane[1]}, {})
+        return InOneRow(self._session, "sales", "externalId", (("channelId", item.lane[1]),))
 
     @override
     def send(self, items: Sequence[Item]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from target_runs import FEED, VARIANTS, deliver, jetti, record, rejects, schema, state, stock, variant
+from target_runs import FEED, VARIANTS, deliver, jetti, record, schema, state, stock, variant
 
 from tap_jetti.client.problems import SettingsError
 from tap_jetti.delivery.fields import CHECKS, UnfitError, comparable
@@ -170,39 +170,6 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(capsys: pytest.CaptureFixt
     plan = capsys.readouterr().err
     assert "Plan; nothing was written." in plan
     assert [line.split() for line in plan.splitlines() if VARIANTS in line][-1] == [VARIANTS, *"411110"]
-
-
-def test_what_went_inbound_is_confirmed(tmp_path: Path) -> None:
-    """Records that the server lost are found by reading back and set aside, the others confirmed."""
-    path = tmp_path / "rejects.jsonl"
-    with jetti(inbound_loss=0.2, seed=3) as sandbox:
-        outcome = deliver(
-            sandbox, schema(), *(variant(n, n) for n in range(150)), state(1),
-            confirm_seconds=0.3, on_reject="set_aside", rejects_path=str(path),
-        )  # fmt: skip
-        there = stock(sandbox)
-        lost = {f"e{n}" for n in range(150)} - there.keys()
-        assert 10 < len(lost) < 60
-        assert (outcome.of().confirmed, outcome.of().rejected) == (len(there), len(lost))
-        assert {one["record"]["externalId"] for one in rejects(path)[1:]} == lost
-        assert {one["rejection"]["title"] for one in rejects(path)[1:]} == {"unconfirmed"}
-        assert (outcome.states, outcome.code) == ([1], 1)
-
-
-def test_confirming_waits_for_a_slow_queue() -> None:
-    """Data that show after a while are confirmed as soon as they do."""
-    with jetti(inbound_delay=0.8) as sandbox:
-        outcome = deliver(sandbox, schema(), variant(1, 1), state(1), confirm_seconds=20)
-        assert (outcome.of().confirmed, outcome.states, outcome.code) == (1, [1], 0)
-
-
-def test_what_cannot_be_confirmed_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A connection that went inbound counts as sent, and nobody is left to believe that it was looked for."""
-    with jetti() as sandbox:
-        entries = [record("disconnections", sku="s1", vendorSku=f"v{n}", dropshipProviderId=3) for n in range(3)]
-        outcome = deliver(sandbox, schema("disconnections"), *entries, state(1), confirm_seconds=1, batch_size=1)
-        assert (outcome.states[-1], outcome.of("disconnections").confirmed) == (1, 0)
-        assert caplog.text.count("is not confirmed") == 1
 
 
 def test_the_summary_is_one_line_of_json_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

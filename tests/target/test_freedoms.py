@@ -155,23 +155,3 @@ def test_the_other_name_is_said_once_though_many_calls_learn_of_it(caplog: pytes
         outcome = deliver(odd, schema("products"), *PRODUCTS, batch_size=2, delivery="api")
         assert outcome.error is None
         assert caplog.text.count("is used from here on") == 1
-
-
-def test_effects_are_read_back_from_the_documented_path_however_small_its_lists(tmp_path: Path) -> None:
-    """Lists of at most 20 rows with numbers as text confirm what went in, and what did not is found."""
-    with odd_server(rows=account(), page=20) as odd:
-        rows = odd.rows["inventory-feed-variants"]
-
-        def apply(call: Call) -> None:
-            for one in call.body if call.method == "POST" else ():
-                if one["externalId"] != "e77":
-                    rows.append({**{name: str(value) for name, value in one.items()}, "id": len(rows), **FEED_7})
-
-        odd.answer = apply
-        outcome = deliver(
-            odd, schema(), *(variant(n, n) for n in range(120)), state(1),
-            confirm_seconds=0.3, on_reject="set_aside", rejects_path=str(tmp_path / "r"),
-        )  # fmt: skip
-        assert (outcome.error, outcome.states) == (None, [1])
-        assert (outcome.of().confirmed, outcome.of().rejected) == (119, 1)
-        assert [one["record"]["externalId"] for one in rejects(tmp_path / "r")[1:]] == ["e77"]

@@ -1,0 +1,98 @@
+"""Where it shows that something took effect."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from tap_jetti.client.query import encode, select
+from tap_jetti.delivery.fields import comparable
+from tap_jetti.resources import api_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from tap_jetti.client.session import JettiSession
+    from tap_jetti.delivery.items import Key, Record
+
+MOST_KEYS = 100
+"""Values that are asked for at once: a page."""
+
+LONGEST_LIST = 6_000
+"""Characters of the list of values in a query at most."""
+
+
+class Effect(Hashable, Protocol):
+    """Where it shows that items took effect; those of equal effects are looked for together."""
+
+    def shown(self, expected: Mapping[Key, Record]) -> Iterable[Key]:
+        """Those that show now, of the keys that something was sent to, in the order it was sent.
+
+        Raises:
+            RequestError: A look failed.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class InOneRow:
+    """It shows in the one row of a resource that a column tells from the others.
+
+    Attributes:
+        session: What reads.
+        resource: The resource of that row.
+        column: What has the last part of the item's key for its value.
+        where: What else the row has, by column.
+        kinds: The kinds of the fields that must show what was sent, by name; without any, the
+            row's being there is all that is asked.
+    """
+
+    session: JettiSession = field(compare=False)
+    resource: str
+    column: str
+    where: tuple[tuple[str, Hashable], ...] = ()
+    kinds: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+
+    def shown(self, expected: Mapping[Key, Record]) -> Iterator[Key]:
+        """See `Effect.shown`."""
+        keys = {str(key[-1]): key for key in expected}
+        for values in in_lists(self.column, keys):
+            missing = set(values)
+            while missing:
+                found = self._rows(missing)
+                for value in missing & found.keys():
+                    if self._shows(expected[keys[value]], found[value]):
+                        yield keys[value]
+                if not missing & found.keys():
+                    break
+                missing -= found.keys()  # a server that caps its pages gives the rest when asked for it alone
+
+    def _rows(self, values: Iterable[str]) -> dict[str, Record]:
+        where = {**dict(self.where), self.column: {"$in": sorted(values)}}
+        rows = self.session.get(
+            f"{api_name(self.resource)}.json", select(where=where, order="id", limit=MOST_KEYS)
+        ).body
+        return {str(row.get(self.column)): row for row in rows} if isinstance(rows, list) else {}
+
+    def _shows(self, payload: Record, row: Record) -> bool:
+        return all(
+            comparable(kind, payload[name]) == comparable(kind, row.get(name))
+            for name, kind in self.kinds
+            if name in payload
+        )
+
+
+def in_lists(column: str, values: Iterable[str]) -> Iterator[Sequence[str]]:
+    """Values of a column in lists that fit in a query each."""
+    chunk: list[str] = []
+    length = 0
+    for value in sorted(values):
+        own = len(encode([(f"where[{column}][$in][]", value)])) + 1
+        if chunk and (len(chunk) == MOST_KEYS or length + own > LONGEST_LIST):
+            yield chunk
+            chunk, length = [], 0
+        chunk.append(value)
+        length += own
+    if chunk:
+        yield chunk

@@ -1,0 +1,88 @@
+"""Reads back whether feed variants are connected to the variant of a sku."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from tap_jetti.delivery.effects import in_lists
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from tap_jetti.delivery.items import Key, Record
+
+    Rows = Callable[[str, Sequence[str], Mapping[str, Any]], list[Record]]
+
+
+class Connected:
+    """A feed variant that is connected has the ``variantId`` of the sku's variant.
+
+    That this is what an acknowledgement sets is inferred from the fields of the resource. The
+    vendor's own ways there are followed: from a provider to its feeds, from these to the feed
+    variants of a vendor sku, which may be several. An acknowledgement shows if one of them is
+    connected, a disconnection if there are some and none is.
+
+    Args:
+        rows: Reads all rows of a resource that meet conditions, with their ids and some fields.
+        connects: Whether they are to be connected, else disconnected.
+    """
+
+    def __init__(self, rows: Rows, *, connects: bool) -> None:
+        self._rows = rows
+        self._connects = connects
+        self._found: dict[tuple[str, str], defaultdict[str, set[str]]] = {}
+
+    def shown(self, expected: Mapping[Key, Record]) -> Iterator[Key]:
+        """See `Effect.shown`. A feed variant that was sent to several skus shows the last of them."""
+        variants = self._ids("variants", "sku", {sent["sku"] for sent in expected.values()})
+        at = self._connected_to([sent["vendorSku"] for sent in expected.values()])
+        later: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
+        for key, sent in reversed([*expected.items()]):
+            place = _place(sent["vendorSku"])
+            own = variants[sent["sku"]]
+            later[place] |= own
+            if self._connects:
+                shows = bool(later[place] & at[place])
+            else:
+                shows = bool(own and at[place]) and not own & at[place]
+            if shows:
+                yield key
+
+    def _connected_to(self, entries: Sequence[Record]) -> dict[tuple[str, ...], set[str]]:
+        """The variants that the feed variants of each entry are connected to, ``None`` for those of none."""
+        named = {str(entry["dropshipProviderExternalId"]) for entry in entries if "dropshipProviderExternalId" in entry}
+        providers = self._ids("dropship_providers", "externalId", named)
+        ids_of = {
+            _place(entry): {str(entry["dropshipProviderId"])}
+            if "dropshipProviderId" in entry
+            else providers[entry["dropshipProviderExternalId"]]
+            for entry in entries
+        }
+        feeds = self._ids("inventory_feeds", "dropshipProviderId", set().union(*ids_of.values()))
+        by_sku: defaultdict[str, list[Record]] = defaultdict(list)
+        for skus in in_lists("vendorSku", {entry["vendorSku"] for entry in entries}):
+            fields = ("inventoryFeedId", "variantId", "vendorSku")
+            for row in self._rows("inventory_feed_variants", fields, {"vendorSku": {"$in": list(skus)}}):
+                by_sku[str(row.get("vendorSku"))].append(row)
+        return {
+            place: {
+                str(row.get("variantId"))
+                for row in by_sku[place[-1]]
+                if any(str(row.get("inventoryFeedId")) in feeds[provider] for provider in ids)
+            }
+            for place, ids in ids_of.items()
+        }
+
+    def _ids(self, resource: str, column: str, values: set[str]) -> Mapping[str, set[str]]:
+        """The ids of the rows of each value; those found once are not asked for again."""
+        found = self._found.setdefault((resource, column), defaultdict(set))
+        for some in in_lists(column, {value for value in values if not found[value]}):
+            for row in self._rows(resource, (column,), {column: {"$in": list(some)}}):
+                found[str(row.get(column))].add(str(row["id"]))
+        return found
+
+
+def _place(entry: Record) -> tuple[str, ...]:
+    """What tells a feed variant from others, as far as the record says: its provider and vendor sku."""
+    return (*(f"{name}={entry[name]}" for name in sorted(entry) if name != "vendorSku"), entry["vendorSku"])

@@ -1,0 +1,218 @@
+"""What was accepted unseen is read back: confirmed where it shows, set aside where it does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from odd_server import Call, odd_server
+from target_runs import CHANNEL, FEED, VARIANTS, deliver, jetti, record, rejects, schema, state, stock, variant
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from target_runs import Outcome
+
+    from tap_jetti.sandbox import Sandbox
+
+CONNECTIONS = ("acknowledgements", "disconnections")
+
+
+def connection(action: str, sku: str, vendor_sku: str, **fields: Any) -> dict[str, Any]:
+    """A RECORD of an acknowledgement or a disconnection."""
+    return record(action, sku=sku, vendorSku=vendor_sku, **(fields or {"dropshipProviderExternalId": "maker"}))
+
+
+def fill(sandbox: Sandbox, *numbers: int, feed: int = FEED, **fields: Any) -> None:
+    """Give the sandbox feed variants v1 and so on."""
+    for number in numbers:
+        sandbox.upsert(
+            VARIANTS,
+            {"externalId": f"e{number}", "vendorSku": f"v{number}", "inventoryFeedId": feed, **fields},
+        )
+
+
+def confirm(sandbox: Sandbox, path: Path, *messages: dict[str, Any], seconds: float = 0.3, **settings: Any) -> Outcome:
+    """Run the target on some records of connections, and read back."""
+    announced = [schema(action) for action in CONNECTIONS]
+    return deliver(
+        sandbox, *announced, *messages, state(1),
+        confirm_seconds=seconds, on_reject="set_aside", rejects_path=str(path), **settings,
+    )  # fmt: skip
+
+
+def set_aside(path: Path) -> list[tuple[str, str]]:
+    """Sku and vendor sku of each reject that was not confirmed."""
+    found = [one for one in rejects(path) if one["type"] == "RECORD"] if path.exists() else []
+    assert {one["rejection"]["title"] for one in found} <= {"unconfirmed"}
+    return [(one["record"]["sku"], one["record"]["vendorSku"]) for one in found]
+
+
+def test_what_went_inbound_is_confirmed(tmp_path: Path) -> None:
+    """Records that the server lost are found by reading back and set aside, the others confirmed."""
+    path = tmp_path / "rejects.jsonl"
+    with jetti(inbound_loss=0.2, seed=3) as sandbox:
+        outcome = deliver(
+            sandbox, schema(), *(variant(n, n) for n in range(150)), state(1),
+            confirm_seconds=0.3, on_reject="set_aside", rejects_path=str(path),
+        )  # fmt: skip
+        there = stock(sandbox)
+        lost = {f"e{n}" for n in range(150)} - there.keys()
+        assert 10 < len(lost) < 60
+        assert (outcome.of().confirmed, outcome.of().rejected) == (len(there), len(lost))
+        assert {one["record"]["externalId"] for one in rejects(path)[1:]} == lost
+        assert {one["rejection"]["title"] for one in rejects(path)[1:]} == {"unconfirmed"}
+        assert (outcome.states, outcome.code) == ([1], 1)
+
+
+def test_confirming_waits_for_a_slow_queue() -> None:
+    """Data that show after a while are confirmed as soon as they do."""
+    with jetti(inbound_delay=0.8) as sandbox:
+        outcome = deliver(sandbox, schema(), variant(1, 1), state(1), confirm_seconds=20)
+        assert (outcome.of().confirmed, outcome.states, outcome.code) == (1, [1], 0)
+
+
+def test_a_removed_row_need_not_show() -> None:
+    """A row that the run sent and then removed is not missed."""
+    with jetti() as sandbox:
+        removal = record("inventory_feed_variant_removals", externalId="e1")
+        outcome = deliver(
+            sandbox, schema(), schema(removal["stream"]), variant(1, 1), variant(2, 2), removal, state(1),
+            confirm_seconds=0.3, batch_size=1, concurrency=1,
+        )  # fmt: skip
+        assert (outcome.of().confirmed, outcome.states, outcome.code) == (1, [1], 0)
+
+
+@pytest.mark.parametrize("delivery", ["inbound", "api"])
+def test_connections_are_confirmed_where_the_server_processed_them(delivery: str, tmp_path: Path) -> None:
+    """By provider id or external id, in any of a provider's feeds; those that were lost are set aside."""
+    path = tmp_path / "rejects.jsonl"
+    with jetti(inbound_loss=0.3, seed=5) as sandbox:
+        sandbox.upsert("inventory_feeds", {"id": 8, "name": "More", "resourceType": "webhook", "dropshipProviderId": 3})
+        for n in range(60):
+            sandbox.upsert("variants", {"id": 100 + n, "sku": f"t{n}", "name": "Pan"})
+            fill(sandbox, n, feed=7 + n % 2, **({"variantId": 100 + n, "status": "connected"} if n >= 40 else {}))
+        messages = [
+            *(connection("acknowledgements", f"t{n}", f"v{n}") for n in range(20)),
+            *(connection("acknowledgements", f"t{n}", f"v{n}", dropshipProviderId=3) for n in range(20, 40)),
+            *(connection("disconnections", f"t{n}", f"v{n}") for n in range(40, 60)),
+        ]
+        outcome = confirm(sandbox, path, *messages, delivery=delivery)
+        connected = {row["vendorSku"]: row.get("variantId") for row in sandbox.rows(VARIANTS)}
+        lost = {
+            (one["record"]["sku"], one["record"]["vendorSku"])
+            for one in messages
+            if (connected[one["record"]["vendorSku"]] is None) == (one["stream"] == "acknowledgements")
+        }
+        assert 0 < len(lost) < 60
+        assert set(set_aside(path)) == lost
+        figures = [outcome.of(action) for action in CONNECTIONS]
+        assert (sum(one.confirmed for one in figures), sum(one.rejected for one in figures)) == (
+            60 - len(lost),
+            len(lost),
+        )
+        assert (outcome.states, outcome.code) == ([1], 1)
+
+
+def test_a_connection_of_what_does_not_exist_is_not_confirmed(tmp_path: Path) -> None:
+    """An unknown sku, vendor sku or provider, and a provider without that vendor sku, are each set aside."""
+    path = tmp_path / "rejects.jsonl"
+    with jetti() as sandbox:
+        sandbox.upsert("dropship_providers", {"id": 4, "name": "Other", "externalId": "other"})
+        fill(sandbox, 1, 2)
+        bad = [
+            connection(action, *names)
+            for action in CONNECTIONS
+            for names in (("s0", "v1"), ("s1", "v0"))
+        ] + [
+            connection(action, "s1", "v2", **provider)
+            for action in CONNECTIONS
+            for provider in ({"dropshipProviderId": 4}, {"dropshipProviderExternalId": "nobody"})
+        ]  # fmt: skip
+        outcome = confirm(sandbox, path, *bad, connection("acknowledgements", "s1", "v1"))
+        assert sorted(set_aside(path)) == sorted((one["record"]["sku"], one["record"]["vendorSku"]) for one in bad)
+        assert outcome.of("acknowledgements").confirmed == 1
+
+
+def test_the_last_of_several_connections_of_a_feed_variant_is_what_must_show(tmp_path: Path) -> None:
+    """What the run itself undid, or moved on to another sku, is no reject: replaying it would undo the last one."""
+    with jetti(inbound_delay=0.4) as sandbox:
+        fill(sandbox, 1, 2, 3)
+        messages = [
+            connection("acknowledgements", "s1", "v1"),
+            connection("disconnections", "s1", "v1"),
+            connection("acknowledgements", "s1", "v2"),
+            connection("acknowledgements", "s2", "v2"),
+            connection("disconnections", "s1", "v3"),
+            connection("acknowledgements", "s1", "v3"),
+        ]
+        outcome = confirm(sandbox, tmp_path / "r", *messages, seconds=20, batch_size=1, concurrency=1)
+        assert {row["vendorSku"]: row["variantId"] for row in sandbox.rows(VARIANTS)} == {
+            "v1": None,
+            "v2": 12,
+            "v3": 11,
+        }
+        assert (outcome.states[-1], outcome.code) == (1, 0)
+        assert [outcome.of(action).confirmed for action in CONNECTIONS] == [4, 2]
+
+
+def test_a_variant_published_in_a_channel_is_answered_at_once(tmp_path: Path) -> None:
+    """It goes through the API also with delivery inbound, so there is nothing to read back."""
+    with jetti() as sandbox:
+        published = record("acknowledgements", externalId="x1", sku="s1")
+        outcome = confirm(sandbox, tmp_path / "r", published)
+        assert (outcome.of("acknowledgements").sent, outcome.code) == (1, 0)
+        assert [(row["externalId"], row["channelId"]) for row in sandbox.rows("channel_variants")] == [("x1", CHANNEL)]
+
+
+def test_products_are_confirmed_by_whichever_key_they_have(tmp_path: Path) -> None:
+    """A batch of products with several kinds of keys is looked for where each shows."""
+    rows: dict[str, list[dict[str, Any]]] = {
+        "custom-channels": [{"id": 2, "channelId": CHANNEL, "webhookHash": "c5"}],
+        "variants": [{"id": 1, "sku": "there"}, {"id": 2, "sku": "7"}],
+        "channel-variants": [
+            {"id": 3, "externalId": "x1", "externalSku": "e1", "channelId": CHANNEL},
+            {"id": 4, "externalId": "x2", "externalSku": "e2", "channelId": 99},
+        ],
+    }
+    with odd_server(rows=rows) as odd:
+        keys: list[dict[str, Any]] = [
+            *({"externalId": key} for key in ("x1", "x2")),
+            *({"externalSku": key} for key in ("e1", "e2")),
+            *({"sku": key} for key in ("there", "not")),
+            {"id": 2},
+        ]
+        outcome = deliver(
+            odd, schema("products"), *(record("products", **key) for key in keys), state(1),
+            confirm_seconds=0.3, on_reject="set_aside", rejects_path=str(tmp_path / "r"),
+        )  # fmt: skip
+        assert (outcome.error, outcome.of("products").confirmed) == (None, 4)
+        lost = [one["record"] for one in rejects(tmp_path / "r")[1:]]
+        assert sorted(map(str, lost)) == sorted(map(str, [{"externalId": "x2"}, {"externalSku": "e2"}, {"sku": "not"}]))
+
+
+def test_effects_are_read_back_from_the_documented_path_however_small_its_lists(tmp_path: Path) -> None:
+    """Lists of at most 20 rows with numbers as text confirm what went in, and what did not is found."""
+    feed = {"id": FEED, "resourceType": "webhook", "hash": "h7"}
+    with odd_server(rows={"inventory-feeds": [feed], "inventory-feed-variants": []}, page=20) as odd:
+        rows = odd.rows["inventory-feed-variants"]
+
+        def apply(call: Call) -> None:
+            for one in call.body if call.method == "POST" else ():
+                if one["externalId"] != "e77":
+                    rows.append(
+                        {
+                            **{name: str(value) for name, value in one.items()},
+                            "id": len(rows),
+                            "inventoryFeedId": str(FEED),
+                        }
+                    )
+
+        odd.answer = apply
+        outcome = deliver(
+            odd, schema(), *(variant(n, n) for n in range(120)), state(1),
+            confirm_seconds=0.3, on_reject="set_aside", rejects_path=str(tmp_path / "r"),
+        )  # fmt: skip
+        assert (outcome.error, outcome.states) == (None, [1])
+        assert (outcome.of().confirmed, outcome.of().rejected) == (119, 1)
+        assert [one["record"]["externalId"] for one in rejects(tmp_path / "r")[1:]] == ["e77"]
