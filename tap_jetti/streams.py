@@ -166,8 +166,7 @@ class Readable(Stream):
 
     def _open(self, decode: Decode) -> Reader:
         """Begin to read."""
-        source, upper = self._tap.open_pages(self.plan, decode)
-        self._read = self.plan.reader(source, upper)
+        self._read = self.plan.reader(self._tap.open_pages(self.plan, decode))
         return self._read
 
     def _count(self) -> int | None:
@@ -182,7 +181,7 @@ class Readable(Stream):
         return Plan(
             self._pages_from(resource, projection),
             all_by_id(),
-            lambda source, _: FullRead(source, verify_counts=self.config["verify_counts"], logger=self.logger),
+            lambda source: FullRead(source, verify_counts=self.config["verify_counts"], logger=self.logger),
         )
 
     def _pages_from(self, resource: str, projection: Projection) -> Callable[[Reads, Decode | None], PageSource]:
@@ -262,7 +261,7 @@ class JettiStream(Readable):
             return self._full_plan(self.name, self._projection())
         start = self._start()
 
-        def reader(source: Source, upper: float | None) -> IncrementalRead:
+        def reader(source: Source) -> IncrementalRead:
             return IncrementalRead(
                 source,
                 start=start,
@@ -271,7 +270,6 @@ class JettiStream(Readable):
                 verify_counts=self.config["verify_counts"],
                 clock=self._tap.clock,
                 logger=self.logger,
-                upper=upper,
             )
 
         all_rows = all_from(start or EARLIEST, self._tap.end_date)

@@ -103,19 +103,15 @@ class TapJetti(CommandLine, Tap):
         """What reads ahead of the streams."""
         return Readahead(self.session, concurrency=self.config["concurrency"], clock=self.clock, logger=self.logger)
 
-    def open_pages(self, plan: Plan, decode: Decode) -> tuple[Source, float | None]:
+    def open_pages(self, plan: Plan, decode: Decode) -> Source:
         """Where the reader of a stream reads from.
 
         Args:
             plan: How the stream is read.
             decode: Makes pages of the bytes of answers.
-
-        Returns:
-            The pages, and the server's clock, in seconds since the epoch, when the first
-            request left, if that was before.
         """
         if self.config["concurrency"] == 1:
-            return plan.pages_from(self.session, decode), None
+            return plan.pages_from(self.session, decode)
         return self.readahead.open(plan, decode)
 
     @cached_property

@@ -8,13 +8,15 @@ instead, and no update can hide a row from that. The rules, each of which was ne
     be stored with more digits than shown, so ``$gte`` of a shown key is safe; equal keys may
     come in another order each time.
 2.  Ask for nothing later than the server's clock at the start, U. Rows that change
-    later belong to the next run. Only a process's first page cannot know U yet: it is cut.
+    later belong to the next run. Only the pages asked for before a process's first answer cannot
+    know U yet: they are cut.
 3.  A page of one single instant may be a part of it only: such an instant is read by id.
-4.  A page of fewer than ten rows is the end, if the server is known to give larger ones. Any
-    other page that is shorter than asked, and than others of any resource were, may be the end:
-    the server's count decides. It counts beyond U, too, for rows that moved on there must not
-    hide as many unread ones. A page that is the largest so far may be as large as the server
-    gives, so it is read on from, until that has once shown that it was the end.
+4.  A page of fewer than ten rows is the end, if the server has given a larger one, or the
+    count has once shown that such a page was whole. Any other page that is shorter than asked,
+    and than others of any resource were, may be the end: the server's count decides. It counts
+    beyond U, too, for rows that moved on there must not hide as many unread ones. A page that
+    is the largest so far may be as large as the server gives, so it is read on from, until that
+    has once shown that it was the end.
 5.  A page that breaks bounds or order is asked once more; then the read stops.
 6.  The bookmark stays `bookmark_lag` behind U, for transactions commit late.
 7.  At the end the server's count proves that nothing is missing.
@@ -26,7 +28,7 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any
 
 from tap_jetti.client.instants import from_epoch, later
-from tap_jetti.client.page import Bounds
+from tap_jetti.client.page import FEW, Bounds
 from tap_jetti.client.problems import IncompleteReadError
 from tap_jetti.resources import PRIMARY_KEY, REPLICATION_KEY
 
@@ -36,9 +38,6 @@ if TYPE_CHECKING:
 
     from tap_jetti.client.clock import Clock
     from tap_jetti.client.page import Page, Source
-
-FEW = 10
-"""A page of fewer rows is the end: no server is expected to cap its pages below this."""
 
 EARLIEST = "1970-01-01T00:00:00.000Z"
 """Where a read without a start begins: rows without a date are of no incremental stream."""
@@ -125,8 +124,7 @@ class _Read:
 
     def _is_end(self, received: int) -> bool:
         """Whether a page of so many rows proves to be the last one."""
-        is_small = received < min(FEW, self._source.page_size)
-        return received == 0 or (is_small and self._source.traits.page_sizes.largest >= FEW)
+        return self._source.traits.page_sizes.show_end(received, self._source.page_size)
 
     def _may_be_end(self, page: Page) -> bool:
         """Whether a page is shorter than it should be, or costly to read on from, so that the count must decide."""
@@ -155,9 +153,9 @@ class _Read:
         counted = self._source.counted(where) if self._verify_counts else None
         if self._verify_counts and counted != given:
             counted = self._source.count(where)
-        if counted is not None and counted > given:
-            self._source.traits.page_sizes.note_cut(received)
         self._proven_by_count = self._trusts_short_pages = counted == given
+        if self._proven_by_count and received < FEW:
+            self._source.traits.page_sizes.note_whole(received)
         return self._proven_by_count
 
 
@@ -173,8 +171,6 @@ class IncrementalRead(_Read):
         verify_counts: Whether the server's count is asked.
         clock: This machine's clock.
         logger: Where the reader reports.
-        upper: The server's clock, in seconds since the epoch, when the first request left, if
-            that was before this reader began.
     """
 
     def __init__(
@@ -187,7 +183,6 @@ class IncrementalRead(_Read):
         verify_counts: bool,
         clock: Clock,
         logger: logging.Logger,
-        upper: float | None = None,
     ) -> None:
         super().__init__(source, verify_counts=verify_counts, logger=logger)
         self._start = start or EARLIEST
@@ -200,7 +195,6 @@ class IncrementalRead(_Read):
         self.ceiling = EARLIEST
         """The bookmark never passes this: U minus the lag. Known from the first page on."""
         self._trusts_short_pages = end is None  # what moves on leaves a range that ends, so no count tells of it
-        self._set_upper(upper)
 
     @property
     def final_bookmark(self) -> str | None:
@@ -223,7 +217,7 @@ class IncrementalRead(_Read):
             yield from self._give(page, cursor, seen)
             if 0 < before < self._source.page_size and self._given > given:
                 self._source.traits.page_sizes.note_cut(before)
-            if 0 < received < FEW and self._pages == 1 and self._start != EARLIEST:
+            if 0 < received < FEW and self._pages == 1 and self._start != EARLIEST and not self._is_end(received):
                 self._source.try_large_page(FEW)
             if len(page) < received or self._is_end(received):
                 if self._given == given and before < self._source.page_size:
@@ -243,13 +237,13 @@ class IncrementalRead(_Read):
     def _page(self, cursor: str) -> tuple[Page, int]:
         """The rows from the cursor on, cut at U and the end, and how many came in all."""
         if self._upper is None:
-            self._set_upper(self._source.server_clock.at(self._clock.monotonic()))
+            self._set_upper(self._source.began(self._clock.monotonic()))
         bound = min((date for date in (self._upper, self._end) if date), default=None)
         keys = {"$gte": cursor} if bound is None else {"$gte": cursor, "$lte": bound}
         page, sent = self._source.page({REPLICATION_KEY: keys}, [Bounds(REPLICATION_KEY, cursor, bound)])
         self._note_page(len(page))
         if self._upper is None:
-            self._set_upper(self._source.server_clock.at(sent))
+            self._set_upper(self._source.began(sent))
         if self._upper is None:
             self._source.traits.say_once(
                 self._logger, "Jetti sends no Date header: this machine's clock stands in for it."

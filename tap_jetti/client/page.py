@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+FEW = 10
+"""No server is expected to cap its pages below so many rows."""
+
 LONGEST_QUERY = 6000
 """Characters of a query at most; a longer list of fields is not sent."""
 
@@ -82,9 +85,15 @@ class Source(Protocol):
     page_size: int
     traits: ServerTraits
 
-    @property
-    def server_clock(self) -> ServerClock:
-        """The server's clock."""
+    def began(self, at: float) -> float | None:
+        """The server's clock, at least, when the first request of the read left, in seconds since the epoch.
+
+        Args:
+            at: This machine's monotonic clock, in seconds, when it leaves now, or has left.
+
+        Returns:
+            None while it is not known.
+        """
         ...
 
     def page(self, where: Mapping[str, Any], bounds: Sequence[Bounds]) -> tuple[Page, float]:
@@ -140,8 +149,20 @@ class PageSizes:
 
     @property
     def whole(self) -> int:
-        """Rows of the largest page that was shorter than asked and was read on from in vain, 0 if there was none."""
+        """Rows of the largest page that was shorter than asked and has shown to be the last, 0 if there was none.
+
+        Of one of `FEW` rows or more only reading on in vain shows it, of a smaller one the count, too.
+        """
         return max(self._whole, self._known.whole if self._known else 0)
+
+    def show_end(self, rows: int, asked: int) -> bool:
+        """Whether a page of so many rows must be the last one: it is empty, or smaller than any page that is cut.
+
+        That no server cuts pages below `FEW` is expected, not known. So one of as many rows must have been whole, or
+        a larger one have come.
+        """
+        is_known = rows != self.cut and (rows < self.largest or rows <= self.whole)
+        return rows == 0 or (rows < min(FEW, asked) and is_known)
 
     def may_be_cut(self, rows: int) -> bool:
         """Whether a page of so many rows, shorter than asked, may be as large as the server gives."""
@@ -160,7 +181,7 @@ class PageSizes:
         self._cut = max(self._cut, rows)
 
     def note_whole(self, rows: int) -> None:
-        """A page of so many rows was shorter than asked, and nothing more was to come."""
+        """A page of so many rows was shorter than asked, and nothing more was to come; see `whole`."""
         self._whole = max(self._whole, rows)
 
 
@@ -266,10 +287,9 @@ class PageSource:
         self._where = dict(where or {})
         self._decode = decode or decode_objects
 
-    @property
-    def server_clock(self) -> ServerClock:
-        """The server's clock."""
-        return self.session.server_clock
+    def began(self, at: float) -> float | None:
+        """The server's clock when a request left, see `Source.began`."""
+        return self.session.server_clock.at(at)
 
     def page(
         self,

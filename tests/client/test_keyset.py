@@ -441,6 +441,42 @@ def test_a_run_of_few_news_takes_a_request_a_stream_and_one_more() -> None:
         assert len(world.sandbox.ledger) == len(resources) + 1
 
 
+def test_streams_of_few_rows_each_take_one_count_in_all() -> None:
+    """Once the count has shown a page of few rows to be whole, those that are no larger take one request each."""
+    sizes = {"sales": 5, "purchases": 5, "products": 2, "variants": 5}
+    with living(Story((), 0, 100, (100,))) as world:
+        for resource, size in sizes.items():
+            world.sandbox.replace(resource, evenly_dated(size))
+        with contextlib.closing(unlimited_session(world.sandbox, world.clock)) as session:
+            read_all(session, *sizes, clock=world.clock)
+        assert len(world.sandbox.ledger) == len(sizes) + 1
+
+
+def test_a_whole_page_of_few_rows_does_not_vouch_for_larger_ones() -> None:
+    """A server that gives seven rows at a time hides none of those behind them, though a table of five came whole."""
+    with living(Story((), 0, 100, (7,))) as world:
+        world.sandbox.replace("sales", evenly_dated(5))
+        world.sandbox.replace("products", evenly_dated(60))
+        traits = ServerTraits()
+        with contextlib.closing(unlimited_session(world.sandbox, world.clock)) as session:
+            given = [
+                sum(
+                    len(page)
+                    for page in IncrementalRead(
+                        source(session, 100, traits, resource),
+                        start=None,
+                        end=None,
+                        bookmark_lag=LAG,
+                        verify_counts=True,
+                        clock=world.clock,
+                        logger=LOGGER,
+                    ).pages()
+                )
+                for resource in ("sales", "products", "sales")
+            ]
+        assert given == [5, 60, 5]
+
+
 @pytest.mark.parametrize("cap", [3, 5, 9])
 def test_a_server_that_gives_fewer_than_ten_rows_at_a_time_hides_none(cap: int) -> None:
     """Where no page shows ten rows, a small page is not taken for the end."""

@@ -6,6 +6,7 @@ import logging
 import random
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 
@@ -20,6 +21,8 @@ from tap_jetti.client.page import PageSource, Projection, ServerTraits, decode_o
 from tap_jetti.client.problems import ForbiddenError, TokenError
 from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
 from tap_jetti.client.readahead import KEPT, Plan, Readahead
+from tap_jetti.client.readahead.gate import Gate
+from tap_jetti.client.readahead.plan import Stopped
 from tap_jetti.client.readahead.room import PLACE
 from tap_jetti.client.session import JettiSession
 from tap_jetti.sandbox import Options, Sandbox
@@ -45,9 +48,9 @@ class Account:
         self.clock = SystemClock()
         self.ahead = None
 
-    def session(self, **options):
+    def session(self, *, rate=10_000, burst=10_000, **options):
         """A session of its own."""
-        limiter = RateLimiter(MemoryStore(self.clock), rate=10_000, burst=10_000, clock=self.clock)
+        limiter = RateLimiter(MemoryStore(self.clock), rate=rate, burst=burst, clock=self.clock)
         session = JettiSession(
             api_url=self.sandbox.api_url,
             token=self.sandbox.token,
@@ -61,7 +64,7 @@ class Account:
     def plan(self, resource, traits, *, full=False, start=None, page_size=100, verify_counts=True):
         """How a resource is read."""
 
-        def reader(source, upper):
+        def reader(source):
             if full:
                 return FullRead(source, verify_counts=verify_counts, logger=LOGGER)
             return IncrementalRead(
@@ -72,7 +75,6 @@ class Account:
                 verify_counts=verify_counts,
                 clock=self.clock,
                 logger=LOGGER,
-                upper=upper,
             )
 
         def pages_from(session, decode):
@@ -108,11 +110,8 @@ class Account:
             self.ahead.close()
 
     def _read(self, plan, session=None):
-        if session:
-            source, upper = plan.pages_from(session, decode_objects), None
-        else:
-            source, upper = self.ahead.open(plan, decode_objects)
-        reader = plan.reader(source, upper)
+        source = plan.pages_from(session, decode_objects) if session else self.ahead.open(plan, decode_objects)
+        reader = plan.reader(source)
         pages = [page.rows for page in reader.pages()]
         return pages, getattr(reader, "final_bookmark", None)
 
@@ -205,6 +204,23 @@ class TestSameAsSerial:
         one = account({"sales": made_rows(SHAPES["unique"])}, count=count)
         shape = {"verify_counts": verify_counts}
         assert one.together("sales", **shape) == one.serial("sales", **shape)
+
+    def test_streams_that_follow_begin_before_the_first_answer(self, account):
+        """What they ask then has no upper bound, is cut at the server's clock once it is known, and not asked again."""
+        names = ("sales", "products", "variants", "vendors")
+        rows = made_rows([*range(0, 500 * SECOND, SECOND), 10**9 * SECOND])
+        one = account(dict.fromkeys(names, rows), latency=0.3)
+        together = one.together(*names)
+        first, *following = sorted(one.sandbox.ledger, key=lambda entry: entry.time)
+        early = {entry.path for entry in following if entry.time < first.time + 0.3 and "lte" not in entry.query}
+        assert early == {f"/api/{name}.json" for name in names[1:]}
+        assert [len(flat(pages)) for pages, _ in together] == [500] * 4
+        asked = Counter(entry.path for entry in one.sandbox.ledger)
+        one.sandbox.options.latency = 0.005
+        one.sandbox.ledger.clear()
+        assert together == one.serial(*names)
+        once = Counter(entry.path for entry in one.sandbox.ledger)
+        assert [asked[f"/api/{name}.json"] for name in names[1:]] == [once[f"/api/{name}.json"] for name in names[1:]]
 
     @pytest.mark.parametrize("rows", [30, 100])
     def test_streams_that_follow_take_no_further_request(self, account, rows):
@@ -387,9 +403,9 @@ class TestFailures:
         ahead.follow(plans)
         outcomes = []
         for plan in plans:
-            source, upper = ahead.open(plan, decode_objects)
+            source = ahead.open(plan, decode_objects)
             try:
-                outcomes.append(sum(map(len, plan.reader(source, upper).pages())))
+                outcomes.append(sum(map(len, plan.reader(source).pages())))
             except ForbiddenError:
                 outcomes.append("forbidden")
         ahead.close()
@@ -406,12 +422,40 @@ class TestFailures:
         one.sandbox.on_request = revoke
         ahead = Readahead(one.session(), concurrency=8, clock=one.clock, logger=LOGGER, least_latency=0)
         plan = one.plan("sales", ServerTraits())
-        source, upper = ahead.open(plan, decode_objects)
+        source = ahead.open(plan, decode_objects)
         given_ids = []
         with pytest.raises(TokenError):
-            given_ids.extend(row["id"] for page in plan.reader(source, upper).pages() for row in page)
+            given_ids.extend(row["id"] for page in plan.reader(source).pages() for row in page)
         ahead.close()
         assert given_ids == list(range(1, len(given_ids) + 1))
+
+
+class TestGate:
+    """Slots go to the most urgent request."""
+
+    def test_a_request_that_is_not_wanted_any_more_takes_none(self, account):
+        """Of two that wait for a slot, the one that was dropped meanwhile ends, and the other one goes."""
+        one = account(dict.fromkeys(("sales", "products"), made_rows(SHAPES["a few"])))
+        session = one.session(rate=5, burst=1)
+        session.get("sales.json")
+        gate = Gate(session, 2)
+        urgencies = {"sales": (0, 0), "products": (1, 0)}
+        ends = {}
+
+        def ask(name):
+            try:
+                with gate.passing(lambda: urgencies[name]) as paid:
+                    ends[name] = session.get(f"{name}.json", paid=paid).status
+            except Stopped:
+                ends[name] = "dropped"
+
+        threads = [threading.Thread(target=ask, args=(name,)) for name in urgencies]
+        for thread in threads:
+            thread.start()
+        urgencies["sales"] = None
+        for thread in threads:
+            thread.join(10)
+        assert ends == {"sales": "dropped", "products": 200}
 
 
 class TestEnd:
@@ -433,8 +477,8 @@ class TestEnd:
         plans = [one.plan(name, ServerTraits()) for name in names]
         ahead.follow(plans)
         before = set(threading.enumerate())
-        source, upper = ahead.open(plans[0], decode_objects)
-        pages = plans[0].reader(source, upper).pages()
+        source = ahead.open(plans[0], decode_objects)
+        pages = plans[0].reader(source).pages()
         next(pages)
         one.sandbox.options.latency = 3600
         arrived = threading.Event()
@@ -453,15 +497,15 @@ class TestCost:
     """What is asked and kept."""
 
     def test_low_latency_asks_nothing_more(self, account):
-        """With answers faster than the limit there is no thread and no further request."""
-        one = account({"sales": made_rows(SHAPES["unique"])}, latency=0)
-        one.serial("sales")
+        """With answers faster than the limit no further request is sent, and no thread outlives the first answer."""
+        one = account({"sales": made_rows(SHAPES["unique"]), "products": made_rows(SHAPES["a few"])}, latency=0)
+        one.serial("sales", "products")
         serial = len(one.sandbox.ledger)
         one.sandbox.ledger.clear()
         before = set(threading.enumerate())
         seen = set()
-        one.sandbox.on_request = lambda *_: seen.update(threading.enumerate())
-        one.together("sales", ahead={"least_latency": 60})
+        one.sandbox.on_request = lambda number, *_: seen.update(threading.enumerate() if number > serial + 20 else ())
+        one.together("sales", "products", ahead={"least_latency": 60})
         assert (len(one.sandbox.ledger), seen - before) == (serial, set())
 
     def test_few_extra_requests(self, account):
@@ -483,8 +527,8 @@ class TestCost:
         ahead.follow(plans)
         rows = 0
         for plan in plans:
-            source, upper = ahead.open(plan, decode_objects)
-            for number, page in enumerate(plan.reader(source, upper).pages()):
+            source = ahead.open(plan, decode_objects)
+            for number, page in enumerate(plan.reader(source).pages()):
                 rows += len(page)
                 if number % 10 == 5:
                     time.sleep(0.1)
@@ -499,8 +543,8 @@ class TestCost:
         ahead = Readahead(one.session(), concurrency=8, clock=one.clock, logger=LOGGER, least_latency=0, kept=1000)
         plans = [one.plan(name, ServerTraits(), page_size=20) for name in ("products", "variants")]
         ahead.follow(plans)
-        source, upper = ahead.open(plans[0], decode_objects)
-        pages = plans[0].reader(source, upper).pages()
+        source = ahead.open(plans[0], decode_objects)
+        pages = plans[0].reader(source).pages()
         for _ in range(5):
             next(pages)
         asked = -1

@@ -15,8 +15,9 @@ Invariants:
     from here, by what the server answered to the same question, or by rows held that it could
     have answered with (see `windows`). So rows, their order and bookmarks are
     those of a read without any of this, and whatever is not held is asked then and there.
-2.  Nothing is asked ahead unless the limiter would idle: latency x rate above 1. Otherwise there
-    is no thread and no further request.
+2.  Nothing is asked ahead unless the limiter would idle: latency x rate above 1. Otherwise there is no
+    further request, and no thread but one that waits for the first answer: if that keeps away for
+    longer, the latency is known to be above. What is asked by then has no upper bound, and is cut.
 3.  No request ahead delays the reader: slots go to the most urgent request (see `Gate`), and
     at most `concurrency` are in flight.
 4.  What is held, not decoded, takes at most `KEPT` places: 5,000 rows, or fewer if they are large, and

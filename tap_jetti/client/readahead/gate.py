@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from tap_jetti.client.clock import Interrupted
+from tap_jetti.client.readahead.plan import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -14,14 +16,15 @@ if TYPE_CHECKING:
     from tap_jetti.client.rate_limit import Departure
     from tap_jetti.client.session import JettiSession
 
-Urgency = tuple[int, Any]
-"""The least goes first. It is looked at when there is a slot, and may change until then."""
+Urgency = tuple[int, Any] | None
+"""The least goes first, and None not at all. It is looked at when there is a slot, and may change until then."""
 
 
 class _Ticket:
     def __init__(self, urgency: Callable[[], Urgency]) -> None:
         self.urgency = urgency
         self.granted: Departure | None = None
+        self.is_dropped = False
 
 
 class Gate:
@@ -50,6 +53,7 @@ class Gate:
         """Wait for a slot, and count as in flight until the context ends; yields what `JettiSession.get` takes as paid.
 
         Raises:
+            Stopped: The request is not wanted any more.
             Interrupted: The gate or the clock was stopped.
             RateLimitStoreError: The limiter's store failed.
         """
@@ -75,10 +79,12 @@ class Gate:
             self._waiting.append(ticket)
         while True:
             with self._condition:
-                while not ticket.granted and not self._closed and (self._taking or self._flying >= self._most):
+                while not self._is_called(ticket) and (self._taking or self._flying >= self._most):
                     self._condition.wait()
                 if self._closed:
                     raise Interrupted
+                if ticket.is_dropped:
+                    raise Stopped
                 if ticket.granted:
                     return ticket.granted
                 self._taking = True
@@ -92,9 +98,24 @@ class Gate:
         finally:
             with self._condition:
                 self._taking = False
-                if departure and self._waiting:
-                    chosen = min(self._waiting, key=lambda ticket: ticket.urgency())
-                    self._waiting.remove(chosen)
+                chosen = self._most_urgent() if departure else None
+                if chosen:
                     chosen.granted = departure
                     self._flying += 1
                 self._condition.notify_all()
+
+    def _is_called(self, ticket: _Ticket) -> bool:
+        return self._closed or ticket.is_dropped or ticket.granted is not None
+
+    def _most_urgent(self) -> _Ticket | None:
+        """Take the most urgent ticket from those that wait, and drop the unwanted ones."""
+        wanted: list[tuple[tuple[int, Any], _Ticket]] = []
+        for ticket in self._waiting:
+            urgency = ticket.urgency()
+            if urgency is None:
+                ticket.is_dropped = True
+            else:
+                wanted.append((urgency, ticket))
+        chosen = min(wanted, key=itemgetter(0), default=(None, None))[1]
+        self._waiting = [ticket for _, ticket in wanted if ticket is not chosen]
+        return chosen

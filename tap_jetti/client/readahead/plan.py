@@ -40,13 +40,12 @@ class Plan:
     Attributes:
         pages_from: Where its pages come from, by a session and what makes pages of bytes.
         all_rows: Conditions that its rows meet, to count them by.
-        reader: A reader of it, whose first request left when the server's clock was at the
-            seconds given, or has yet to leave.
+        reader: A reader of it.
     """
 
     pages_from: Callable[[Reads, Decode | None], PageSource]
     all_rows: Mapping[str, Any]
-    reader: Callable[[Source, float | None], Reader]
+    reader: Callable[[Source], Reader]
 
 
 class Stopped(BaseException):

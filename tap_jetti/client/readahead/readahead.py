@@ -48,7 +48,7 @@ LEAST_GAIN = 1.05
 """The latency times the rate above which reading ahead pays."""
 
 LEAST_GAIN_AT_FIRST = 1.5
-"""The same after one single answer: it has paid for the connection, too."""
+"""The same for the first answer, also while it keeps away: it pays for the connection, too."""
 
 ANSWERS = 4
 """Of so many answers the fastest tells the latency."""
@@ -98,6 +98,7 @@ class Readahead:
         self._least_gain = least_gain
         self._kept = kept
         self._latencies: deque[float] = deque(maxlen=ANSWERS)
+        self._kept_waiting = 0.0
         self._largest: dict[str, int] = {}
         self._threads: set[threading.Thread] = set()
         self._waiting = 0
@@ -114,24 +115,23 @@ class Readahead:
         """Say which streams will be read, in order."""
         self._following = deque(plans)
 
-    def open(self, plan: Plan, decode: Decode) -> tuple[AheadSource, float | None]:
-        """Begin with the next stream.
+    def open(self, plan: Plan, decode: Decode) -> AheadSource:
+        """The pages of the next stream.
 
         Args:
             plan: How it is read.
             decode: Makes pages of the bytes of answers.
-
-        Returns:
-            Its pages, and the server's clock when its first request left, if that was before.
         """
         with self.changed:
             if plan in self._following:
                 while self._following.popleft() is not plan:
                     pass
+            if self._current is None and self._following:
+                self.start(self._await_first_answer)
             scout = self._scouts.pop(plan, None)
             self._current = AheadSource(self, plan, decode, scout)
             self.changed.notify_all()
-            return self._current, scout.upper if scout else None
+            return self._current
 
     def close(self) -> None:
         """End all threads: the requests in flight are cut, and a slot that one waits for is lost."""
@@ -147,9 +147,11 @@ class Readahead:
 
     def observe(self, path: str, answer: Answer) -> None:
         """Learn from an answer how long answers take, and how large they are."""
-        self._latencies.append(answer.received - answer.sent)
         with self.changed:
+            self._latencies.append(answer.received - answer.sent)
             self._largest[path] = max(self._largest.get(path, 0), answer.size)
+            if len(self._latencies) == 1:
+                self.changed.notify_all()
 
     def places(self, path: str, rows: int) -> int:
         """The places that a page of so many rows may take, going by the largest answer from there, else of all."""
@@ -159,10 +161,10 @@ class Readahead:
     def fill(self) -> None:
         """Start as many readers as the limiter can serve while answers are under way."""
         latencies = tuple(self._latencies)
-        latency = min(latencies, default=0.0)
+        latency = min(latencies, default=self._kept_waiting)
         least_gain = self._least_gain if len(latencies) > 1 else max(self._least_gain, LEAST_GAIN_AT_FIRST)
         wanted = latency * self.session.reads_a_second
-        if not latencies or latency < self._least_latency or wanted <= least_gain or self.session.idle_in > latency:
+        if latency < self._least_latency or wanted <= least_gain or self.session.idle_in > latency:
             return
         most = min(self._concurrency, math.ceil(wanted) + SPARE)
         with self.changed:
@@ -269,6 +271,17 @@ class Readahead:
             with suppress(RateLimitStoreError):  # it is raised where the reader needs it
                 self.fill()
 
+    def _await_first_answer(self) -> None:
+        """Take it for slow once it has kept away for so long that reading ahead would have paid."""
+        began = self.clock.monotonic()
+        patience = max(LEAST_GAIN_AT_FIRST / self.session.reads_a_second, self._least_latency)
+        with self.changed:
+            while not self.closed and not self._latencies and not self.session.traffic.retries:
+                self._kept_waiting = self.clock.monotonic() - began
+                if self._kept_waiting > patience:
+                    break  # what comes next is `fill`
+                self.changed.wait(patience - self._kept_waiting)
+
     @property
     def _busy(self) -> int:
         """The readers that have a request in flight or want one."""
@@ -277,7 +290,8 @@ class Readahead:
     def _start_scout(self) -> bool:
         """Start to read one more of the streams that follow; answers whether there was any to start."""
         upper = self.session.server_clock.at(self.clock.monotonic())
-        if self._following and upper is not None and self.may_scout():
+        is_known = upper is not None or not self._latencies
+        if self._following and is_known and self.may_scout():
             self._scouted += 1
             plan = self._following.popleft()
             self._scouts[plan] = scout = Scout(self, plan, self._scouted, upper)

@@ -21,17 +21,26 @@ if TYPE_CHECKING:
 
     from tap_jetti.client.readahead.gate import Urgency
     from tap_jetti.client.readahead.readahead import Readahead
-    from tap_jetti.client.server_clock import ServerClock
 
 SCOUTED_PAGES = 3
 """Pages that a scout reads ahead of its stream at most."""
 
 
 class Scout:
-    """Reads the beginning of a stream that follows, and keeps what it was answered, by question."""
+    """Reads the beginning of a stream that follows, and keeps what it was answered, by question.
 
-    def __init__(self, ahead: Readahead, plan: Plan, number: int, upper: float) -> None:
+    Args:
+        ahead: What reads ahead.
+        plan: How the stream is read.
+        number: How many were there before it.
+        upper: The server's clock now; None before the first answer of all.
+    """
+
+    def __init__(self, ahead: Readahead, plan: Plan, number: int, upper: float | None) -> None:
+        self.asked_upto = upper
+        """What its first page is asked for up to: without it the page is cut, as a process's first is."""
         self.upper = upper
+        """The server's clock when its first request left; None while it is not known."""
         self._ahead = ahead
         self._plan = plan
         self._number = number
@@ -45,16 +54,16 @@ class Scout:
         self.page_size = self._asked.page_size
         self.traits = ServerTraits(PageSizes(self._asked.traits.page_sizes))
         self._last_size = self.page_size
+        self._pages = 0
 
-    @property
-    def server_clock(self) -> ServerClock:
-        """The server's clock."""
-        return self._asked.server_clock
+    def began(self, at: float) -> float | None:  # noqa: ARG002 - it is kept for the reader to come
+        """The server's clock when the first request left, see `Source.began`."""
+        return self.upper
 
     def run(self) -> None:
         """Read until there is no room, or nothing more to read."""
         try:
-            for _ in self._plan.reader(self, self.upper).pages():
+            for _ in self._plan.reader(self).pages():
                 pass
         except JettiError:
             pass  # it is kept as an answer
@@ -92,12 +101,17 @@ class Scout:
         """
         if self._last_size < self.page_size and self.traits.page_sizes.is_new(self._last_size):
             raise Stopped
-        answer: tuple[Page, float] = self._ask(f"page {where}", lambda: self._asked.page(where, bounds))
+        answer: tuple[Page, float] = self._ask(f"page {where}", lambda: self._page(where, bounds))
         self._last_size = len(answer[0])
+        self._pages += 1
         return answer
 
     def count(self, where: Mapping[str, Any]) -> int | None:
-        """The rows that the server counts, see `PageSource.count`."""
+        """The rows that the server counts, see `PageSource.count`.
+
+        Raises:
+            Stopped: The reader does not ask for it any more, for it knows its only page to be the last.
+        """
         self._asks_count = True
         answer: tuple[int | None] = self._ask(f"count {where}", lambda: (self._asked.count(where),))
         return answer[0]
@@ -109,8 +123,16 @@ class Scout:
     def try_large_page(self, rows: int) -> None:
         """Do nothing: it is the reader's to ask, once for all."""
 
+    def _page(self, where: Mapping[str, Any], bounds: Sequence[Bounds]) -> tuple[Page, float]:
+        page, sent = self._asked.page(where, bounds)
+        if self.upper is None:
+            self.upper = self._asked.began(sent)
+        return page, sent
+
     def _urgency(self) -> Urgency:
         """Pages of all streams come first: their counts can then be asked at the same time, and the last ones are."""
+        if self._asks_count and self._pages == 1 and self.traits.page_sizes.show_end(self._last_size, self.page_size):
+            return None
         return (0, 1) if self._is_awaited else (2 + self._asks_count, self._number)
 
     def _ask(self, question: str, ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - of either question

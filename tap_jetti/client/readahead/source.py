@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tap_jetti.client.instants import to_epoch
-from tap_jetti.client.keyset import FEW, FullRead, IncrementalRead
+from tap_jetti.client.keyset import FullRead, IncrementalRead
 from tap_jetti.client.page import (
+    FEW,
     Bounds,
     Decode,
     MalformedPageError,
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
     from tap_jetti.client.readahead.readahead import Readahead
     from tap_jetti.client.readahead.scout import Scout
-    from tap_jetti.client.server_clock import ServerClock
 
 FIRST = 4
 """Pages ahead that a probe aims while the length of the read is unknown."""
@@ -51,10 +52,11 @@ class AheadSource:
         self._asked = plan.pages_from(Paced(ahead, lambda: (0, 0), ahead.fill), decode)
         self._windows: Windows | None = None
         self._probing = True
-        self._measured = False
+        self._measured = self._is_measuring = self._is_measure_awaited = False
         self._may_guess = not ahead.knows_from and scout is None
         self._bound: str | None = None
         self._page_size = 0
+        self._has_begun = False
         self._last: tuple[Any, list[Any]] = (None, [])
         self._row = 0
         self._counted: tuple[Mapping[str, Any], int] | None = None
@@ -62,10 +64,11 @@ class AheadSource:
         self.page_size = self._asked.page_size
         self.traits: ServerTraits = self._asked.traits
 
-    @property
-    def server_clock(self) -> ServerClock:
-        """The server's clock."""
-        return self._asked.server_clock
+    def began(self, at: float) -> float | None:
+        """The server's clock when the first request left, which may have been the scout's; see `Source.began`."""
+        if self._scout is None or (self._has_begun and self._scout.upper is None):
+            return self._asked.began(at)
+        return self._scout.upper if self._has_begun else self._scout.asked_upto
 
     @property
     def held(self) -> int:
@@ -78,6 +81,7 @@ class AheadSource:
         if is_keyset:
             self._go_on(bounds[0])
         answer = self._scouted(where) or self._held(bounds) or self._asked.page(where, bounds)
+        self._has_begun = True
         if is_keyset:
             self._last = (bounds[0].lower, answer[0].values(bounds[0].name))
             self._page_size = max(self._page_size, len(answer[0]))
@@ -91,6 +95,10 @@ class AheadSource:
 
     def counted(self, where: Mapping[str, Any]) -> int | None:
         """The rows that the server counted when the read began, if it was to tell their number."""
+        with self._ahead.changed:
+            self._is_measure_awaited = True
+            while self._is_measuring:
+                self._ahead.changed.wait()
         known = self._counted
         return known[1] if known and known[0] == where else None
 
@@ -107,7 +115,7 @@ class AheadSource:
         farthest = self._ahead.farthest(self._ahead.places(self._asked.path, self._page_size))
         if windows.total is None:
             if not self._measured:
-                self._measured = True
+                self._measured = self._is_measuring = True
                 self._ahead.start(lambda: self._measure(windows))
                 return True
             if not self._may_guess or windows.begun or windows.own.end:
@@ -177,14 +185,17 @@ class AheadSource:
 
     def _measure(self, windows: Windows) -> None:
         """Ask how long the read is, in words that let the answer prove its end, too."""
-        source = self._plan.pages_from(Paced(self._ahead, lambda: (1, 0)), decode_raw)
+        paced = Paced(self._ahead, lambda: (0 if self._is_measure_awaited else 1, 0))
+        counted = None
         try:
-            counted = source.count(self._plan.all_rows)
-        except JettiError:
-            counted = None
-        with self._ahead.changed:
-            windows.total = UNKNOWN if counted is None else counted
-            self._counted = None if counted is None else (self._plan.all_rows, counted)
+            with suppress(JettiError):
+                counted = self._plan.pages_from(paced, decode_raw).count(self._plan.all_rows)
+        finally:
+            with self._ahead.changed:
+                windows.total = UNKNOWN if counted is None else counted
+                self._counted = None if counted is None else (self._plan.all_rows, counted)
+                self._is_measuring = False
+                self._ahead.changed.notify_all()
 
     def _read_window(self, windows: Windows, probe: Probe) -> None:
         """Send a probe, and read the window that it begins."""
@@ -195,6 +206,7 @@ class AheadSource:
             windows,
             window,
             page_size=self._page_size,
+            upper=None if self._bound is None else to_epoch(self._bound),
             is_wanted=lambda: self._is_current(windows),
         )
         try:
@@ -263,7 +275,6 @@ class AheadSource:
             verify_counts=False,
             clock=self._ahead.clock,
             logger=self._ahead.logger,
-            upper=to_epoch(self._bound),
         )
 
     def _is_current(self, windows: Windows) -> bool:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from tap_jetti.client.readahead.readahead import Readahead
     from tap_jetti.client.readahead.windows import Window, Windows
-    from tap_jetti.client.server_clock import ServerClock
 
 
 class WindowSource:
@@ -26,10 +25,12 @@ class WindowSource:
         window: Window,
         *,
         page_size: int,
+        upper: float | None,
         is_wanted: Callable[[], bool],
     ) -> None:
         self._ahead = ahead
         self._page_size = page_size
+        self._upper = upper
         self._reserved = 0
         self._windows = windows
         self._window = window
@@ -40,10 +41,9 @@ class WindowSource:
         self.page_size = self._asked.page_size
         self.traits = ServerTraits(PageSizes(self._asked.traits.page_sizes))
 
-    @property
-    def server_clock(self) -> ServerClock:
-        """The server's clock."""
-        return self._asked.server_clock
+    def began(self, at: float) -> float | None:  # noqa: ARG002 - it is a part of another read
+        """The server's clock when the read of the whole stream began."""
+        return self._upper
 
     def probe(self, where: Mapping[str, Any], bounds: Sequence[Bounds], limit: int, skip: int) -> Page:
         """The page that is so many rows, or pages, after the first of those asked for."""

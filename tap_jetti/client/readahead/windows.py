@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tap_jetti.client.instants import later
-from tap_jetti.client.keyset import FEW
-from tap_jetti.client.page import Page
+from tap_jetti.client.page import FEW, Page
 from tap_jetti.client.readahead.room import places_of
 from tap_jetti.resources import PRIMARY_KEY
 
