@@ -42,10 +42,11 @@ class Shape:
 
 
 def shapes(pages: int) -> tuple[Shape, ...]:
-    """One large stream; many small ones; many of which but one has hardly a row."""
+    """One large stream; many small ones; many with hardly a row, without and with one that has more."""
     return (
         Shape(f"1 stream of {pages} pages", {RESOURCE: pages * PAGE}),
         Shape("25 streams of 60 rows", dict.fromkeys(BUSINESS, 60)),
+        Shape("25 streams of 5 rows", dict.fromkeys(BUSINESS, 5)),
         Shape("25 streams, 24 of 5 rows", {**dict.fromkeys(BUSINESS, 5), BUSINESS[0]: 60}),
     )
 
@@ -87,6 +88,7 @@ def _read(server: Server, reader: Reader, job: Job, shape: Shape, latency: float
         "failure": failure,
         # From when the first request left to when the last answer was back.
         "over_ideal": (times[-1] - times[0] + latency) / ideal,
+        "over_own": (times[-1] - times[0] + latency) / (len(times) / (job.rate or RATE)),
         "process_over_ideal": run.wall / ideal,
         "least_gets": shape.least_gets,
         "gets": len(arrived),
