@@ -218,7 +218,7 @@ class Commands:
         stderr: IO[str] | int = subprocess.PIPE,
     ) -> subprocess.Popen[str]:
         """Start the tap; a text instead of a config is the content of its file."""
-        command = [sys.executable, "-c", "from tap_jetti.tap import main; main()"]
+        command = [sys.executable, "-c", "from tap_jetti.entry import tap; tap()"]
         if streams:
             catalog = catalog_of(*streams)
         for flag, content in (("config", config), ("catalog", catalog), ("state", state)):

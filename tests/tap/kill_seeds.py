@@ -116,7 +116,7 @@ def fill(sandbox: Sandbox, seed: int) -> None:
 
 def start(directory: Path, config: dict[str, Any], catalog: dict[str, Any], state: Any) -> subprocess.Popen[bytes]:
     """Start the tap."""
-    command = [sys.executable, "-c", "from tap_jetti.tap import main; main()"]
+    command = [sys.executable, "-c", "from tap_jetti.entry import tap; tap()"]
     for flag, content in (("config", config), ("catalog", catalog), ("state", state)):
         if content:
             path = directory / f"{flag}.json"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -15,6 +17,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_jetti.sandbox import Sandbox
+
+
+@pytest.mark.parametrize("name", ["tap", "target"])
+@pytest.mark.parametrize("delay", [0.05, 0.1, 0.2, 0.3, 0.4])
+def test_an_interrupt_before_the_run_has_begun_shows_no_traceback(name: str, delay: float) -> None:
+    """Ctrl-C while half a second's modules are still imported ends the command, and says nothing."""
+    program = f"from tap_jetti import entry; print(flush=True); entry.{name}()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        time.sleep(delay)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stderr) in {(-signal.SIGINT, ""), (0, "")}
 
 
 @pytest.mark.parametrize("gap", [0.001, 0.005, 0.02])

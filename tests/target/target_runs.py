@@ -163,7 +163,7 @@ def start_process(directory: Path, config: dict[str, Any], **arguments: Any) -> 
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TARGET_JETTI_", "COVERAGE"))}
     root = str(Path(__file__).resolve().parent.parent.parent)
     return subprocess.Popen(
-        [sys.executable, "-c", "from tap_jetti.target import main; main()", "--config", str(path)],
+        [sys.executable, "-c", "from tap_jetti.entry import target; target()", "--config", str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

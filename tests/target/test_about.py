@@ -46,7 +46,7 @@ def test_settings_are_those_of_the_design() -> None:
 
 def test_a_wrong_setting_is_one_line_and_exit_code_1() -> None:
     """Without a traceback, and the setting is named."""
-    command = [sys.executable, "-c", "from tap_jetti.target import main; main()"]
+    command = [sys.executable, "-c", "from tap_jetti.entry import target; target()"]
     found = subprocess.run(command, input="", capture_output=True, text=True, check=False)
     assert found.returncode == 1
     assert "api_token is missing" in found.stderr
