@@ -245,7 +245,7 @@ def test_a_server_that_is_down_ends_the_run(sandbox: Sandbox, commands: Commands
     """Streams that fail one after the other are an outage: the run ends rather than trying each of them."""
     sandbox.options.faults, sandbox.options.fault_kinds = 1.0, ("503",)
     output = commands.run(
-        config_for(sandbox, retry_seconds=0), catalog=catalog_of(*resources.names()[:10]), state=STATE
+        config_for(sandbox, retry_seconds=0, concurrency=1), catalog=catalog_of(*resources.names()[:10]), state=STATE
     )
     assert "503" in clear(output)
     assert len(sandbox.ledger) == 2

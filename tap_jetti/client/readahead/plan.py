@@ -68,6 +68,9 @@ class Paced:
         with self._ahead.gate.passing(self._urgency) as paid:
             if self._passed is not None:
                 self._passed()
-            answer = self._ahead.session.get(path, query, decode=decode, paid=paid)
-        self._ahead.observe(path, answer)
+            try:
+                answer = self._ahead.session.get(path, query, decode=decode, paid=paid)
+                self._ahead.observe(path, answer)
+            finally:
+                self._ahead.note_outcome()
         return answer

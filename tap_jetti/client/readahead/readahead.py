@@ -99,6 +99,7 @@ class Readahead:
         self._kept = kept
         self._latencies: deque[float] = deque(maxlen=ANSWERS)
         self._kept_waiting = 0.0
+        self._has_outcome = False
         self._largest: dict[str, int] = {}
         self._threads: set[threading.Thread] = set()
         self._waiting = 0
@@ -150,7 +151,12 @@ class Readahead:
         with self.changed:
             self._latencies.append(answer.received - answer.sent)
             self._largest[path] = max(self._largest.get(path, 0), answer.size)
-            if len(self._latencies) == 1:
+
+    def note_outcome(self) -> None:
+        """Take note that a request was answered, or has failed."""
+        if not self._has_outcome:
+            with self.changed:
+                self._has_outcome = True
                 self.changed.notify_all()
 
     def places(self, path: str, rows: int) -> int:
@@ -276,7 +282,7 @@ class Readahead:
         began = self.clock.monotonic()
         patience = max(LEAST_GAIN_AT_FIRST / self.session.reads_a_second, self._least_latency)
         with self.changed:
-            while not self.closed and not self._latencies and not self.session.traffic.retries:
+            while not self.closed and not self._has_outcome and not self.session.traffic.retries:
                 self._kept_waiting = self.clock.monotonic() - began
                 if self._kept_waiting > patience:
                     break  # what comes next is `fill`
