@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -70,6 +71,31 @@ def test_confirming_waits_for_a_slow_queue() -> None:
     with jetti(inbound_delay=0.8) as sandbox:
         outcome = deliver(sandbox, schema(), variant(1, 1), state(1), confirm_seconds=20)
         assert (outcome.of().confirmed, outcome.states, outcome.code) == (1, [1], 0)
+
+
+def test_looks_that_take_long_do_not_cut_the_time_short(tmp_path: Path) -> None:
+    """What shows while others are looked for is confirmed, though the first look lasts longer than confirm_seconds."""
+    feed = {"id": FEED, "resourceType": "webhook", "hash": "h7"}
+    with odd_server(rows={"inventory-feeds": [feed], "inventory-feed-variants": []}) as odd:
+        taken: list[dict[str, Any]] = []
+        looks = 0
+
+        def answer(call: Call) -> None:
+            nonlocal looks
+            if call.method == "POST":
+                taken.extend({**one, "id": n, "inventoryFeedId": FEED} for n, one in enumerate(call.body, len(taken)))
+            elif any("externalId" in name for name, _ in call.query):
+                looks += 1
+                time.sleep(0.2)
+                if looks > 1:
+                    odd.rows["inventory-feed-variants"] = taken
+
+        odd.answer = answer
+        outcome = deliver(
+            odd, schema(), *(variant(n, n) for n in range(250)), state(1),
+            confirm_seconds=0.3, skip_unchanged=False, on_reject="set_aside", rejects_path=str(tmp_path / "r"),
+        )  # fmt: skip
+        assert (outcome.error, outcome.of().confirmed, outcome.states) == (None, 250, [1])
 
 
 def test_a_removed_row_need_not_show() -> None:
