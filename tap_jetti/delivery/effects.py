@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -56,14 +57,17 @@ class InOneRow:
 
     def shown(self, expected: Mapping[Key, Record]) -> Iterator[Key]:
         """See `Effect.shown`."""
-        keys = {str(key[-1]): key for key in expected}
+        keys: defaultdict[str, list[Key]] = defaultdict(list)
+        for key in expected:
+            keys[str(key[-1])].append(key)
         for values in in_lists(self.column, keys):
             missing = set(values)
             while missing:
                 found = self._rows(missing)
                 for value in missing & found.keys():
-                    if self._shows(expected[keys[value]], found[value]):
-                        yield keys[value]
+                    for key in keys[value]:
+                        if self._shows(expected[key], found[value]):
+                            yield key
                 if not missing & found.keys():
                     break
                 missing -= found.keys()  # a server that caps its pages gives the rest when asked for it alone

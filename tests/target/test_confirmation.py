@@ -217,6 +217,18 @@ def test_products_are_confirmed_by_whichever_key_they_have(tmp_path: Path) -> No
         assert sorted(map(str, lost)) == sorted(map(str, [{"externalId": "x2"}, {"externalSku": "e2"}, {"sku": "not"}]))
 
 
+def test_a_product_that_is_sent_to_two_channels_is_confirmed_in_both() -> None:
+    """Both show in the one variant of that sku."""
+    rows: dict[str, list[dict[str, Any]]] = {
+        "custom-channels": [{"id": number, "channelId": number, "webhookHash": f"c{number}"} for number in (5, 6)],
+        "variants": [{"id": 1, "sku": "there"}],
+    }
+    with odd_server(rows=rows) as odd:
+        products = [record("products", sku="there", channelId=number) for number in (5, 6)]
+        outcome = deliver(odd, schema("products"), *products, state(1), confirm_seconds=0.3)
+        assert (outcome.error, outcome.of("products").confirmed, outcome.states) == (None, 2, [1])
+
+
 def test_effects_are_read_back_from_the_documented_path_however_small_its_lists(tmp_path: Path) -> None:
     """Lists of at most 20 rows with numbers as text confirm what went in, and what did not is found."""
     feed = {"id": FEED, "resourceType": "webhook", "hash": "h7"}
