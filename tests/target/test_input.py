@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from target_runs import VARIANTS, as_lines, deliver, jetti, record, rejects, schema, state, stock, variant
 
 from tap_jetti.client.problems import SettingsError
-from tap_jetti.delivery.failures import InputError, NoSchemaError
+from tap_jetti.delivery.failures import InputError, NoSchemaError, RefusedError
 from tap_jetti.delivery.fields import CHECKS, PLAIN
 from tap_jetti.delivery.singer_input import SHOWN, shown
 from tap_jetti.sinks import ACTIONS
@@ -165,6 +165,28 @@ def test_an_external_id_is_a_text_however_it_is_written(external_id: str, text: 
         assert outcome.of().merged == 1
         assert stock(sandbox) == {text: 2}
         assert sandbox.ledger.writes[0].body[0]["externalId"] == text
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "sent"),
+    [("id", "2.0", 2), ("id", '" 2"', 2), ("id", '"2"', 2), ("externalId", "7", "7"), ("sku", "7", "7")],
+)
+def test_the_key_of_a_product_is_the_same_however_it_is_written(name: str, written: str, sent: Any) -> None:
+    """A warehouse may keep an id as a decimal or a text, and a text as a number; both are one product."""
+    with jetti() as sandbox:
+        line = json.dumps(record("products", **{name: "?"})).replace('"?"', written)
+        outcome = deliver(sandbox, schema("products"), line, record("products", **{name: sent}))
+        assert (outcome.error, outcome.of("products").merged) == (None, 1)
+        assert sandbox.ledger.writes[0].body == [{name: sent}]
+
+
+@pytest.mark.parametrize("product", [{"externalId": ["a"]}, {"externalSku": {"a": 1}}, {"sku": True}, {"id": "two"}])
+def test_a_product_whose_key_is_none_is_refused(product: dict[str, Any]) -> None:
+    """Nothing would tell it from others, nor show whether it took effect."""
+    with jetti() as sandbox:
+        outcome = deliver(sandbox, schema("products"), record("products", **product))
+        assert isinstance(outcome.error, RefusedError)
+        assert not sandbox.ledger.writes
 
 
 def test_numbers_keep_every_digit() -> None:
