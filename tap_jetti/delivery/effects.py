@@ -88,11 +88,13 @@ class InOneRow:
 
 
 def in_lists(column: str, values: Iterable[str]) -> Iterator[Sequence[str]]:
-    """Values of a column in lists that fit in a query each."""
+    """Values of a column in lists that fit in a query each; one that fits in none is left out, and never found."""
     chunk: list[str] = []
     length = 0
     for value in sorted(values):
         own = len(encode([(f"where[{column}][$in][]", value)])) + 1
+        if own > LONGEST_LIST:
+            continue
         if chunk and (len(chunk) == MOST_KEYS or length + own > LONGEST_LIST):
             yield chunk
             chunk, length = [], 0

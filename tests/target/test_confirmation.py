@@ -140,6 +140,21 @@ def test_connections_are_confirmed_where_the_server_processed_them(delivery: str
         assert (outcome.states, outcome.code) == ([1], 1)
 
 
+def test_a_key_that_no_query_has_room_for_holds_nothing_up(tmp_path: Path) -> None:
+    """It is not confirmed, and its neighbours are."""
+    path, long = tmp_path / "rejects.jsonl", "\u00fc" * 3_000
+    with jetti() as sandbox:
+        fill(sandbox, 1)
+        outcome = confirm(
+            sandbox, path, schema(), variant(2, 2), record(externalId=long, vendorSku="v3"),
+            connection("acknowledgements", "s1", "v1"), connection("acknowledgements", "s2", long),
+            connection("acknowledgements", long, "v2"), skip_unchanged=False,
+        )  # fmt: skip
+        assert (outcome.error, outcome.states) == (None, [1])
+        assert (outcome.of().confirmed, outcome.of("acknowledgements").confirmed) == (1, 1)
+        assert sum(one["type"] == "RECORD" for one in rejects(path)) == 3
+
+
 def test_a_connection_of_what_does_not_exist_is_not_confirmed(tmp_path: Path) -> None:
     """An unknown sku, vendor sku or provider, and a provider without that vendor sku, are each set aside."""
     path = tmp_path / "rejects.jsonl"
