@@ -206,6 +206,15 @@ def test_a_huge_text_goes_without_its_neighbours_being_held_up() -> None:
         assert len(sandbox.ledger.writes) == 2
 
 
+def test_a_huge_key_is_shown_in_part() -> None:
+    """What is said of a record that Jetti refuses stays readable."""
+    with jetti() as sandbox:
+        shipment = record("shipments", purchaseId=99, trackingNumber="x" * 1_000_000)
+        outcome = deliver(sandbox, schema("shipments"), shipment)
+        assert "x" * 80 + "…" in str(outcome.error)
+        assert len(str(outcome.error)) < 1_000
+
+
 @pytest.mark.parametrize(
     ("lines", "sku"),
     [
