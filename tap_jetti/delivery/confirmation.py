@@ -73,13 +73,14 @@ class Confirmation:
         settled: list[Item] = []
         with self._lock:
             for item in items:
-                before = self._expected.pop(item.key, None)
-                overwritten = before.items if before else []
                 effect = item.action.effect(item)
+                key = effect.key_of(item) if effect else item.key
+                before = self._expected.pop(key, None)
+                overwritten = before.items if before else []
                 if effect is None:
                     settled += [*overwritten, item]
                 else:
-                    self._expected[item.key] = _Expected(effect, [*overwritten, item])
+                    self._expected[key] = _Expected(effect, [*overwritten, item])
         return settled
 
     def run(self) -> None:

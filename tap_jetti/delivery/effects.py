@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tap_jetti.client.session import JettiSession
-    from tap_jetti.delivery.items import Key, Record
+    from tap_jetti.delivery.items import Item, Key, Record
 
 MOST_KEYS = 100
 """Values that are asked for at once: a page."""
@@ -26,6 +26,10 @@ LONGEST_LIST = 6_000
 
 class Effect(Hashable, Protocol):
     """Where it shows that items took effect; those of equal effects are looked for together."""
+
+    def key_of(self, item: Item) -> Key:
+        """What an item is looked for by; a later one of the same key overwrites it."""
+        ...
 
     def shown(self, expected: Mapping[Key, Record]) -> Iterable[Key]:
         """Those that show now, of the keys that something was sent to, in the order it was sent.
@@ -54,6 +58,10 @@ class InOneRow:
     column: str
     where: tuple[tuple[str, Hashable], ...] = ()
     kinds: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+
+    def key_of(self, item: Item) -> Key:
+        """See `Effect.key_of`."""
+        return item.key
 
     def shown(self, expected: Mapping[Key, Record]) -> Iterator[Key]:
         """See `Effect.shown`."""

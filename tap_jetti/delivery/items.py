@@ -113,7 +113,7 @@ class Batch:
             Whether it did.
         """
         waiting = self.items[item.key]
-        if item.lane != self.lane or waiting.action is not item.action:
+        if item.lane != self.lane or waiting.action is not item.action or not item.action.replaces(waiting, item):
             return False
         waiting.absorb(item)
         self.size += item.size

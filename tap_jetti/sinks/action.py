@@ -121,6 +121,10 @@ class Action(ABC):
         """Items of a batch in a lane."""
         return 1
 
+    def replaces(self, earlier: Item, later: Item) -> bool:  # noqa: ARG002 - for those whose keys are not all
+        """Whether the later item of a key makes the earlier needless; else they are sent one after the other."""
+        return True
+
     def effect(self, item: Item) -> Effect | None:  # noqa: ARG002 - for those that are processed later
         """Where it shows that an item took effect, or None if its call's answer says so or nothing does."""
         return None

@@ -26,7 +26,10 @@ _VENDOR_SKU = {
 
 
 class _Connections(Action):
-    """Rows of one sku are grouped, and up to 50 skus go in one call.
+    """Rows of one sku are grouped, and up to 50 go in one call.
+
+    A feed variant stands for one variant at a time. So what comes for it keeps its order, whatever
+    the sku, as long as its provider is named in one way.
 
     A call of the API with one sku is answered with its error, one with several is processed
     later and, like inbound, answered before: set confirm_seconds to have it read back, or
@@ -52,7 +55,7 @@ class _Connections(Action):
         super().__init__(surroundings)
         self._is_inbound = surroundings.delivery == "inbound"
         self._batch = RenamedCall(self._write, self.batch_names, say=surroundings.logger.warning)
-        self._effect = Connected(self._rows, connects=self.connects)
+        self._effect = Connected(self._rows)
 
     @override
     def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
@@ -69,9 +72,13 @@ class _Connections(Action):
         drafts = []
         for vendor in vendors:
             entry = _entry(vendor)
-            key = ("connection", channel, sku, *entry.values())
-            drafts.append(Draft((self.name, "batch", channel), key, {"sku": sku, "vendorSku": entry}))
+            payload = {"sku": sku, "vendorSku": entry, "connects": self.connects}
+            drafts.append(Draft((self.name, "batch", channel), ("connection", channel, *entry.values()), payload))
         return drafts
+
+    @override
+    def replaces(self, earlier: Item, later: Item) -> bool:
+        return bool(earlier.payload["sku"] == later.payload["sku"])
 
     @override
     def limit(self, lane: Lane) -> int:

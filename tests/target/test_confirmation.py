@@ -12,6 +12,7 @@ from target_runs import CHANNEL, FEED, VARIANTS, deliver, jetti, record, rejects
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from odd_server import OddServer
     from target_runs import Outcome
 
     from tap_jetti.sandbox import Sandbox
@@ -33,7 +34,9 @@ def fill(sandbox: Sandbox, *numbers: int, feed: int = FEED, **fields: Any) -> No
         )
 
 
-def confirm(sandbox: Sandbox, path: Path, *messages: dict[str, Any], seconds: float = 0.3, **settings: Any) -> Outcome:
+def confirm(
+    sandbox: Sandbox | OddServer, path: Path, *messages: dict[str, Any], seconds: float = 0.3, **settings: Any
+) -> Outcome:
     """Run the target on some records of connections, and read back."""
     announced = [schema(action) for action in CONNECTIONS]
     return deliver(
@@ -195,6 +198,54 @@ def test_the_last_of_several_connections_of_a_feed_variant_is_what_must_show(tmp
         }
         assert (outcome.states[-1], outcome.code) == (1, 0)
         assert [outcome.of(action).confirmed for action in CONNECTIONS] == [4, 2]
+
+
+@pytest.mark.parametrize(
+    "steps", [("+s1", "+s2"), ("+s1", "-s1"), ("+s1", "+s2", "-s2"), ("-s1", "+s2"), ("-s1", "+s1")]
+)
+@pytest.mark.parametrize("is_mixed", [False, True])
+def test_what_overwrites_a_connection_is_told_however_it_names_the_feed_variant(
+    steps: tuple[str, ...], is_mixed: bool, tmp_path: Path
+) -> None:
+    """By the provider's id or external id, for the same sku or another, acknowledged or disconnected."""
+    names: tuple[dict[str, Any], ...] = ({"dropshipProviderExternalId": "maker"}, {"dropshipProviderId": 3})
+    with jetti() as sandbox:
+        fill(sandbox, 1, variantId=11)
+        messages = [
+            connection(CONNECTIONS["+-".index(step[0])], step[1:], "v1", **names[number % 2 if is_mixed else 0])
+            for number, step in enumerate(steps)
+        ]
+        outcome = confirm(sandbox, tmp_path / "r", *messages, batch_size=1, concurrency=1)
+        assert (set_aside(tmp_path / "r"), outcome.code) == ([], 0)
+        assert sum(outcome.of(action).confirmed for action in CONNECTIONS) == len(steps)
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_a_lost_half_of_a_move_is_set_aside(step: int, tmp_path: Path) -> None:
+    """A feed variant that was cut from one sku is not on another for that, whichever came first."""
+    rows: dict[str, list[dict[str, Any]]] = {
+        "custom-channels": [{"id": 2, "channelId": CHANNEL, "webhookHash": "c5"}],
+        "variants": [{"id": 11, "sku": "s1"}, {"id": 12, "sku": "s2"}],
+        "dropship-providers": [{"id": 3, "externalId": "maker"}],
+        "inventory-feeds": [{"id": FEED, "dropshipProviderId": 3}],
+        "inventory-feed-variants": [{"id": 1, "vendorSku": "v1", "inventoryFeedId": FEED, "variantId": None}],
+    }
+    with odd_server(rows=rows) as odd:
+        halves = [connection("disconnections", "s1", "v1"), connection("acknowledgements", "s2", "v1")][::step]
+        outcome = confirm(odd, tmp_path / "r", *halves, batch_size=1, concurrency=1)
+        assert (set_aside(tmp_path / "r"), outcome.of("disconnections").confirmed) == ([("s2", "v1")], 1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 50])
+def test_a_feed_variant_ends_with_the_sku_that_came_last(batch_size: int, tmp_path: Path) -> None:
+    """Also if it came back to one, or another feed variant of that sku came first."""
+    with jetti() as sandbox:
+        fill(sandbox, 1, 2, 3)
+        order = [("s1", "v3"), ("s2", "v2"), ("s1", "v2"), ("s1", "v1"), ("s2", "v1"), ("s1", "v1")]
+        messages = [connection("acknowledgements", *names) for names in order]
+        outcome = confirm(sandbox, tmp_path / "r", *messages, batch_size=batch_size)
+        assert {row["variantId"] for row in sandbox.rows(VARIANTS)} == {11}
+        assert (outcome.states, outcome.code) == ([1], 0)
 
 
 def test_a_variant_published_in_a_channel_is_answered_at_once(tmp_path: Path) -> None:
