@@ -64,11 +64,14 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
         lane: As of an `Item`.
         key: As of an `Item`.
         payload: What is sent.
+        part: The fields of the record that ask for this alone, with what of them does, if it is one
+            of several drafts.
     """
 
     lane: Lane
     key: Key
     payload: Record
+    part: Record | None = None
 
 
 class Action(ABC):

@@ -73,7 +73,8 @@ class _Connections(Action):
         for vendor in vendors:
             entry = _entry(vendor)
             payload = {"sku": sku, "vendorSku": entry, "connects": self.connects}
-            drafts.append(Draft((self.name, "batch", channel), ("connection", channel, *entry.values()), payload))
+            key, part = ("connection", channel, *entry.values()), {"vendorSkus": [vendor]} if len(vendors) > 1 else None
+            drafts.append(Draft((self.name, "batch", channel), key, payload, part))
         return drafts
 
     @override

@@ -236,6 +236,28 @@ def test_a_lost_half_of_a_move_is_set_aside(step: int, tmp_path: Path) -> None:
         assert (set_aside(tmp_path / "r"), outcome.of("disconnections").confirmed) == ([("s2", "v1")], 1)
 
 
+def test_of_a_record_of_several_feed_variants_only_what_was_lost_is_set_aside(tmp_path: Path) -> None:
+    """Feeding it back in does not undo what came later for the others."""
+    path = tmp_path / "r"
+    vendors = [{"vendorSku": f"v{number}", "dropshipProviderId": 3} for number in (1, 2, 3)]
+    with jetti() as sandbox:
+        fill(sandbox, 1)
+        several = record("acknowledgements", sku="s1", vendorSkus=vendors)
+        cut = connection("disconnections", "s1", "v1", dropshipProviderId=3)
+        outcome = confirm(sandbox, path, several, cut, batch_size=1, concurrency=1)
+        assert (outcome.states, outcome.of("acknowledgements").rejected) == ([1], 2)
+        assert [one["record"] for one in rejects(path)[1:]] == [
+            {"sku": "s1", "vendorSkus": [vendor]} for vendor in vendors[1:]
+        ]
+        fill(sandbox, 2, 3)
+        assert deliver(sandbox, *rejects(path)).code == 0
+        assert {row["vendorSku"]: row["variantId"] for row in sandbox.rows(VARIANTS)} == {
+            "v1": None,
+            "v2": 11,
+            "v3": 11,
+        }
+
+
 @pytest.mark.parametrize("batch_size", [1, 50])
 def test_a_feed_variant_ends_with_the_sku_that_came_last(batch_size: int, tmp_path: Path) -> None:
     """Also if it came back to one, or another feed variant of that sku came first."""
