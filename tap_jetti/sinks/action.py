@@ -187,6 +187,12 @@ class Action(ABC):
             )
 
 
+def holds(record: Mapping[str, Any], name: str) -> bool:
+    """Whether a field of a record says anything; sources without nulls, such as CSV, write an empty text."""
+    value = record.get(name)
+    return value is not None and not (isinstance(value, str) and not value.strip())
+
+
 def required(record: Mapping[str, Any], *names: str) -> None:
     """Refuse a record that lacks one of these fields.
 
@@ -194,7 +200,7 @@ def required(record: Mapping[str, Any], *names: str) -> None:
         MissingKeyError: One is absent, null or empty.
     """
     for name in names:
-        if record.get(name) in (None, ""):
+        if not holds(record, name):
             raise MissingKeyError(f"{name}.missing", f"{name} is missing")
 
 

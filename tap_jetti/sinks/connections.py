@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tap_jetti.delivery.failures import MissingKeyError, RefusedError
-from tap_jetti.sinks.action import Action, Draft, Surroundings, id_in, text_in
+from tap_jetti.sinks.action import Action, Draft, Surroundings, holds, id_in, text_in
 from tap_jetti.sinks.connected import Connected
 from tap_jetti.sinks.renamed import RenamedCall
 
@@ -64,9 +64,7 @@ class _Connections(Action):
             self._owners.channel_hash(channel)
         self._note_others(record)
         sku = text_in(record, "sku")
-        vendors = record.get("vendorSkus")
-        if vendors is None:
-            vendors = [record]
+        vendors = record["vendorSkus"] if holds(record, "vendorSkus") else [record]
         if not isinstance(vendors, list) or not vendors or not all(isinstance(vendor, dict) for vendor in vendors):
             raise RefusedError("vendorSkus.invalid", "vendorSkus must be an array of objects")
         drafts = []
@@ -136,8 +134,7 @@ class Acknowledgements(_Connections):
 
     @override
     def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
-        names_vendor = record.get("vendorSku") is not None or record.get("vendorSkus") is not None
-        if record.get("externalId") is None or names_vendor:
+        if not holds(record, "externalId") or holds(record, "vendorSku") or holds(record, "vendorSkus"):
             return super().drafts(record)
         channel = self._owners.channel_id(record.get("channelId"), by_hash=False)
         sku = text_in(record, "sku")
@@ -165,7 +162,7 @@ class Disconnections(_Connections):
 
 def _entry(vendor: Mapping[str, Any]) -> Record:
     for name in _PROVIDERS:
-        if vendor.get(name) not in (None, ""):
+        if holds(vendor, name):
             provider = id_in(vendor, name) if name == "dropshipProviderId" else text_in(vendor, name)
             return {"vendorSku": text_in(vendor, "vendorSku"), name: provider}
     raise MissingKeyError(f"{_PROVIDERS[0]}.missing", f"neither {_PROVIDERS[0]} nor {_PROVIDERS[1]} is given")

@@ -9,7 +9,7 @@ from typing_extensions import override
 from tap_jetti.delivery.effects import InOneRow
 from tap_jetti.delivery.failures import MissingKeyError
 from tap_jetti.delivery.fields import Fields
-from tap_jetti.sinks.action import Action, Draft, Surroundings, id_in, text_in, without_own
+from tap_jetti.sinks.action import Action, Draft, Surroundings, holds, id_in, text_in, without_own
 from tap_jetti.sinks.renamed import RenamedCall
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Products(Action):
 
     @override
     def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
-        found = next((name for name in _KEYS if record.get(name) not in (None, "")), None)
+        found = next((name for name in _KEYS if holds(record, name)), None)
         if found is None:
             raise MissingKeyError("externalId.missing", f"none of {', '.join(_KEYS)} is given")
         channel = self._owners.channel_id(record.get("channelId"), by_hash=self._is_inbound)

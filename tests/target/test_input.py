@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from target_runs import VARIANTS, as_lines, deliver, jetti, record, rejects, schema, state, stock, variant
+from target_runs import FEED, VARIANTS, as_lines, deliver, jetti, record, rejects, schema, state, stock, variant
 
 from tap_jetti.client.problems import SettingsError
 from tap_jetti.delivery.failures import InputError, NoSchemaError, RefusedError
@@ -185,6 +185,37 @@ def test_a_product_whose_key_is_none_is_refused(product: dict[str, Any]) -> None
     """Nothing would tell it from others, nor show whether it took effect."""
     with jetti() as sandbox:
         outcome = deliver(sandbox, schema("products"), record("products", **product))
+        assert isinstance(outcome.error, RefusedError)
+        assert not sandbox.ledger.writes
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "path"),
+    [
+        (VARIANTS, {"id": "", "externalId": "e1", "inventoryQuantity": 1}, f"inventory-feeds/{FEED}/parse-webhook"),
+        ("purchase_statuses", {"purchaseId": 21, "purchaseStatusId": "", "purchaseStatus": "Sent"}, "purchases/21"),
+        ("dropship_providers", {"id": "", "externalId": "maker", "name": "Maker"}, "dropship-providers/3"),
+        ("acknowledgements", {"sku": "s1", "vendorSku": "", "externalId": "x1"}, "acknowledge-variant"),
+        (
+            "acknowledgements",
+            {"sku": "s1", "vendorSku": "v1", "vendorSkus": "", "dropshipProviderId": "3", "externalId": " "},
+            "acknowledge-inventory-feed-variants",
+        ),
+    ],
+)
+def test_an_empty_text_says_nothing(action: str, fields: dict[str, Any], path: str) -> None:
+    """Sources without nulls write it for a column that another way to name the same does without."""
+    with jetti() as sandbox:
+        sandbox.upsert(VARIANTS, {"externalId": "e1", "vendorSku": "v1", "inventoryFeedId": FEED})
+        outcome = deliver(sandbox, schema(action), record(action, **fields), delivery="api")
+        assert (outcome.error, len(sandbox.ledger.writes)) == (None, 1)
+        assert sandbox.ledger.writes[0].path.endswith(f"{path}.json")
+
+
+def test_a_purchase_is_not_shipped_under_a_blank_number() -> None:
+    """It could not be told from another shipment, nor taken back."""
+    with jetti() as sandbox:
+        outcome = deliver(sandbox, schema("shipments"), record("shipments", purchaseId=21, trackingNumber=" "))
         assert isinstance(outcome.error, RefusedError)
         assert not sandbox.ledger.writes
 
