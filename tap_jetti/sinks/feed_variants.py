@@ -97,7 +97,7 @@ class FeedVariants(Action):
 
     def _lane_of(self, value: Any) -> Lane:  # noqa: ANN401 - as it came
         """The lane of a record's feed, which is looked up once for each way that records write it."""
-        if isinstance(value, (list, dict)):
+        if isinstance(value, (list, dict, bool)):  # True would be found as 1
             value = str(value)
         lane = self._lanes.get(value)
         if lane is None:

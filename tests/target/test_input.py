@@ -212,6 +212,14 @@ def test_an_empty_text_says_nothing(action: str, fields: dict[str, Any], path: s
         assert sandbox.ledger.writes[0].path.endswith(f"{path}.json")
 
 
+def test_a_feed_is_not_named_by_true() -> None:
+    """Nor where records of feed 1 came before."""
+    with jetti() as sandbox:
+        sandbox.upsert("inventory_feeds", {"id": 1, "name": "First", "resourceType": "webhook", "hash": "h1"})
+        messages = (variant(1, 1, inventoryFeedId=1), variant(2, 2, inventoryFeedId=True))
+        assert "inventoryFeedId.invalid" in str(deliver(sandbox, schema(), *messages).error)
+
+
 def test_a_purchase_is_not_shipped_under_a_blank_number() -> None:
     """It could not be told from another shipment, nor taken back."""
     with jetti() as sandbox:
