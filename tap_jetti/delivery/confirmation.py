@@ -73,17 +73,18 @@ class Confirmation:
         settled: list[Item] = []
         with self._lock:
             for item in items:
-                before = self._expected.pop(item.key, None)
-                overwritten = before.items if before else []
                 effect = item.action.effect(item)
+                key = effect.key_of(item) if effect else item.key
+                before = self._expected.pop(key, None)
+                overwritten = before.items if before else []
                 if effect is None:
                     settled += [*overwritten, item]
                 else:
-                    self._expected[item.key] = _Expected(effect, [*overwritten, item])
+                    self._expected[key] = _Expected(effect, [*overwritten, item])
         return settled
 
     def run(self) -> None:
-        """Look until everything shows or the time is over.
+        """Look until everything shows or the time is over; the last look begins then, however long one takes.
 
         Raises:
             RequestError: A look failed.
@@ -91,11 +92,11 @@ class Confirmation:
         """
         deadline = self._clock.monotonic() + self._seconds
         pause = 0.5
-        while self._look():
-            left = deadline - self._clock.monotonic()
-            if left <= 0:
+        while True:
+            is_last = self._clock.monotonic() >= deadline
+            if not self._look() or is_last:
                 break
-            self._clock.sleep(min(pause, left))
+            self._clock.sleep(min(pause, deadline - self._clock.monotonic()))
             pause = min(2 * pause, LONGEST_PAUSE)
         refusal = RefusedError(
             "unconfirmed", f"it was accepted, but did not take effect within {self._seconds:g} s; see Jetti's own log"

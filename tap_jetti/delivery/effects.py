@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tap_jetti.client.session import JettiSession
-    from tap_jetti.delivery.items import Key, Record
+    from tap_jetti.delivery.items import Item, Key, Record
 
 MOST_KEYS = 100
 """Values that are asked for at once: a page."""
@@ -25,6 +26,10 @@ LONGEST_LIST = 6_000
 
 class Effect(Hashable, Protocol):
     """Where it shows that items took effect; those of equal effects are looked for together."""
+
+    def key_of(self, item: Item) -> Key:
+        """What an item is looked for by; a later one of the same key overwrites it."""
+        ...
 
     def shown(self, expected: Mapping[Key, Record]) -> Iterable[Key]:
         """Those that show now, of the keys that something was sent to, in the order it was sent.
@@ -54,16 +59,23 @@ class InOneRow:
     where: tuple[tuple[str, Hashable], ...] = ()
     kinds: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
+    def key_of(self, item: Item) -> Key:
+        """See `Effect.key_of`."""
+        return item.key
+
     def shown(self, expected: Mapping[Key, Record]) -> Iterator[Key]:
         """See `Effect.shown`."""
-        keys = {str(key[-1]): key for key in expected}
+        keys: defaultdict[str, list[Key]] = defaultdict(list)
+        for key in expected:
+            keys[str(key[-1])].append(key)
         for values in in_lists(self.column, keys):
             missing = set(values)
             while missing:
                 found = self._rows(missing)
                 for value in missing & found.keys():
-                    if self._shows(expected[keys[value]], found[value]):
-                        yield keys[value]
+                    for key in keys[value]:
+                        if self._shows(expected[key], found[value]):
+                            yield key
                 if not missing & found.keys():
                     break
                 missing -= found.keys()  # a server that caps its pages gives the rest when asked for it alone
@@ -84,11 +96,13 @@ class InOneRow:
 
 
 def in_lists(column: str, values: Iterable[str]) -> Iterator[Sequence[str]]:
-    """Values of a column in lists that fit in a query each."""
+    """Values of a column in lists that fit in a query each; one that fits in none is left out, and never found."""
     chunk: list[str] = []
     length = 0
     for value in sorted(values):
         own = len(encode([(f"where[{column}][$in][]", value)])) + 1
+        if own > LONGEST_LIST:
+            continue
         if chunk and (len(chunk) == MOST_KEYS or length + own > LONGEST_LIST):
             yield chunk
             chunk, length = [], 0

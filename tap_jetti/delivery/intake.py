@@ -116,6 +116,8 @@ class Intake:
         for number, draft in enumerate(drafts):
             if number:  # a record that is several items is settled by each of them
                 origin = Origin(incoming, raw, self._checkpoints.receive())
+            if draft.part and all(raw.get(name) == record.get(name) for name in draft.part):
+                origin.record = {**raw, **draft.part}  # so that feeding it back in repeats no other of them
             self._decide(Item(incoming.action, draft.lane, draft.key, draft.payload, size, [origin]))
 
     def refuse(self, incoming: Incoming, raw: dict[str, Any], refusal: RefusedError, *, line: int) -> None:

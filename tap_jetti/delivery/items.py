@@ -19,6 +19,9 @@ Record = dict[str, Any]
 Key = tuple[Hashable, ...]
 Lane = tuple[Hashable, ...]
 
+SHOWN = 80
+"""Characters that a message shows of each part of a key."""
+
 
 @dataclass(eq=False)
 class Incoming:
@@ -70,8 +73,8 @@ class Item(msgspec.Struct, eq=False, gc=False):
 
     @property
     def label(self) -> str:
-        """What tells it from others, for people."""
-        return " ".join(map(str, self.key[1:]))
+        """What tells it from others, for people, who need not read all of it."""
+        return " ".join(part if len(part) <= SHOWN else f"{part[:SHOWN]}…" for part in map(str, self.key[1:]))
 
     def absorb(self, later: Item) -> None:
         """Let a later item of the same key win."""
@@ -110,7 +113,7 @@ class Batch:
             Whether it did.
         """
         waiting = self.items[item.key]
-        if item.lane != self.lane or waiting.action is not item.action:
+        if item.lane != self.lane or waiting.action is not item.action or not item.action.replaces(waiting, item):
             return False
         waiting.absorb(item)
         self.size += item.size

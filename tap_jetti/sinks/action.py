@@ -64,11 +64,14 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
         lane: As of an `Item`.
         key: As of an `Item`.
         payload: What is sent.
+        part: The fields of the record that ask for this alone, with what of them does, if it is one
+            of several drafts.
     """
 
     lane: Lane
     key: Key
     payload: Record
+    part: Record | None = None
 
 
 class Action(ABC):
@@ -120,6 +123,10 @@ class Action(ABC):
     def limit(self, lane: Lane) -> int:  # noqa: ARG002 - for those with several kinds of lanes
         """Items of a batch in a lane."""
         return 1
+
+    def replaces(self, earlier: Item, later: Item) -> bool:  # noqa: ARG002 - for those whose keys are not all
+        """Whether the later item of a key makes the earlier needless; else they are sent one after the other."""
+        return True
 
     def effect(self, item: Item) -> Effect | None:  # noqa: ARG002 - for those that are processed later
         """Where it shows that an item took effect, or None if its call's answer says so or nothing does."""
@@ -180,6 +187,12 @@ class Action(ABC):
             )
 
 
+def holds(record: Mapping[str, Any], name: str) -> bool:
+    """Whether a field of a record says anything; sources without nulls, such as CSV, write an empty text."""
+    value = record.get(name)
+    return value is not None and not (isinstance(value, str) and not value.strip())
+
+
 def required(record: Mapping[str, Any], *names: str) -> None:
     """Refuse a record that lacks one of these fields.
 
@@ -187,7 +200,7 @@ def required(record: Mapping[str, Any], *names: str) -> None:
         MissingKeyError: One is absent, null or empty.
     """
     for name in names:
-        if record.get(name) in (None, ""):
+        if not holds(record, name):
             raise MissingKeyError(f"{name}.missing", f"{name} is missing")
 
 

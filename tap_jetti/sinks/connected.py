@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tap_jetti.delivery.effects import in_lists
@@ -10,11 +11,12 @@ from tap_jetti.delivery.effects import in_lists
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from tap_jetti.delivery.items import Key, Record
+    from tap_jetti.delivery.items import Item, Key, Record
 
     Rows = Callable[[str, Sequence[str], Mapping[str, Any]], list[Record]]
 
 
+@dataclass(frozen=True)
 class Connected:
     """A feed variant that is connected has the ``variantId`` of the sku's variant.
 
@@ -23,34 +25,39 @@ class Connected:
     variants of a vendor sku, which may be several. An acknowledgement shows if one of them is
     connected, a disconnection if there are some and none is.
 
-    Args:
+    Attributes:
         rows: Reads all rows of a resource that meet conditions, with their ids and some fields.
-        connects: Whether they are to be connected, else disconnected.
     """
 
-    def __init__(self, rows: Rows, *, connects: bool) -> None:
-        self._rows = rows
-        self._connects = connects
-        self._found: dict[tuple[str, str], defaultdict[str, set[str]]] = {}
+    rows: Rows = field(compare=False)
+    _found: dict[tuple[str, str], defaultdict[str, set[str]]] = field(default_factory=dict, compare=False)
+
+    def key_of(self, item: Item) -> Key:
+        """See `Effect.key_of`. What comes for the same feed variant otherwise is told by its rows."""
+        return (*item.key, item.payload["sku"], item.payload["connects"])
 
     def shown(self, expected: Mapping[Key, Record]) -> Iterator[Key]:
-        """See `Effect.shown`. A feed variant that was sent to several skus shows the last of them."""
+        """See `Effect.shown`.
+
+        A feed variant shows what it was sent last, however its provider was named: an
+        acknowledgement overwrites all before it, a disconnection those of the same sku.
+        """
         variants = self._ids("variants", "sku", {sent["sku"] for sent in expected.values()})
-        at = self._connected_to([sent["vendorSku"] for sent in expected.values()])
-        later: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
+        found = self._feed_variants([sent["vendorSku"] for sent in expected.values()])
+        later: defaultdict[str, list[tuple[bool, set[str]]]] = defaultdict(list)
         for key, sent in reversed([*expected.items()]):
-            place = _place(sent["vendorSku"])
-            own = variants[sent["sku"]]
-            later[place] |= own
-            if self._connects:
-                shows = bool(later[place] & at[place])
-            else:
-                shows = bool(own and at[place]) and not own & at[place]
-            if shows:
+            own, rows, connects = variants[sent["sku"]], found[_place(sent["vendorSku"])], sent["connects"]
+            connected = own & set(rows.values())
+            overwritten = any(
+                is_connected or (connects and own & others) for row in rows for is_connected, others in later[row]
+            )
+            if own and rows and (bool(connected) is connects or overwritten):
+                for row in rows:
+                    later[row].append((connects, own))
                 yield key
 
-    def _connected_to(self, entries: Sequence[Record]) -> dict[tuple[str, ...], set[str]]:
-        """The variants that the feed variants of each entry are connected to, ``None`` for those of none."""
+    def _feed_variants(self, entries: Sequence[Record]) -> dict[tuple[str, ...], dict[str, str]]:
+        """The feed variants of each entry and the variants that they are connected to, ``None`` for none."""
         named = {str(entry["dropshipProviderExternalId"]) for entry in entries if "dropshipProviderExternalId" in entry}
         providers = self._ids("dropship_providers", "externalId", named)
         ids_of = {
@@ -63,11 +70,11 @@ class Connected:
         by_sku: defaultdict[str, list[Record]] = defaultdict(list)
         for skus in in_lists("vendorSku", {entry["vendorSku"] for entry in entries}):
             fields = ("inventoryFeedId", "variantId", "vendorSku")
-            for row in self._rows("inventory_feed_variants", fields, {"vendorSku": {"$in": list(skus)}}):
+            for row in self.rows("inventory_feed_variants", fields, {"vendorSku": {"$in": list(skus)}}):
                 by_sku[str(row.get("vendorSku"))].append(row)
         return {
             place: {
-                str(row.get("variantId"))
+                str(row["id"]): str(row.get("variantId"))
                 for row in by_sku[place[-1]]
                 if any(str(row.get("inventoryFeedId")) in feeds[provider] for provider in ids)
             }
@@ -78,7 +85,7 @@ class Connected:
         """The ids of the rows of each value; those found once are not asked for again."""
         found = self._found.setdefault((resource, column), defaultdict(set))
         for some in in_lists(column, {value for value in values if not found[value]}):
-            for row in self._rows(resource, (column,), {column: {"$in": list(some)}}):
+            for row in self.rows(resource, (column,), {column: {"$in": list(some)}}):
                 found[str(row.get(column))].add(str(row["id"]))
         return found
 

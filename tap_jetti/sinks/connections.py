@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tap_jetti.delivery.failures import MissingKeyError, RefusedError
-from tap_jetti.sinks.action import Action, Draft, Surroundings, id_in, text_in
+from tap_jetti.sinks.action import Action, Draft, Surroundings, holds, id_in, text_in
 from tap_jetti.sinks.connected import Connected
 from tap_jetti.sinks.renamed import RenamedCall
 
@@ -26,7 +26,10 @@ _VENDOR_SKU = {
 
 
 class _Connections(Action):
-    """Rows of one sku are grouped, and up to 50 skus go in one call.
+    """Rows of one sku are grouped, and up to 50 go in one call.
+
+    A feed variant stands for one variant at a time. So what comes for it keeps its order, whatever
+    the sku, as long as its provider is named in one way.
 
     A call of the API with one sku is answered with its error, one with several is processed
     later and, like inbound, answered before: set confirm_seconds to have it read back, or
@@ -52,7 +55,7 @@ class _Connections(Action):
         super().__init__(surroundings)
         self._is_inbound = surroundings.delivery == "inbound"
         self._batch = RenamedCall(self._write, self.batch_names, say=surroundings.logger.warning)
-        self._effect = Connected(self._rows, connects=self.connects)
+        self._effect = Connected(self._rows)
 
     @override
     def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
@@ -61,17 +64,20 @@ class _Connections(Action):
             self._owners.channel_hash(channel)
         self._note_others(record)
         sku = text_in(record, "sku")
-        vendors = record.get("vendorSkus")
-        if vendors is None:
-            vendors = [record]
+        vendors = record["vendorSkus"] if holds(record, "vendorSkus") else [record]
         if not isinstance(vendors, list) or not vendors or not all(isinstance(vendor, dict) for vendor in vendors):
             raise RefusedError("vendorSkus.invalid", "vendorSkus must be an array of objects")
         drafts = []
         for vendor in vendors:
             entry = _entry(vendor)
-            key = ("connection", channel, sku, *entry.values())
-            drafts.append(Draft((self.name, "batch", channel), key, {"sku": sku, "vendorSku": entry}))
+            payload = {"sku": sku, "vendorSku": entry, "connects": self.connects}
+            key, part = ("connection", channel, *entry.values()), {"vendorSkus": [vendor]} if len(vendors) > 1 else None
+            drafts.append(Draft((self.name, "batch", channel), key, payload, part))
         return drafts
+
+    @override
+    def replaces(self, earlier: Item, later: Item) -> bool:
+        return bool(earlier.payload["sku"] == later.payload["sku"])
 
     @override
     def limit(self, lane: Lane) -> int:
@@ -128,8 +134,7 @@ class Acknowledgements(_Connections):
 
     @override
     def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
-        names_vendor = record.get("vendorSku") is not None or record.get("vendorSkus") is not None
-        if record.get("externalId") is None or names_vendor:
+        if not holds(record, "externalId") or holds(record, "vendorSku") or holds(record, "vendorSkus"):
             return super().drafts(record)
         channel = self._owners.channel_id(record.get("channelId"), by_hash=False)
         sku = text_in(record, "sku")
@@ -157,7 +162,7 @@ class Disconnections(_Connections):
 
 def _entry(vendor: Mapping[str, Any]) -> Record:
     for name in _PROVIDERS:
-        if vendor.get(name) not in (None, ""):
+        if holds(vendor, name):
             provider = id_in(vendor, name) if name == "dropshipProviderId" else text_in(vendor, name)
             return {"vendorSku": text_in(vendor, "vendorSku"), name: provider}
     raise MissingKeyError(f"{_PROVIDERS[0]}.missing", f"neither {_PROVIDERS[0]} nor {_PROVIDERS[1]} is given")

@@ -11,7 +11,7 @@ from tap_jetti.client.problems import NotFoundError
 from tap_jetti.delivery.effects import InOneRow
 from tap_jetti.delivery.failures import MissingKeyError, RefusedError
 from tap_jetti.delivery.fields import Fields
-from tap_jetti.sinks.action import Action, Draft, Surroundings, id_in, text_in
+from tap_jetti.sinks.action import Action, Draft, Surroundings, holds, id_in, text_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,9 +62,9 @@ class FeedVariants(Action):
         payload, unknown = self._fields.project(record)
         if unknown:
             self._note_unknown(unknown)
-        has_external_id = record.get("externalId") not in (None, "")
+        has_external_id = holds(record, "externalId")
         is_file = self._around.delivery == "file"
-        if record.get("id") is not None and not is_file and not (has_external_id and self._is_inbound):
+        if holds(record, "id") and not is_file and not (has_external_id and self._is_inbound):
             row, feed = id_in(record, "id"), self._owners.known_feed_id(record.get("inventoryFeedId"))
             known = has_external_id and feed is not None
             key = (RESOURCE, feed, text_in(record, "externalId")) if known else (self.name, "id", row)
@@ -97,7 +97,7 @@ class FeedVariants(Action):
 
     def _lane_of(self, value: Any) -> Lane:  # noqa: ANN401 - as it came
         """The lane of a record's feed, which is looked up once for each way that records write it."""
-        if isinstance(value, (list, dict)):
+        if isinstance(value, (list, dict, bool)):  # True would be found as 1
             value = str(value)
         lane = self._lanes.get(value)
         if lane is None:

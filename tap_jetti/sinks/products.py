@@ -9,7 +9,7 @@ from typing_extensions import override
 from tap_jetti.delivery.effects import InOneRow
 from tap_jetti.delivery.failures import MissingKeyError
 from tap_jetti.delivery.fields import Fields
-from tap_jetti.sinks.action import Action, Draft, Surroundings, without_own
+from tap_jetti.sinks.action import Action, Draft, Surroundings, holds, id_in, text_in, without_own
 from tap_jetti.sinks.renamed import RenamedCall
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ _IN_CHANNEL = ("externalId", "externalSku")
 class Products(Action):
     """Sends variant objects as they are: which fields they may have is not documented.
 
-    So no field is left out, also none that the resource ``variants`` lacks, and only values of
-    fields that it has are checked.
+    So no field is left out, also none that the resource ``variants`` lacks, and only the key and
+    values of fields that it has are checked.
     """
 
     name = "products"
@@ -58,15 +58,16 @@ class Products(Action):
 
     @override
     def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
-        found = next((name for name in _KEYS if record.get(name) not in (None, "")), None)
+        found = next((name for name in _KEYS if holds(record, name)), None)
         if found is None:
             raise MissingKeyError("externalId.missing", f"none of {', '.join(_KEYS)} is given")
         channel = self._owners.channel_id(record.get("channelId"), by_hash=self._is_inbound)
         if self._is_inbound:
             self._owners.channel_hash(channel)
         checked, _ = self._fields.project(record)
-        payload = {**without_own(record, "channelId"), **checked}
-        return (Draft((self.name, channel), (self.name, channel, found, str(record[found])), payload),)
+        value = id_in(record, found) if found == "id" else text_in(record, found)
+        payload = {**without_own(record, "channelId"), **checked, found: value}
+        return (Draft((self.name, channel), (self.name, channel, found, str(value)), payload),)
 
     @override
     def limit(self, lane: Lane) -> int:

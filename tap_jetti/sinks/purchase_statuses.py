@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tap_jetti.delivery.failures import MissingKeyError, RefusedError
-from tap_jetti.sinks.action import Action, Draft, id_in, text_in
+from tap_jetti.sinks.action import Action, Draft, holds, id_in, text_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,9 +37,9 @@ class PurchaseStatuses(Action):
     def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
         purchase = id_in(record, "purchaseId")
         self._note_others(record)
-        if record.get("purchaseStatusId") is not None:
+        if holds(record, "purchaseStatusId"):
             status = id_in(record, "purchaseStatusId")
-        elif record.get("purchaseStatus") not in (None, ""):
+        elif holds(record, "purchaseStatus"):
             status = self._status_of(text_in(record, "purchaseStatus"))
         else:
             raise MissingKeyError("purchaseStatusId.missing", "neither purchaseStatusId nor purchaseStatus is given")

@@ -9,7 +9,7 @@ from typing_extensions import override
 from tap_jetti import resources
 from tap_jetti.delivery.failures import MissingKeyError, RefusedError
 from tap_jetti.delivery.fields import Fields
-from tap_jetti.sinks.action import Action, Draft, Surroundings, id_in
+from tap_jetti.sinks.action import Action, Draft, Surroundings, holds, id_in
 from tap_jetti.sinks.once import write_once
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ class _Registration(Action):
         payload, unknown = self._fields.project(record)
         if unknown:
             self._note_unknown(unknown)
-        if record.get("id") is not None:
+        if holds(record, "id"):
             return (Draft((self.name,), (self.name, "id", id_in(record, "id")), payload),)
-        if any(record.get(name) in (None, "") for name in self.natural):
+        if not all(holds(record, name) for name in self.natural):
             raise MissingKeyError(f"{self.natural[0]}.missing", f"neither id nor {' and '.join(self.natural)} is given")
         # By what is sent: 3, "3" and 3.0 are the same provider, and must not make two feeds.
         return (Draft((self.name,), (self.name, *(payload[name] for name in self.natural)), payload),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from target_runs import CHANNEL, FEED, VARIANTS, deliver, jetti, record, rejects
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from odd_server import OddServer
     from target_runs import Outcome
 
     from tap_jetti.sandbox import Sandbox
@@ -32,7 +34,9 @@ def fill(sandbox: Sandbox, *numbers: int, feed: int = FEED, **fields: Any) -> No
         )
 
 
-def confirm(sandbox: Sandbox, path: Path, *messages: dict[str, Any], seconds: float = 0.3, **settings: Any) -> Outcome:
+def confirm(
+    sandbox: Sandbox | OddServer, path: Path, *messages: dict[str, Any], seconds: float = 0.3, **settings: Any
+) -> Outcome:
     """Run the target on some records of connections, and read back."""
     announced = [schema(action) for action in CONNECTIONS]
     return deliver(
@@ -70,6 +74,31 @@ def test_confirming_waits_for_a_slow_queue() -> None:
     with jetti(inbound_delay=0.8) as sandbox:
         outcome = deliver(sandbox, schema(), variant(1, 1), state(1), confirm_seconds=20)
         assert (outcome.of().confirmed, outcome.states, outcome.code) == (1, [1], 0)
+
+
+def test_looks_that_take_long_do_not_cut_the_time_short(tmp_path: Path) -> None:
+    """What shows while others are looked for is confirmed, though the first look lasts longer than confirm_seconds."""
+    feed = {"id": FEED, "resourceType": "webhook", "hash": "h7"}
+    with odd_server(rows={"inventory-feeds": [feed], "inventory-feed-variants": []}) as odd:
+        taken: list[dict[str, Any]] = []
+        looks = 0
+
+        def answer(call: Call) -> None:
+            nonlocal looks
+            if call.method == "POST":
+                taken.extend({**one, "id": n, "inventoryFeedId": FEED} for n, one in enumerate(call.body, len(taken)))
+            elif any("externalId" in name for name, _ in call.query):
+                looks += 1
+                time.sleep(0.2)
+                if looks > 1:
+                    odd.rows["inventory-feed-variants"] = taken
+
+        odd.answer = answer
+        outcome = deliver(
+            odd, schema(), *(variant(n, n) for n in range(250)), state(1),
+            confirm_seconds=0.3, skip_unchanged=False, on_reject="set_aside", rejects_path=str(tmp_path / "r"),
+        )  # fmt: skip
+        assert (outcome.error, outcome.of().confirmed, outcome.states) == (None, 250, [1])
 
 
 def test_a_removed_row_need_not_show() -> None:
@@ -114,6 +143,21 @@ def test_connections_are_confirmed_where_the_server_processed_them(delivery: str
         assert (outcome.states, outcome.code) == ([1], 1)
 
 
+def test_a_key_that_no_query_has_room_for_holds_nothing_up(tmp_path: Path) -> None:
+    """It is not confirmed, and its neighbours are."""
+    path, long = tmp_path / "rejects.jsonl", "\u00fc" * 3_000
+    with jetti() as sandbox:
+        fill(sandbox, 1)
+        outcome = confirm(
+            sandbox, path, schema(), variant(2, 2), record(externalId=long, vendorSku="v3"),
+            connection("acknowledgements", "s1", "v1"), connection("acknowledgements", "s2", long),
+            connection("acknowledgements", long, "v2"), skip_unchanged=False,
+        )  # fmt: skip
+        assert (outcome.error, outcome.states) == (None, [1])
+        assert (outcome.of().confirmed, outcome.of("acknowledgements").confirmed) == (1, 1)
+        assert sum(one["type"] == "RECORD" for one in rejects(path)) == 3
+
+
 def test_a_connection_of_what_does_not_exist_is_not_confirmed(tmp_path: Path) -> None:
     """An unknown sku, vendor sku or provider, and a provider without that vendor sku, are each set aside."""
     path = tmp_path / "rejects.jsonl"
@@ -156,6 +200,76 @@ def test_the_last_of_several_connections_of_a_feed_variant_is_what_must_show(tmp
         assert [outcome.of(action).confirmed for action in CONNECTIONS] == [4, 2]
 
 
+@pytest.mark.parametrize(
+    "steps", [("+s1", "+s2"), ("+s1", "-s1"), ("+s1", "+s2", "-s2"), ("-s1", "+s2"), ("-s1", "+s1")]
+)
+@pytest.mark.parametrize("is_mixed", [False, True])
+def test_what_overwrites_a_connection_is_told_however_it_names_the_feed_variant(
+    steps: tuple[str, ...], is_mixed: bool, tmp_path: Path
+) -> None:
+    """By the provider's id or external id, for the same sku or another, acknowledged or disconnected."""
+    names: tuple[dict[str, Any], ...] = ({"dropshipProviderExternalId": "maker"}, {"dropshipProviderId": 3})
+    with jetti() as sandbox:
+        fill(sandbox, 1, variantId=11)
+        messages = [
+            connection(CONNECTIONS["+-".index(step[0])], step[1:], "v1", **names[number % 2 if is_mixed else 0])
+            for number, step in enumerate(steps)
+        ]
+        outcome = confirm(sandbox, tmp_path / "r", *messages, batch_size=1, concurrency=1)
+        assert (set_aside(tmp_path / "r"), outcome.code) == ([], 0)
+        assert sum(outcome.of(action).confirmed for action in CONNECTIONS) == len(steps)
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_a_lost_half_of_a_move_is_set_aside(step: int, tmp_path: Path) -> None:
+    """A feed variant that was cut from one sku is not on another for that, whichever came first."""
+    rows: dict[str, list[dict[str, Any]]] = {
+        "custom-channels": [{"id": 2, "channelId": CHANNEL, "webhookHash": "c5"}],
+        "variants": [{"id": 11, "sku": "s1"}, {"id": 12, "sku": "s2"}],
+        "dropship-providers": [{"id": 3, "externalId": "maker"}],
+        "inventory-feeds": [{"id": FEED, "dropshipProviderId": 3}],
+        "inventory-feed-variants": [{"id": 1, "vendorSku": "v1", "inventoryFeedId": FEED, "variantId": None}],
+    }
+    with odd_server(rows=rows) as odd:
+        halves = [connection("disconnections", "s1", "v1"), connection("acknowledgements", "s2", "v1")][::step]
+        outcome = confirm(odd, tmp_path / "r", *halves, batch_size=1, concurrency=1)
+        assert (set_aside(tmp_path / "r"), outcome.of("disconnections").confirmed) == ([("s2", "v1")], 1)
+
+
+def test_of_a_record_of_several_feed_variants_only_what_was_lost_is_set_aside(tmp_path: Path) -> None:
+    """Feeding it back in does not undo what came later for the others."""
+    path = tmp_path / "r"
+    vendors = [{"vendorSku": f"v{number}", "dropshipProviderId": 3} for number in (1, 2, 3)]
+    with jetti() as sandbox:
+        fill(sandbox, 1)
+        several = record("acknowledgements", sku="s1", vendorSkus=vendors)
+        cut = connection("disconnections", "s1", "v1", dropshipProviderId=3)
+        outcome = confirm(sandbox, path, several, cut, batch_size=1, concurrency=1)
+        assert (outcome.states, outcome.of("acknowledgements").rejected) == ([1], 2)
+        assert [one["record"] for one in rejects(path)[1:]] == [
+            {"sku": "s1", "vendorSkus": [vendor]} for vendor in vendors[1:]
+        ]
+        fill(sandbox, 2, 3)
+        assert deliver(sandbox, *rejects(path)).code == 0
+        assert {row["vendorSku"]: row["variantId"] for row in sandbox.rows(VARIANTS)} == {
+            "v1": None,
+            "v2": 11,
+            "v3": 11,
+        }
+
+
+@pytest.mark.parametrize("batch_size", [1, 50])
+def test_a_feed_variant_ends_with_the_sku_that_came_last(batch_size: int, tmp_path: Path) -> None:
+    """Also if it came back to one, or another feed variant of that sku came first."""
+    with jetti() as sandbox:
+        fill(sandbox, 1, 2, 3)
+        order = [("s1", "v3"), ("s2", "v2"), ("s1", "v2"), ("s1", "v1"), ("s2", "v1"), ("s1", "v1")]
+        messages = [connection("acknowledgements", *names) for names in order]
+        outcome = confirm(sandbox, tmp_path / "r", *messages, batch_size=batch_size)
+        assert {row["variantId"] for row in sandbox.rows(VARIANTS)} == {11}
+        assert (outcome.states, outcome.code) == ([1], 0)
+
+
 def test_a_variant_published_in_a_channel_is_answered_at_once(tmp_path: Path) -> None:
     """It goes through the API also with delivery inbound, so there is nothing to read back."""
     with jetti() as sandbox:
@@ -189,6 +303,18 @@ def test_products_are_confirmed_by_whichever_key_they_have(tmp_path: Path) -> No
         assert (outcome.error, outcome.of("products").confirmed) == (None, 4)
         lost = [one["record"] for one in rejects(tmp_path / "r")[1:]]
         assert sorted(map(str, lost)) == sorted(map(str, [{"externalId": "x2"}, {"externalSku": "e2"}, {"sku": "not"}]))
+
+
+def test_a_product_that_is_sent_to_two_channels_is_confirmed_in_both() -> None:
+    """Both show in the one variant of that sku."""
+    rows: dict[str, list[dict[str, Any]]] = {
+        "custom-channels": [{"id": number, "channelId": number, "webhookHash": f"c{number}"} for number in (5, 6)],
+        "variants": [{"id": 1, "sku": "there"}],
+    }
+    with odd_server(rows=rows) as odd:
+        products = [record("products", sku="there", channelId=number) for number in (5, 6)]
+        outcome = deliver(odd, schema("products"), *products, state(1), confirm_seconds=0.3)
+        assert (outcome.error, outcome.of("products").confirmed, outcome.states) == (None, 2, [1])
 
 
 def test_effects_are_read_back_from_the_documented_path_however_small_its_lists(tmp_path: Path) -> None:

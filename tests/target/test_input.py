@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from target_runs import VARIANTS, as_lines, deliver, jetti, record, rejects, schema, state, stock, variant
+from target_runs import FEED, VARIANTS, as_lines, deliver, jetti, record, rejects, schema, state, stock, variant
 
 from tap_jetti.client.problems import SettingsError
-from tap_jetti.delivery.failures import InputError, NoSchemaError
+from tap_jetti.delivery.failures import InputError, NoSchemaError, RefusedError
 from tap_jetti.delivery.fields import CHECKS, PLAIN
 from tap_jetti.delivery.singer_input import SHOWN, shown
 from tap_jetti.sinks import ACTIONS
@@ -167,6 +167,67 @@ def test_an_external_id_is_a_text_however_it_is_written(external_id: str, text: 
         assert sandbox.ledger.writes[0].body[0]["externalId"] == text
 
 
+@pytest.mark.parametrize(
+    ("name", "written", "sent"),
+    [("id", "2.0", 2), ("id", '" 2"', 2), ("id", '"2"', 2), ("externalId", "7", "7"), ("sku", "7", "7")],
+)
+def test_the_key_of_a_product_is_the_same_however_it_is_written(name: str, written: str, sent: Any) -> None:
+    """A warehouse may keep an id as a decimal or a text, and a text as a number; both are one product."""
+    with jetti() as sandbox:
+        line = json.dumps(record("products", **{name: "?"})).replace('"?"', written)
+        outcome = deliver(sandbox, schema("products"), line, record("products", **{name: sent}))
+        assert (outcome.error, outcome.of("products").merged) == (None, 1)
+        assert sandbox.ledger.writes[0].body == [{name: sent}]
+
+
+@pytest.mark.parametrize("product", [{"externalId": ["a"]}, {"externalSku": {"a": 1}}, {"sku": True}, {"id": "two"}])
+def test_a_product_whose_key_is_none_is_refused(product: dict[str, Any]) -> None:
+    """Nothing would tell it from others, nor show whether it took effect."""
+    with jetti() as sandbox:
+        outcome = deliver(sandbox, schema("products"), record("products", **product))
+        assert isinstance(outcome.error, RefusedError)
+        assert not sandbox.ledger.writes
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "path"),
+    [
+        (VARIANTS, {"id": "", "externalId": "e1", "inventoryQuantity": 1}, f"inventory-feeds/{FEED}/parse-webhook"),
+        ("purchase_statuses", {"purchaseId": 21, "purchaseStatusId": "", "purchaseStatus": "Sent"}, "purchases/21"),
+        ("dropship_providers", {"id": "", "externalId": "maker", "name": "Maker"}, "dropship-providers/3"),
+        ("acknowledgements", {"sku": "s1", "vendorSku": "", "externalId": "x1"}, "acknowledge-variant"),
+        (
+            "acknowledgements",
+            {"sku": "s1", "vendorSku": "v1", "vendorSkus": "", "dropshipProviderId": "3", "externalId": " "},
+            "acknowledge-inventory-feed-variants",
+        ),
+    ],
+)
+def test_an_empty_text_says_nothing(action: str, fields: dict[str, Any], path: str) -> None:
+    """Sources without nulls write it for a column that another way to name the same does without."""
+    with jetti() as sandbox:
+        sandbox.upsert(VARIANTS, {"externalId": "e1", "vendorSku": "v1", "inventoryFeedId": FEED})
+        outcome = deliver(sandbox, schema(action), record(action, **fields), delivery="api")
+        assert (outcome.error, len(sandbox.ledger.writes)) == (None, 1)
+        assert sandbox.ledger.writes[0].path.endswith(f"{path}.json")
+
+
+def test_a_feed_is_not_named_by_true() -> None:
+    """Nor where records of feed 1 came before."""
+    with jetti() as sandbox:
+        sandbox.upsert("inventory_feeds", {"id": 1, "name": "First", "resourceType": "webhook", "hash": "h1"})
+        messages = (variant(1, 1, inventoryFeedId=1), variant(2, 2, inventoryFeedId=True))
+        assert "inventoryFeedId.invalid" in str(deliver(sandbox, schema(), *messages).error)
+
+
+def test_a_purchase_is_not_shipped_under_a_blank_number() -> None:
+    """It could not be told from another shipment, nor taken back."""
+    with jetti() as sandbox:
+        outcome = deliver(sandbox, schema("shipments"), record("shipments", purchaseId=21, trackingNumber=" "))
+        assert isinstance(outcome.error, RefusedError)
+        assert not sandbox.ledger.writes
+
+
 def test_numbers_keep_every_digit() -> None:
     """A decimal arrives as it was written, not as the nearest float."""
     with jetti() as sandbox:
@@ -182,6 +243,15 @@ def test_a_huge_text_goes_without_its_neighbours_being_held_up() -> None:
         assert outcome.error is None
         assert stock(sandbox) == {"e1": 1, "e2": 2, "e3": 3}
         assert len(sandbox.ledger.writes) == 2
+
+
+def test_a_huge_key_is_shown_in_part() -> None:
+    """What is said of a record that Jetti refuses stays readable."""
+    with jetti() as sandbox:
+        shipment = record("shipments", purchaseId=99, trackingNumber="x" * 1_000_000)
+        outcome = deliver(sandbox, schema("shipments"), shipment)
+        assert "x" * 80 + "…" in str(outcome.error)
+        assert len(str(outcome.error)) < 1_000
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,10 @@ class Writing:
         """Items of a call."""
         return LIMIT
 
+    def replaces(self, _earlier: Item, _later: Item) -> bool:
+        """Whether the later one makes the earlier one needless."""
+        return True
+
 
 ACTIONS = [Writing("a"), Writing("b")]
 
