@@ -137,7 +137,11 @@ class FeedVariants(Action):
 
 
 class FeedVariantRemovals(Action):
-    """Removes feed variants by their external ids, one call each. One that is gone already is done."""
+    """Removes feed variants by their external ids, one call each. One that is gone already is done.
+
+    What was sent inbound shortly before is applied later, and the variant is back: neither in one
+    run nor in two does the order of sending tell which of them wins.
+    """
 
     name = "inventory_feed_variant_removals"
     title = "Remove inventory feed variants"
