@@ -236,19 +236,21 @@ class IncrementalRead(_Read):
 
     def _page(self, cursor: str) -> tuple[Page, int]:
         """The rows from the cursor on, cut at U and the end, and how many came in all."""
+        began = self._clock.monotonic()
         if self._upper is None:
-            self._set_upper(self._source.began(self._clock.monotonic()))
+            self._set_upper(self._source.began(began))
         bound = min((date for date in (self._upper, self._end) if date), default=None)
         keys = {"$gte": cursor} if bound is None else {"$gte": cursor, "$lte": bound}
         page, sent = self._source.page({REPLICATION_KEY: keys}, [Bounds(REPLICATION_KEY, cursor, bound)])
         self._note_page(len(page))
+        began = min(began, sent)
         if self._upper is None:
-            self._set_upper(self._source.began(sent))
+            self._set_upper(self._source.began(began))
         if self._upper is None:
             self._source.traits.say_once(
                 self._logger, "Jetti sends no Date header: this machine's clock stands in for it."
             )
-            self._set_upper(self._clock.time() - (self._clock.monotonic() - sent))
+            self._set_upper(self._clock.time() - (self._clock.monotonic() - began))
         return page.only(range(bisect_right(page.keys, self._newest()))), len(page)
 
     def _instant(self, instant: str, seen: set[int]) -> Iterator[Page]:

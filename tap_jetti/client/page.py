@@ -86,10 +86,13 @@ class Source(Protocol):
     traits: ServerTraits
 
     def began(self, at: float) -> float | None:
-        """The server's clock, at least, when the first request of the read left, in seconds since the epoch.
+        """The server's clock, at least, when the read began, in seconds since the epoch.
+
+        Not when its first request left that was answered: one that has to be sent again leaves later than those of
+        the reads that follow, and what one read gives must be there for the next.
 
         Args:
-            at: This machine's monotonic clock, in seconds, when it leaves now, or has left.
+            at: This machine's monotonic clock, in seconds, when it begins now, or has begun.
 
         Returns:
             None while it is not known.
@@ -288,7 +291,7 @@ class PageSource:
         self._decode = decode or decode_objects
 
     def began(self, at: float) -> float | None:
-        """The server's clock when a request left, see `Source.began`."""
+        """The server's clock when the read began, see `Source.began`."""
         return self.session.server_clock.at(at)
 
     def page(

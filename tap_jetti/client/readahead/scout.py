@@ -40,8 +40,9 @@ class Scout:
         self.asked_upto = upper
         """What its first page is asked for up to: without it the page is cut, as a process's first is."""
         self.upper = upper
-        """The server's clock when its first request left; None while it is not known."""
+        """The server's clock when it began, so before that of any scout after it; None while it is not known."""
         self._ahead = ahead
+        self._began = ahead.clock.monotonic()
         self._plan = plan
         self._number = number
         self._asks_count = False
@@ -57,7 +58,7 @@ class Scout:
         self._pages = 0
 
     def began(self, at: float) -> float | None:  # noqa: ARG002 - it is kept for the reader to come
-        """The server's clock when the first request left, see `Source.began`."""
+        """The server's clock when the scout began, see `Source.began`."""
         return self.upper
 
     def run(self) -> None:
@@ -124,10 +125,10 @@ class Scout:
         """Do nothing: it is the reader's to ask, once for all."""
 
     def _page(self, where: Mapping[str, Any], bounds: Sequence[Bounds]) -> tuple[Page, float]:
-        page, sent = self._asked.page(where, bounds)
+        page, _ = self._asked.page(where, bounds)
         if self.upper is None:
-            self.upper = self._asked.began(sent)
-        return page, sent
+            self.upper = self._asked.began(self._began)
+        return page, self._began
 
     def _urgency(self) -> Urgency:
         """Pages of all streams come first: their counts can then be asked at the same time, and the last ones are."""

@@ -65,7 +65,7 @@ class AheadSource:
         self.traits: ServerTraits = self._asked.traits
 
     def began(self, at: float) -> float | None:
-        """The server's clock when the first request left, which may have been the scout's; see `Source.began`."""
+        """The server's clock when the read began, which may have been the scout's; see `Source.began`."""
         if self._scout is None or (self._has_begun and self._scout.upper is None):
             return self._asked.began(at)
         return self._scout.upper if self._has_begun else self._scout.asked_upto
