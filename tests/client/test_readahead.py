@@ -222,6 +222,20 @@ class TestSameAsSerial:
         once = Counter(entry.path for entry in one.sandbox.ledger)
         assert [asked[f"/api/{name}.json"] for name in names[1:]] == [once[f"/api/{name}.json"] for name in names[1:]]
 
+    def test_without_a_date_header_streams_that_follow_are_read_as_in_turn(self, account, caplog):
+        """Though they began before the first answer, nothing is asked twice, and the lack is said once."""
+        names = ("sales", "products", "variants", "vendors")
+        one = account(dict.fromkeys(names, made_rows(groups(250, 1))), latency=0.3, date_header=False)
+        wall = one.clock.time
+        one.clock.time = lambda: wall() + one.clock.monotonic() / 100  # as it is while it is set right
+        together = one.together(*names)
+        asked = Counter(entry.path for entry in one.sandbox.ledger if "sales" not in entry.path)
+        assert sum("no Date header" in entry.getMessage() for entry in caplog.records) == 1
+        one.sandbox.options.latency = 0
+        one.sandbox.ledger.clear()
+        assert together == one.serial(*names)
+        assert asked == Counter(entry.path for entry in one.sandbox.ledger if "sales" not in entry.path)
+
     @pytest.mark.parametrize("rows", [30, 100])
     def test_streams_that_follow_take_no_further_request(self, account, rows):
         """Scouts ask nothing that the readers would not have asked."""

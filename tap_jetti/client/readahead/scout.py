@@ -58,7 +58,13 @@ class Scout:
         self._pages = 0
 
     def began(self, at: float) -> float | None:  # noqa: ARG002 - it is kept for the reader to come
-        """The server's clock when the scout began, see `Source.began`."""
+        """The server's clock when the scout began, see `Source.began`.
+
+        Raises:
+            Stopped: It is not known after the first page, so the reader goes by this machine's clock when it comes.
+        """
+        if self._pages and self.upper is None:
+            raise Stopped
         return self.upper
 
     def run(self) -> None:
