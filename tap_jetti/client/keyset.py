@@ -11,12 +11,14 @@ instead, and no update can hide a row from that. The rules, each of which was ne
     later belong to the next run. Only the pages asked for before a process's first answer cannot
     know U yet: they are cut.
 3.  A page of one single instant may be a part of it only: such an instant is read by id.
-4.  A page of fewer than ten rows is the end, if the server has given a larger one, or the
-    count has once shown that such a page was whole. Any other page that is shorter than asked,
-    and than others of any resource were, may be the end: the server's count decides. It counts
-    beyond U, too, for rows that moved on there must not hide as many unread ones. A page that
-    is the largest so far may be as large as the server gives, so it is read on from, until that
-    has once shown that it was the end.
+4.  A page of fewer than ten rows is the end, if the server has given a larger one. If none has
+    come, such a page of a stream that is read for the first time is taken for the end once the
+    count has shown one that is no smaller to be whole; the bookmark does not pass it then, for
+    that may be chance, and the next run does without this. Any other page that is shorter than
+    asked, and than others of any resource were, may be the end: the server's count decides. It
+    counts beyond U, too, for rows that moved on there must not hide as many unread ones. A page
+    that is the largest so far may be as large as the server gives, so it is read on from, until
+    that has once shown that it was the end.
 5.  A page that breaks bounds or order is asked once more; then the read stops.
 6.  The bookmark stays `bookmark_lag` behind U, for transactions commit late.
 7.  At the end the server's count proves that nothing is missing.
@@ -26,6 +28,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
 
 from tap_jetti.client.instants import from_epoch, later
 from tap_jetti.client.page import FEW, Bounds
@@ -122,8 +126,8 @@ class _Read:
             return None
         return f"the server counts {counted} rows and gave {given}"
 
-    def _is_end(self, received: int) -> bool:
-        """Whether a page of so many rows proves to be the last one."""
+    def is_end(self, received: int) -> bool:
+        """Whether a page of so many rows is taken for the last one, without a count."""
         return self._source.traits.page_sizes.show_end(received, self._source.page_size)
 
     def _may_be_end(self, page: Page) -> bool:
@@ -192,6 +196,7 @@ class IncrementalRead(_Read):
         self._upper: str | None = None
         self._last: str | None = None
         self._given_to_prove = 0
+        self._proven_by_page = False
         self.ceiling = EARLIEST
         """The bookmark never passes this: U minus the lag. Known from the first page on."""
         self._trusts_short_pages = end is None  # what moves on leaves a range that ends, so no count tells of it
@@ -205,8 +210,14 @@ class IncrementalRead(_Read):
         """
         if self._last is None:
             return None
-        done = self._last if self._proven_by_count else later(self._last, milliseconds=1)
+        done = later(self._last, milliseconds=1) if self._proven_by_page else self._last
         return min(done, self.ceiling)
+
+    @override
+    def is_end(self, received: int) -> bool:
+        sizes = self._source.traits.page_sizes
+        is_known = received <= sizes.whole and received < min(FEW, self._source.page_size) and received != sizes.cut
+        return super().is_end(received) or (is_known and self._start == EARLIEST)
 
     def _walk(self) -> Iterator[Page]:
         cursor, seen, before = self._start, set[int](), 0
@@ -217,11 +228,12 @@ class IncrementalRead(_Read):
             yield from self._give(page, cursor, seen)
             if 0 < before < self._source.page_size and self._given > given:
                 self._source.traits.page_sizes.note_cut(before)
-            if 0 < received < FEW and self._pages == 1 and self._start != EARLIEST and not self._is_end(received):
+            if 0 < received < FEW and self._pages == 1 and self._start != EARLIEST and not self.is_end(received):
                 self._source.try_large_page(FEW)
-            if len(page) < received or self._is_end(received):
+            if len(page) < received or self.is_end(received):
                 if self._given == given and before < self._source.page_size:
                     self._source.traits.page_sizes.note_whole(before)
+                self._proven_by_page = len(page) < received or super().is_end(received)
                 return
             if self._may_be_end(page) and self._count_agrees(received):
                 return
@@ -345,7 +357,7 @@ class FullRead(_Read):
                 self._given += len(page)
                 self._next_id = page.ids[-1] + 1
                 yield page
-            if self._is_end(len(page)) and self._has_all(len(page)):
+            if self.is_end(len(page)) and self._has_all(len(page)):
                 return
 
     def _has_all(self, received: int) -> bool:
@@ -361,6 +373,6 @@ class FullRead(_Read):
         return all_by_id(self._first_id)
 
     def _proof(self) -> tuple[dict[str, Any], int] | None:
-        if self._pages == 1 and self._largest < FEW:
+        if self._given < FEW:
             return None
         return {PRIMARY_KEY: {"$lte": self._next_id - 1}}, self._given

@@ -161,11 +161,9 @@ class PageSizes:
     def show_end(self, rows: int, asked: int) -> bool:
         """Whether a page of so many rows must be the last one: it is empty, or smaller than any page that is cut.
 
-        That no server cuts pages below `FEW` is expected, not known. So one of as many rows must have been whole, or
-        a larger one have come.
+        That no server cuts pages below `FEW` is expected, not known. So a larger one must have come.
         """
-        is_known = rows != self.cut and (rows < self.largest or rows <= self.whole)
-        return rows == 0 or (rows < min(FEW, asked) and is_known)
+        return rows == 0 or (rows < min(FEW, asked, self.largest) and rows != self.cut)
 
     def may_be_cut(self, rows: int) -> bool:
         """Whether a page of so many rows, shorter than asked, may be as large as the server gives."""

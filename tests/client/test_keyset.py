@@ -477,6 +477,34 @@ def test_a_whole_page_of_few_rows_does_not_vouch_for_larger_ones() -> None:
         assert given == [5, 60, 5]
 
 
+def test_a_tiny_page_that_came_whole_by_chance_keeps_no_row_for_good() -> None:
+    """A table of five rows, whole on a server that gives five, delays what is behind the next one's five, not more."""
+    with living(Story((), 0, 100, (5,))) as world:
+        world.sandbox.replace("sales", evenly_dated(5))
+        at_once = {"updatedAt": evenly_dated(5)[-1]["updatedAt"]}
+        rows = [row | at_once if row["id"] > 4 else row for row in evenly_dated(8)]
+        world.sandbox.replace("products", rows)
+        given: set[int] = set()
+        bookmark = None
+        for _ in range(2):
+            traits = ServerTraits()
+            with contextlib.closing(unlimited_session(world.sandbox, world.clock)) as session:
+                for resource, start in (("sales", None), ("products", bookmark)):
+                    read = IncrementalRead(
+                        source(session, 100, traits, resource),
+                        start=start,
+                        end=None,
+                        bookmark_lag=LAG,
+                        verify_counts=True,
+                        clock=world.clock,
+                        logger=LOGGER,
+                    )
+                    ids = {row["id"] for page in read.pages() for row in page}
+            given |= ids
+            bookmark = read.final_bookmark
+        assert given == {row["id"] for row in rows}
+
+
 @pytest.mark.parametrize("cap", [3, 5, 9])
 def test_a_server_that_gives_fewer_than_ten_rows_at_a_time_hides_none(cap: int) -> None:
     """Where no page shows ten rows, a small page is not taken for the end."""

@@ -32,6 +32,10 @@ class Reader(Protocol):
         """How many rows these are in all, see `tap_jetti.client.keyset`."""
         ...
 
+    def is_end(self, received: int) -> bool:
+        """Whether a page of so many rows is taken for the last one, without a count."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:

@@ -56,6 +56,7 @@ class Scout:
         self.traits = ServerTraits(PageSizes(self._asked.traits.page_sizes))
         self._last_size = self.page_size
         self._pages = 0
+        self._reader = plan.reader(self)
 
     def began(self, at: float) -> float | None:  # noqa: ARG002 - it is kept for the reader to come
         """The server's clock when the scout began, see `Source.began`.
@@ -70,7 +71,7 @@ class Scout:
     def run(self) -> None:
         """Read until there is no room, or nothing more to read."""
         try:
-            for _ in self._plan.reader(self).pages():
+            for _ in self._reader.pages():
                 pass
         except JettiError:
             pass  # it is kept as an answer
@@ -138,7 +139,7 @@ class Scout:
 
     def _urgency(self) -> Urgency:
         """Pages of all streams come first: their counts can then be asked at the same time, and the last ones are."""
-        if self._asks_count and self._pages == 1 and self.traits.page_sizes.show_end(self._last_size, self.page_size):
+        if self._asks_count and self._pages == 1 and self._reader.is_end(self._last_size):
             return None
         return (0, 1) if self._is_awaited else (2 + self._asks_count, self._number)
 
