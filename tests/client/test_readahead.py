@@ -249,6 +249,18 @@ class TestSameAsSerial:
             asked[asked.index("/api/products.json") :]
         )
 
+    def test_streams_of_few_rows_that_follow_take_no_further_count(self, account):
+        """A stream of fewer rows than one before it is not counted, though that one is only read ahead yet."""
+        names = ("sales", "products", "variants", "vendors", "channels", "customers")
+        sizes = (1, 9, 5, 8, 5, 2)
+        one = account({name: made_rows(groups(size, 1)) for name, size in zip(names, sizes, strict=True)}, latency=0.3)
+        one.together(*names, session=one.session(rate=15, burst=1))
+        asked = Counter(entry.path for entry in one.sandbox.ledger)
+        one.sandbox.options.latency = 0
+        one.sandbox.ledger.clear()
+        one.serial(*names)
+        assert asked == Counter(entry.path for entry in one.sandbox.ledger)
+
     def test_half_a_surrogate_pair(self, account):
         """A text that JavaScript has cut in two is as readable ahead as it is in turn."""
         names = ("sales", "products", "variants")

@@ -107,7 +107,7 @@ class Readahead:
         self._current: AheadSource | None = None
         self._following: deque[Plan] = deque()
         self._scouts: dict[Plan, Scout] = {}
-        self._scouted = 0
+        self._last_scout: Scout | None = None
         self._probes_by_page = True
         self._knows_from = False
         self._useless = 0
@@ -298,10 +298,9 @@ class Readahead:
         upper = self.session.server_clock.at(self.clock.monotonic())
         is_known = upper is not None or not self._latencies
         if self._following and is_known and self.may_scout():
-            self._scouted += 1
             plan = self._following.popleft()
-            self._scouts[plan] = scout = Scout(self, plan, self._scouted, upper)
-            self.start(scout.run)
+            self._scouts[plan] = self._last_scout = Scout(self, plan, self._last_scout, upper)
+            self.start(self._last_scout.run)
             return True
         return False
 

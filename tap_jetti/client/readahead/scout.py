@@ -32,11 +32,11 @@ class Scout:
     Args:
         ahead: What reads ahead.
         plan: How the stream is read.
-        number: How many were there before it.
+        before: The scout of the stream before it, for what its reader is going to know; None if there was none.
         upper: The server's clock now; None before the first answer of all.
     """
 
-    def __init__(self, ahead: Readahead, plan: Plan, number: int, upper: float | None) -> None:
+    def __init__(self, ahead: Readahead, plan: Plan, before: Scout | None, upper: float | None) -> None:
         self.asked_upto = upper
         """What its first page is asked for up to: without it the page is cut, as a process's first is."""
         self.upper = upper
@@ -44,7 +44,8 @@ class Scout:
         self._ahead = ahead
         self._began = ahead.clock.monotonic()
         self._plan = plan
-        self._number = number
+        self.number: int = before.number + 1 if before else 1
+        """Its place among the scouts, which is that of its stream."""
         self._asks_count = False
         self._asked = plan.pages_from(Paced(ahead, self._urgency), decode_raw)
         self._answers: dict[str, tuple[Any, ...] | BaseException | None] = {}
@@ -53,7 +54,7 @@ class Scout:
         self.held = 0
         self.resource = self._asked.resource
         self.page_size = self._asked.page_size
-        self.traits = ServerTraits(PageSizes(self._asked.traits.page_sizes))
+        self.traits: ServerTraits = ServerTraits(PageSizes((before or self._asked).traits.page_sizes))
         self._last_size = self.page_size
         self._pages = 0
         self._reader = plan.reader(self)
@@ -141,7 +142,7 @@ class Scout:
         """Pages of all streams come first: their counts can then be asked at the same time, and the last ones are."""
         if self._asks_count and self._pages == 1 and self._reader.is_end(self._last_size):
             return None
-        return (0, 1) if self._is_awaited else (2 + self._asks_count, self._number)
+        return (0, 1) if self._is_awaited else (2 + self._asks_count, self.number)
 
     def _ask(self, question: str, ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - of either question
         places = self._ahead.places(self._asked.path, self.page_size)
