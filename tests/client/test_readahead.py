@@ -261,6 +261,21 @@ class TestSameAsSerial:
         one.serial(*names)
         assert asked == Counter(entry.path for entry in one.sandbox.ledger)
 
+    def test_a_reader_that_comes_while_its_scout_is_about_to_ask_does_not_ask_too(self, account, monkeypatch):
+        """A question that a scout has kept room for is under way: it is waited for."""
+        reserve = Readahead.reserve
+
+        def reserve_and_dawdle(*arguments, **named):
+            reserve(*arguments, **named)
+            time.sleep(0.7)
+
+        monkeypatch.setattr(Readahead, "reserve", reserve_and_dawdle)
+        names = ("sales", "products", "variants")
+        one = account(dict.fromkeys(names, made_rows(SHAPES["a few"])), latency=0.3)
+        one.together(*names)
+        asked = Counter(entry.path for entry in one.sandbox.ledger)
+        assert [asked[f"/api/{name}.json"] for name in names] == [1, 1, 1]
+
     def test_half_a_surrogate_pair(self, account):
         """A text that JavaScript has cut in two is as readable ahead as it is in turn."""
         names = ("sales", "products", "variants")

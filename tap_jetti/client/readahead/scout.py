@@ -146,8 +146,8 @@ class Scout:
 
     def _ask(self, question: str, ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - of either question
         places = self._ahead.places(self._asked.path, self.page_size)
-        self._ahead.reserve(places, is_wanted=lambda: self._wants(question), may_go=self._may_go)
         with self._ahead.changed:
+            self._ahead.reserve(places, is_wanted=lambda: self._wants(question), may_go=self._may_go)
             self._answers[question] = None
         answer: Any = Interrupted()
         try:
