@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tap_jetti import resources
-from tap_jetti.client.problems import NotFoundError
+from tap_jetti.client.problems import JettiError, NotFoundError, RejectedError, ServerError
 from tap_jetti.delivery.effects import InOneRow
-from tap_jetti.delivery.failures import MissingKeyError, RefusedError
+from tap_jetti.delivery.failures import MissingKeyError, RefusedError, refusal_of
 from tap_jetti.delivery.fields import Fields
 from tap_jetti.sinks.action import Action, Draft, Surroundings, holds, id_in, text_in
 
@@ -141,6 +141,9 @@ class FeedVariantRemovals(Action):
 
     What was sent inbound shortly before is applied later, and the variant is back: neither in one
     run nor in two does the order of sending tell which of them wins.
+
+    What Jetti answers to a removal of what is gone is documented nowhere. It may refuse it, so the
+    feed is looked at before such a refusal counts: a run that was killed removes again what it removed.
     """
 
     name = "inventory_feed_variant_removals"
@@ -166,4 +169,23 @@ class FeedVariantRemovals(Action):
         try:
             self._write("DELETE", path, items[0].payload)
         except NotFoundError:
-            self._around.logger.debug("An inventory feed variant to remove was gone already.")
+            self._note_gone()
+        except (RejectedError, ServerError) as error:
+            if refusal_of(error) is None or self._may_be_there(items[0]):
+                raise
+            self._note_gone()
+
+    def _may_be_there(self, item: Item) -> bool:
+        """Whether the feed has the row of a removal. It also has it if nobody can tell."""
+        where = {"inventoryFeedId": item.lane[1], "externalId": item.payload["externalId"]}
+        try:
+            rows = self._rows(RESOURCE, (*where, "status"), where)
+        except JettiError:
+            return True
+        return any(
+            row.get("status") != "removed" and all(str(row.get(name)) == str(value) for name, value in where.items())
+            for row in rows
+        )
+
+    def _note_gone(self) -> None:
+        self._around.logger.debug("An inventory feed variant to remove was gone already.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -79,6 +80,36 @@ def test_what_a_removal_takes_away_is_sent_again(is_read_first: bool) -> None:
         outcome = deliver(odd, schema(), schema(removals), *messages)
         assert outcome.states[-1] == 1
         assert [method for method, _, _ in odd.writes] == ["DELETE", "POST"]
+
+
+@pytest.mark.parametrize("status", [400, 404, 410, 422, 500])
+@pytest.mark.parametrize(
+    ("rows", "left"),
+    [
+        pytest.param([], [], id="gone"),
+        pytest.param([{**ROW, "status": "removed"}], [], id="marked-as-removed"),
+        pytest.param([{**ROW, "inventoryFeedId": "8"}], [], id="in-another-feed"),
+        pytest.param([{**ROW, "status": "connected"}], ["e1"], id="there"),
+    ],
+)
+def test_what_is_gone_is_removed_however_jetti_refuses_to_remove_it_again(
+    status: int, rows: list[dict[str, Any]], left: list[str], tmp_path: Path
+) -> None:
+    """A run that was killed removes again what it removed, and must get past it."""
+
+    def answer(call: Call) -> tuple[int, object] | None:
+        return (status, {"title": "api.inventory_feed_variants.odd"}) if call.method == "DELETE" else None
+
+    removals, path = "inventory_feed_variant_removals", tmp_path / "r"
+    with odd_server(rows=account(inventory_feed_variants=rows), answer=answer) as odd:
+        outcome = deliver(
+            odd, schema(removals), record(removals, externalId="e1"), state(1),
+            on_reject="set_aside", rejects_path=str(path), delivery="api",
+        )  # fmt: skip
+        assert outcome.states == [1]
+    is_known_as_gone = status == HTTPStatus.NOT_FOUND
+    rejected = [message["record"]["externalId"] for message in rejects(path) if "record" in message]
+    assert rejected == ([] if is_known_as_gone else left)
 
 
 def test_a_row_of_another_feed_is_not_compared_with() -> None:
