@@ -137,6 +137,9 @@ def open_session(config: Mapping[str, Any], *, clock: Clock, logger: logging.Log
     settings: dict[str, Any] = {
         name: float(value) if isinstance(value, Decimal) else value for name, value in {**_DEFAULTS, **config}.items()
     }
+    token = str(settings["api_token"]).strip()  # files that hold a token end in a newline
+    if not (token.isascii() and token.isprintable()):
+        raise SettingsError("api_token has characters that no token has. Copy it again from Integrations > Api.")
     api_url = base_url(settings["api_url"], "api_url", default_path="/api/")
     inbound_url = settings.get("inbound_url")
 
@@ -145,7 +148,7 @@ def open_session(config: Mapping[str, Any], *, clock: Clock, logger: logging.Log
             store = open_store(
                 settings.get("rate_limit_store"),
                 host=side + ":".join(str(part) for part in origin_of(url)[1:]),
-                token=settings["api_token"],
+                token=token,
                 fallback=settings["rate_limit_fallback"],
                 clock=clock,
                 logger=logger,
@@ -161,7 +164,7 @@ def open_session(config: Mapping[str, Any], *, clock: Clock, logger: logging.Log
         inbound_limiter = limiter(inbound_url, settings["inbound_rate_limit"], INBOUND_BURST, side="inbound ")
     return JettiSession(
         api_url=api_url,
-        token=settings["api_token"],
+        token=token,
         limiter=limiter(api_url, settings["rate_limit"], settings["rate_limit_burst"]),
         clock=clock,
         retry_seconds=settings["retry_seconds"],

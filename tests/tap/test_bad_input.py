@@ -55,6 +55,8 @@ ELSEWHERE = {"api_url": "http://127.0.0.1:9/api/", "api_token": "any", **UNLIMIT
 SETTINGS = [
     ("no token", {"api_token": None}, "api_token"),
     ("empty token", {"api_token": ""}, "api_token"),
+    ("token of two lines", {"api_token": "two\nlines"}, "api_token"),
+    ("token no header takes", {"api_token": "snow☃man"}, "api_token"),
     ("start_date", {"start_date": "yesterday"}, "start_date"),
     ("start_date no real day", {"start_date": "2019-99-99T99:99:99.999Z"}, "start_date"),
     ("end_date", {"end_date": "2020-13-01"}, "end_date"),
