@@ -106,8 +106,11 @@ class Scout:
         """One page, see `PageSource.page`.
 
         Raises:
-            Stopped: Whether to ask for it depends on what the reader is just about to learn.
+            Stopped: Whether to ask for it depends on what the reader is just about to learn, or it
+                is the reader's to ask: a scout that went on beside it would keep windows from beginning.
         """
+        if self._pages >= SCOUTED_PAGES:
+            raise Stopped
         if self._last_size < self.page_size and self.traits.page_sizes.is_new(self._last_size):
             raise Stopped
         answer: tuple[Page, float] = self._ask(f"page {where}", lambda: self._page(where, bounds))
