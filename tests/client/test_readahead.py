@@ -18,12 +18,13 @@ from tap_jetti.client.clock import Interrupted, SystemClock
 from tap_jetti.client.decoding import decode_json
 from tap_jetti.client.keyset import EARLIEST, FullRead, IncrementalRead, all_by_id, all_from
 from tap_jetti.client.page import PageSource, Projection, ServerTraits, decode_objects
-from tap_jetti.client.problems import ForbiddenError, TokenError
+from tap_jetti.client.problems import ForbiddenError, SettingsError, TokenError
 from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
 from tap_jetti.client.readahead import KEPT, Plan, Readahead
 from tap_jetti.client.readahead.gate import Gate
 from tap_jetti.client.readahead.plan import Stopped
 from tap_jetti.client.readahead.room import PLACE
+from tap_jetti.client.readahead.scout import Scout
 from tap_jetti.client.session import JettiSession
 from tap_jetti.sandbox import Options, Sandbox
 
@@ -209,10 +210,10 @@ class TestSameAsSerial:
         """What they ask then has no upper bound, is cut at the server's clock once it is known, and not asked again."""
         names = ("sales", "products", "variants", "vendors")
         rows = made_rows([*range(0, 500 * SECOND, SECOND), 10**9 * SECOND])
-        one = account(dict.fromkeys(names, rows), latency=0.3)
+        one = account(dict.fromkeys(names, rows), latency=1)
         together = one.together(*names)
         first, *following = sorted(one.sandbox.ledger, key=lambda entry: entry.time)
-        early = {entry.path for entry in following if entry.time < first.time + 0.3 and "lte" not in entry.query}
+        early = {entry.path for entry in following if entry.time < first.time + 1 and "lte" not in entry.query}
         assert early == {f"/api/{name}.json" for name in names[1:]}
         assert [len(flat(pages)) for pages, _ in together] == [500] * 4
         asked = Counter(entry.path for entry in one.sandbox.ledger)
@@ -248,6 +249,25 @@ class TestSameAsSerial:
         assert sorted(path for path in ahead if "sales" not in path) == sorted(
             asked[asked.index("/api/products.json") :]
         )
+
+    def test_a_long_stream_that_follows_is_left_to_its_reader(self, account):
+        """A scout ends after three pages, also while its reader takes them: a stream that has one gets no windows."""
+        one = account({"sales": made_rows(SHAPES["unique"])})
+        ahead = Readahead(one.session(), concurrency=8, clock=one.clock, logger=LOGGER)
+        with pytest.raises(Stopped):
+            Scout(ahead, one.plan("sales", ServerTraits()), None, None).run()
+        assert [entry.path for entry in one.sandbox.ledger] == ["/api/sales.json"] * 3
+
+    def test_where_no_thread_can_be_started_the_error_says_what_to_set(self, account, monkeypatch):
+        """A machine that allows no more threads ends the read with the setting that does without."""
+        one = account(dict.fromkeys(("sales", "products"), made_rows(SHAPES["a few"])))
+
+        def refuse(_thread):
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(SettingsError, match="concurrency to 1"):
+            one.together("sales", "products")
 
     def test_streams_of_few_rows_that_follow_take_no_further_count(self, account):
         """A stream of fewer rows than one before it is not counted, though that one is only read ahead yet."""

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tap_jetti.client.clock import Clock, Interrupted
+from tap_jetti.client.problems import SettingsError
 from tap_jetti.client.rate_limit import RateLimitStoreError
 from tap_jetti.client.readahead.gate import Gate
 from tap_jetti.client.readahead.plan import Plan, Stopped
@@ -258,10 +259,17 @@ class Readahead:
         return max(NEAREST, min(FARTHEST, self._kept // (places * self._concurrency // 2 or 1)))
 
     def start(self, work: Callable[[], None]) -> None:
-        """Run something in a thread. With `changed` held."""
+        """Run something in a thread. With `changed` held.
+
+        Raises:
+            SettingsError: This machine starts no more threads.
+        """
         thread = threading.Thread(target=lambda: self._run(work, thread), name="jetti-readahead", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise SettingsError(f"Reading ahead failed: {error}. Set concurrency to 1.") from error
         self._threads.add(thread)
-        thread.start()
 
     def _run(self, work: Callable[[], None], thread: threading.Thread) -> None:
         try:
@@ -274,7 +282,7 @@ class Readahead:
             with self.changed:
                 self._threads.discard(thread)
                 self.changed.notify_all()
-            with suppress(RateLimitStoreError):  # it is raised where the reader needs it
+            with suppress(RateLimitStoreError, SettingsError):  # raised where the reader needs it
                 self.fill()
 
     def _await_first_answer(self) -> None:

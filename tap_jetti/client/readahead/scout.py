@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tap_jetti.client.readahead.readahead import Readahead
 
 SCOUTED_PAGES = 3
-"""Pages that a scout reads ahead of its stream at most."""
+"""Pages of its stream that a scout reads at most."""
 
 
 class Scout:
@@ -170,8 +170,6 @@ class Scout:
         return not self._stopped and question not in self._answers
 
     def _may_go(self) -> bool | None:
-        if sum(bool(_places_of(answer)) for answer in self._answers.values()) >= SCOUTED_PAGES:
-            return False
         return None if self._is_awaited or self._ahead.may_scout() else False
 
 

@@ -96,8 +96,8 @@ class AheadSource:
     def counted(self, where: Mapping[str, Any]) -> int | None:
         """The rows that the server counted when the read began, if it was to tell their number."""
         with self._ahead.changed:
-            self._is_measure_awaited = True
             while self._is_measuring:
+                self._is_measure_awaited = True
                 self._ahead.changed.wait()
         known = self._counted
         return known[1] if known and known[0] == where else None
@@ -115,8 +115,8 @@ class AheadSource:
         farthest = self._ahead.farthest(self._ahead.places(self._asked.path, self._page_size))
         if windows.total is None:
             if not self._measured:
-                self._measured = self._is_measuring = True
                 self._ahead.start(lambda: self._measure(windows))
+                self._measured = self._is_measuring = True
                 return True
             if not self._may_guess or windows.begun or windows.own.end:
                 return False
