@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from fixture import BUSINESS, PAGE, RESOURCE
@@ -42,12 +43,12 @@ class Shape:
 
 
 def shapes(pages: int) -> tuple[Shape, ...]:
-    """One large stream; many small ones; many with hardly a row, without and with one that has more."""
+    """One large stream; many small ones; many with hardly a row; many of middling sizes."""
     return (
         Shape(f"1 stream of {pages} pages", {RESOURCE: pages * PAGE}),
         Shape("25 streams of 60 rows", dict.fromkeys(BUSINESS, 60)),
         Shape("25 streams of 5 rows", dict.fromkeys(BUSINESS, 5)),
-        Shape("25 streams, 24 of 5 rows", {**dict.fromkeys(BUSINESS, 5), BUSINESS[0]: 60}),
+        Shape("25 streams of 120 to 700 rows", dict(zip(BUSINESS, cycle((250, 480, 120, 700, 330)), strict=False))),
     )
 
 

@@ -131,6 +131,8 @@ class Readahead:
             if self._current is None and self._following:
                 self.start(self._await_first_answer)
             scout = self._scouts.pop(plan, None)
+            if scout:
+                scout.hand_over()
             self._current = AheadSource(self, plan, decode, scout)
             self.changed.notify_all()
             return self._current

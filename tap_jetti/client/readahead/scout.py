@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from tap_jetti.client.readahead.gate import Urgency
     from tap_jetti.client.readahead.readahead import Readahead
 
-SCOUTED_PAGES = 3
-"""Pages of its stream that a scout reads at most."""
-
 
 class Scout:
     """Reads the beginning of a stream that follows, and keeps what it was answered, by question.
@@ -50,7 +47,7 @@ class Scout:
         self._asked = plan.pages_from(Paced(ahead, self._urgency), decode_raw)
         self._answers: dict[str, tuple[Any, ...] | BaseException | None] = {}
         self._is_awaited = False
-        self._stopped = False
+        self._stopped = self._is_handed_over = False
         self.held = 0
         self.resource = self._asked.resource
         self.page_size = self._asked.page_size
@@ -82,6 +79,10 @@ class Scout:
         """Whether its stream goes on where it has not read."""
         return self._stopped
 
+    def hand_over(self) -> None:
+        """Ask nothing more: the reader has come, and windows read a long stream faster. With `changed` held."""
+        self._is_handed_over = True
+
     def take(self, kind: str, where: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """What was answered to a question, after waiting if it is under way; None if it was not asked.
 
@@ -106,11 +107,8 @@ class Scout:
         """One page, see `PageSource.page`.
 
         Raises:
-            Stopped: Whether to ask for it depends on what the reader is just about to learn, or it
-                is the reader's to ask: a scout that went on beside it would keep windows from beginning.
+            Stopped: Whether to ask for it depends on what the reader is just about to learn.
         """
-        if self._pages >= SCOUTED_PAGES:
-            raise Stopped
         if self._last_size < self.page_size and self.traits.page_sizes.is_new(self._last_size):
             raise Stopped
         answer: tuple[Page, float] = self._ask(f"page {where}", lambda: self._page(where, bounds))
@@ -167,7 +165,7 @@ class Scout:
 
     def _wants(self, question: str) -> bool:
         """Whether to ask: a question that comes again belongs to a second read, which is no scout's."""
-        return not self._stopped and question not in self._answers
+        return not self._stopped and not self._is_handed_over and question not in self._answers
 
     def _may_go(self) -> bool | None:
         return None if self._is_awaited or self._ahead.may_scout() else False
