@@ -4,8 +4,8 @@ A reader of one resource asks one question after another, and waits for each ans
 latency is longer than the limiter spaces requests, most of the limit is left unused. So the
 questions that a reader is going to ask are asked ahead of it, by other readers in threads:
 
-- *scouts* read the beginnings of the streams that follow. A scout is a reader of the same kind,
-  and what it was answered is kept for the reader to come, question by question.
+- *scouts* read the streams that follow, as far as there is room and until their reader comes. A scout
+  is a reader of the same kind, and what it was answered is kept for that reader, question by question.
 - *windows* split a long read. Each is read by a keyset reader, from where a probe has landed.
 
 Invariants:

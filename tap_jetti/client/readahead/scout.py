@@ -1,4 +1,4 @@
-"""Reads the beginning of a stream that follows."""
+"""Reads a stream that follows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Scout:
-    """Reads the beginning of a stream that follows, and keeps what it was answered, by question.
+    """Reads a stream that follows until its reader comes, and keeps what it was answered, by question.
 
     Args:
         ahead: What reads ahead.
@@ -67,7 +67,7 @@ class Scout:
         return self.upper
 
     def run(self) -> None:
-        """Read until there is no room, or nothing more to read."""
+        """Read until the reader comes, or nothing more is to be read."""
         try:
             for _ in self._reader.pages():
                 pass
