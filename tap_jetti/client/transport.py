@@ -25,17 +25,17 @@ class Transport(HTTPAdapter):
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - those of `HTTPAdapter`
         self._sockets: WeakSet[socket.socket] = WeakSet()
+        self._is_aborted = False
         self._lock = threading.Lock()
         super().__init__(**options)
 
     def abort(self) -> None:
-        """Shut all connections down: whoever waits on one sees it end."""
+        """Shut all connections down, also those still being made: whoever waits on one sees it end."""
         with self._lock:
+            self._is_aborted = True
             sockets = list(self._sockets)
         for opened in sockets:
-            with suppress(OSError):
-                # Not the method of a TLS socket: that takes its state away from under the thread that reads.
-                socket.socket.shutdown(opened, socket.SHUT_RDWR)
+            _shut_down(opened)
 
     @override
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
@@ -74,3 +74,11 @@ class Transport(HTTPAdapter):
         if opened is not None:
             with self._lock:
                 self._sockets.add(opened)
+            if self._is_aborted:
+                _shut_down(opened)
+
+
+def _shut_down(opened: socket.socket) -> None:
+    with suppress(OSError):
+        # Not the method of a TLS socket: that takes its state away from under the thread that reads.
+        socket.socket.shutdown(opened, socket.SHUT_RDWR)

@@ -99,6 +99,7 @@ class Server:
         self._ready.set()
         await self._tick()
         server.close()
+        await _settled()
         for connection in list(state.connections):
             connection.shutdown()
         if state.tasks:
@@ -106,7 +107,7 @@ class Server:
         for connection in list(state.connections):
             if isinstance(connection, _Protocol):
                 connection.transport.abort()
-        await asyncio.sleep(0)
+        await _settled()
         await server.wait_closed()
 
     async def _tick(self) -> None:
@@ -116,6 +117,12 @@ class Server:
                 await asyncio.wait_for(self._application.stopping.wait(), _TICK)
             self._application.account.commit_due()
             self._application.inbound.process_due(_RECORDS_A_TICK)
+
+
+async def _settled() -> None:
+    """Let the loop go round until a connection that was just accepted is made, or one that was just cut is lost."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 def _listen(host: str, port: int) -> socket.socket:

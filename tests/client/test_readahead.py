@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 
 import pytest
+import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +26,7 @@ from tap_jetti.client.readahead.gate import Gate
 from tap_jetti.client.readahead.plan import Stopped
 from tap_jetti.client.readahead.room import PLACE
 from tap_jetti.client.session import JettiSession
+from tap_jetti.client.transport import Transport
 from tap_jetti.sandbox import Options, Sandbox
 
 LOGGER = logging.getLogger("tests.client")
@@ -549,6 +551,17 @@ class TestEnd:
         closing.join()
         left = [thread for thread in set(threading.enumerate()) - before if thread.name == "jetti-readahead"]
         assert not left
+
+    def test_a_connection_that_is_made_after_the_end_is_cut(self, account):
+        """A thread that was just connecting when all was cut does not wait for an answer either."""
+        one = account({"sales": []}, latency=3600)
+        transport = Transport()
+        with ExitStack() as stack:
+            stack.callback(transport.close)
+            transport.abort()
+            request = requests.Request("GET", f"{one.sandbox.api_url}sales.json").prepare()
+            with pytest.raises(requests.ConnectionError):
+                transport.send(request, timeout=5)
 
 
 class TestCost:

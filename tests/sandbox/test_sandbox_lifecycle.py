@@ -1,5 +1,9 @@
+import gc
 import socket
+import sys
 import threading
+from contextlib import ExitStack
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -45,6 +49,20 @@ def test_stops_with_open_connections():
         session.get(sandbox.url + "_sandbox/ledger", timeout=5)
     assert "jetti-sandbox" not in {thread.name for thread in threading.enumerate()}
     session.close()
+
+
+def test_stops_while_connections_are_made(monkeypatch):
+    """Connections that are accepted in the moment it stops are closed like all others."""
+    unraised = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda one: unraised.append(one.exc_value))
+    for _ in range(60):
+        with ExitStack() as clients:
+            with Sandbox(Options(empty=True)) as sandbox:
+                address = ("127.0.0.1", urlsplit(sandbox.url).port)
+                for _ in range(5):
+                    clients.enter_context(socket.create_connection(address))
+            gc.collect()
+    assert unraised == []
 
 
 def test_taken_port():
