@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from tap_jetti.client.page import LONGEST_QUERY
 from tap_jetti.client.query import encode, select
 from tap_jetti.delivery.fields import comparable
 from tap_jetti.resources import api_name
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 MOST_KEYS = 100
 """Values that are asked for at once: a page."""
-
-LONGEST_LIST = 6_000
-"""Characters of the list of values in a query at most."""
 
 
 class Effect(Hashable, Protocol):
@@ -72,13 +70,14 @@ class InOneRow:
             missing = set(values)
             while missing:
                 found = self._rows(missing)
-                for value in missing & found.keys():
+                there = missing & found.keys()
+                for value in there:
                     for key in keys[value]:
                         if self._shows(expected[key], found[value]):
                             yield key
-                if not missing & found.keys():
+                if not there:
                     break
-                missing -= found.keys()  # a server that caps its pages gives the rest when asked for it alone
+                missing -= there  # a server that caps its pages gives the rest when asked for it alone
 
     def _rows(self, values: Iterable[str]) -> dict[str, Record]:
         where = {**dict(self.where), self.column: {"$in": sorted(values)}}
@@ -101,9 +100,9 @@ def in_lists(column: str, values: Iterable[str]) -> Iterator[Sequence[str]]:
     length = 0
     for value in sorted(values):
         own = len(encode([(f"where[{column}][$in][]", value)])) + 1
-        if own > LONGEST_LIST:
+        if own > LONGEST_QUERY:
             continue
-        if chunk and (len(chunk) == MOST_KEYS or length + own > LONGEST_LIST):
+        if chunk and (len(chunk) == MOST_KEYS or length + own > LONGEST_QUERY):
             yield chunk
             chunk, length = [], 0
         chunk.append(value)

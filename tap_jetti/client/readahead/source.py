@@ -59,7 +59,7 @@ class AheadSource:
         self._has_begun = False
         self._last: tuple[Any, list[Any]] = (None, [])
         self._row = 0
-        self._counted: tuple[Mapping[str, Any], int] | None = None
+        self._counted: int | None = None
         self.resource = self._asked.resource
         self.page_size = self._asked.page_size
         self.traits: ServerTraits = self._asked.traits
@@ -99,8 +99,7 @@ class AheadSource:
             while self._is_measuring:
                 self._is_measure_awaited = True
                 self._ahead.changed.wait()
-        known = self._counted
-        return known[1] if known and known[0] == where else None
+        return self._counted if where == self._plan.all_rows else None
 
     def try_large_page(self, rows: int) -> None:
         """See whether the server gives a page of so many rows, see `PageSource.try_large_page`."""
@@ -193,7 +192,7 @@ class AheadSource:
         finally:
             with self._ahead.changed:
                 windows.total = UNKNOWN if counted is None else counted
-                self._counted = None if counted is None else (self._plan.all_rows, counted)
+                self._counted = counted
                 self._is_measuring = False
                 self._ahead.changed.notify_all()
 
