@@ -76,7 +76,7 @@ def measure(variants: int, directory: Path) -> None:
             "rate_limit_store": "memory://",
         }
         (directory / "config.json").write_text(json.dumps(config), encoding="utf-8")
-        command = [sys.executable, "-c", "from tap_jetti.entry import target; target()"]
+        command = [sys.executable, "-c", "from tap_jetti.cli import target; target()"]
         command += ["--config", str(directory / "config.json")]
         sandbox.ledger.clear()
         started = time.monotonic()

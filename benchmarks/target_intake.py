@@ -30,8 +30,8 @@ from requests.adapters import BaseAdapter
 from singer_sdk import BatchSink, Target
 from typing_extensions import override
 
-from tap_jetti.client.session import Answer
-from tap_jetti.target import TargetJetti
+from tap_jetti.client.session import Response
+from tap_jetti.target.target import TargetJetti
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,9 +93,9 @@ def jetti(*, with_library: bool) -> Callable[[Any], object]:
     if with_library:
         session._http.mount("http://", Instant())  # noqa: SLF001 - there is no setting for it
     else:
-        encode, answer = msgspec.json.Encoder(decimal_format="number").encode, Answer(200, {}, 2, 0.0, 0.0)
+        encode, answer = msgspec.json.Encoder(decimal_format="number").encode, Response(200, {}, 2, 0.0, 0.0)
 
-        def written(_method: str, _path: str, body: object, **_: object) -> Answer:
+        def written(_method: str, _path: str, body: object, **_: object) -> Response:
             encode(body)
             return answer
 

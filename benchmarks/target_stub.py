@@ -14,10 +14,10 @@ import time
 async def serve(latency: float) -> None:
     """Serve until standard input ends; print the port first, and the figures at the end."""
     arrivals: list[float] = []
-    items = 0
+    operations = 0
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal items
+        nonlocal operations
         while True:
             try:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
@@ -27,7 +27,7 @@ async def serve(latency: float) -> None:
             length = next((int(line[15:]) for line in head.split("\r\n") if line.startswith("content-length:")), 0)
             body = await reader.readexactly(length) if length else b""
             arrivals.append(time.monotonic())
-            items += body.count(b'"externalId"')
+            operations += body.count(b'"externalId"')
             if latency:
                 await asyncio.sleep(latency)
             text = b"{}" if length else b'{"id":7,"resourceType":"webhook","hash":"h"}'
@@ -38,7 +38,7 @@ async def serve(latency: float) -> None:
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     span = arrivals[-1] - arrivals[0] if arrivals else 0.0
-    print(json.dumps({"requests": len(arrivals), "items": items, "span": span}), flush=True)
+    print(json.dumps({"requests": len(arrivals), "items": operations, "span": span}), flush=True)
     server.close()
 
 

@@ -84,7 +84,7 @@ def run(directory: Path, url: str, **settings: float) -> dict[str, Any]:
         ),
         encoding="utf-8",
     )
-    command = [sys.executable, "-c", "from tap_jetti.entry import target; target()", "--config", str(config)]
+    command = [sys.executable, "-c", "from tap_jetti.cli import target; target()", "--config", str(config)]
     started = time.monotonic()
     with (directory / "input").open("rb") as source:
         out, errors = directory / "out", directory / "errors"

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from singer_sdk.typing import PropertiesList
 
-from tap_jetti import resources
-from tap_jetti.config import CLIENT_SETTINGS
-from tap_jetti.sinks import ACTIONS
-from tap_jetti.streams import DATES_MAY_BE_NULL, SELECTED_BY_DEFAULT
-from tap_jetti.tap_settings import TAP_SETTINGS
-from tap_jetti.target_settings import TARGET_SETTINGS
+from tap_jetti.facts import resources
+from tap_jetti.process.settings import CLIENT_SETTINGS
+from tap_jetti.tap.settings import TAP_SETTINGS
+from tap_jetti.tap.streams import DATES_MAY_BE_NULL, SELECTED_BY_DEFAULT
+from tap_jetti.target.actions import ACTIONS
+from tap_jetti.target.settings import TARGET_SETTINGS
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -1,9 +1,11 @@
-"""The command ``jetti``: its subcommands, each imported only when it is used."""
+"""Where the commands ``tap-jetti``, ``target-jetti`` and ``jetti`` begin; each imports only what it needs."""
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 import click
 from typing_extensions import override
@@ -43,6 +45,22 @@ class Subcommands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, SUBCOMMANDS[name][1]) for name in sorted(SUBCOMMANDS)])
+
+
+def tap() -> NoReturn:
+    """Run ``tap-jetti``."""
+    _run("tap_jetti.tap.tap")
+
+
+def target() -> NoReturn:
+    """Run ``target-jetti``."""
+    _run("tap_jetti.target.target")
+
+
+def _run(module: str) -> NoReturn:
+    # Importing takes half a second, in which Ctrl-C would end in a traceback; then the plug-in handles it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(import_module(module).main())
 
 
 @click.group(cls=Subcommands)

@@ -120,7 +120,7 @@ def config_for(sandbox: Sandbox, **settings: Any) -> dict[str, Any]:
 
 def catalog_of(*streams: str, config: dict[str, Any] | None = None) -> dict[str, Any]:
     """The tap's own catalog with only these streams selected."""
-    from tap_jetti.tap import TapJetti  # noqa: PLC0415 - half a second that client tests do without
+    from tap_jetti.tap.tap import TapJetti  # noqa: PLC0415 - half a second that client tests do without
 
     tap = TapJetti(config=config or {"api_token": TOKEN, **UNLIMITED}, parse_env_config=False)
     catalog: dict[str, Any] = json.loads(json.dumps(tap.catalog_dict))
@@ -175,7 +175,7 @@ def run_here(
         clock: What the tap waits by.
         error: What the run is expected to raise.
     """
-    from tap_jetti.tap import TapJetti  # noqa: PLC0415 - see `catalog_of`
+    from tap_jetti.tap.tap import TapJetti  # noqa: PLC0415 - see `catalog_of`
 
     if streams:
         catalog = catalog_of(*streams, config=config)
@@ -218,7 +218,7 @@ class Commands:
         stderr: IO[str] | int = subprocess.PIPE,
     ) -> subprocess.Popen[str]:
         """Start the tap; a text instead of a config is the content of its file."""
-        command = [sys.executable, "-c", "from tap_jetti.entry import tap; tap()"]
+        command = [sys.executable, "-c", "from tap_jetti.cli import tap; tap()"]
         if streams:
             catalog = catalog_of(*streams)
         for flag, content in (("config", config), ("catalog", catalog), ("state", state)):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from requests.auth import AuthBase
 from typing_extensions import override
 
-from tap_jetti.client.problems import RedirectError
+from tap_jetti.errors import RedirectError
 
 if TYPE_CHECKING:
     from requests import PreparedRequest

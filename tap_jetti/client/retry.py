@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import backoff
 
-from tap_jetti.client.problems import RateLimitedError, RetriableError, ServerError
+from tap_jetti.errors import RateLimitedError, RetriableError, ServerError
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
 
-    from tap_jetti.client.problems import RequestError
+    from tap_jetti.errors import RequestError
 
 MAYBE_PERMANENT_ATTEMPTS = 3
 """Attempts in all at a 5xx whose body has a dotted title: it may be a business error."""

@@ -20,20 +20,20 @@ from urllib3.exceptions import HTTPError, IncompleteRead, NewConnectionError
 
 from tap_jetti.client.auth import bearer_token, origin_of, webhook_hash
 from tap_jetti.client.clock import Interrupted
-from tap_jetti.client.decoding import decode_json, encode_json
-from tap_jetti.client.problems import (
-    RateLimitedError,
-    RedirectError,
-    RequestError,
-    SettingsError,
-    UnreachableError,
-    UnreadableError,
-    problem_of,
-)
 from tap_jetti.client.query import Pairs, encode
 from tap_jetti.client.retry import RetryPolicy, parse_retry_after
 from tap_jetti.client.server_clock import ServerClock
 from tap_jetti.client.transport import Transport
+from tap_jetti.errors import (
+    DecodeError,
+    RateLimitedError,
+    RedirectError,
+    RequestError,
+    SettingsError,
+    TransportError,
+    error_from_response,
+)
+from tap_jetti.facts.json_codec import decode_json, encode_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from requests.auth import AuthBase
 
     from tap_jetti.client.clock import Clock
-    from tap_jetti.client.rate_limit import Departure, RateLimiter
+    from tap_jetti.client.rate_limit import Permit, RateLimiter
 
 READ_COST = 1.0
 """Units of the leaky bucket that a GET costs."""
@@ -64,7 +64,7 @@ _NEVER_LEFT = (requests.ConnectTimeout, NewConnectionError, PoolConnectTimeoutEr
 
 
 @dataclass
-class Traffic:
+class RequestStats:
     """What passed over the session so far: the figures of the closing summary."""
 
     gets: int = 0
@@ -82,7 +82,7 @@ class Traffic:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A successful answer.
 
     Attributes:
@@ -139,7 +139,7 @@ class JettiSession:
     ) -> None:
         self.api_url = base_url(api_url, "api_url", default_path="/api/")
         self.inbound_url = base_url(inbound_url, "inbound_url", default_path="/webhooks/") if inbound_url else None
-        self.traffic = Traffic()
+        self.stats = RequestStats()
         self.server_clock = ServerClock()
         self._auth = bearer_token(self.api_url, token)
         self._proxies = get_environ_proxies(self.api_url)
@@ -161,7 +161,7 @@ class JettiSession:
         self._http.mount("https://", adapter)
         self._http.mount("http://", adapter)
 
-    def take_slot(self) -> Departure:
+    def take_permit(self) -> Permit:
         """Wait for the limiter's next slot for a GET, for a `get` that follows at once."""
         return self._limiter.acquire(READ_COST)
 
@@ -181,8 +181,8 @@ class JettiSession:
         query: Pairs | None = None,
         *,
         decode: Callable[[bytes], Any] | None = None,
-        paid: Departure | None = None,
-    ) -> Answer:
+        paid: Permit | None = None,
+    ) -> Response:
         """Read from the API.
 
         Args:
@@ -190,7 +190,7 @@ class JettiSession:
             query: The query, see `tap_jetti.client.query`.
             decode: Makes the answer's body of its bytes, or raises `msgspec.DecodeError`
                 if they are no complete JSON; by default any JSON, with decimals exact.
-            paid: What `take_slot` returned, if it was called for the first attempt.
+            paid: What `take_permit` returned, if it was called for the first attempt.
 
         Raises:
             RequestError: The read failed, for good or for longer than it is tried.
@@ -199,7 +199,7 @@ class JettiSession:
         decode = decode or decode_json
         return self._send(_Call("GET", url, self._auth, self._proxies, self._limiter, decode, paid=paid))
 
-    def write(self, method: str, path: str, body: object, *, repeatable: bool) -> Answer:
+    def write(self, method: str, path: str, body: object, *, repeatable: bool) -> Response:
         """Write to the API.
 
         Args:
@@ -226,7 +226,7 @@ class JettiSession:
             )
         )
 
-    def write_inbound(self, method: str, path: str, body: object, *, hash_: str, repeatable: bool) -> Answer:
+    def write_inbound(self, method: str, path: str, body: object, *, hash_: str, repeatable: bool) -> Response:
         """Write to the asynchronous inbound API, as the feed or channel of a hash.
 
         Args:
@@ -265,7 +265,7 @@ class JettiSession:
         if isinstance(self._transport, Transport):
             self._transport.abort()
 
-    def _send(self, call: _Call) -> Answer:
+    def _send(self, call: _Call) -> Response:
         """Send a request until it succeeds, fails for good, or its time is over."""
         if self._aborted:
             raise Interrupted
@@ -287,21 +287,21 @@ class JettiSession:
                     repeatable=call.repeatable,
                 )
                 if isinstance(error, RateLimitedError):
-                    self.traffic.add(refused=1)
-                    call.limiter.penalise(min(wait or pause, self._retry.seconds))
+                    self.stats.add(refused=1)
+                    call.limiter.block(min(wait or pause, self._retry.seconds))
                 if wait is None:
                     raise
-                self.traffic.add(retries=1)
+                self.stats.add(retries=1)
                 self._logger.warning("%s Trying again in %.1f s.", error, wait)
                 if not isinstance(error, RateLimitedError):
                     self._clock.sleep(wait)
         raise AssertionError  # the pauses never end
 
-    def _follow(self, call: _Call) -> Answer:
+    def _follow(self, call: _Call) -> Response:
         """Send a request once, and follow redirects that stay on the host."""
         for _ in range(MOST_REDIRECTS + 1):
             answer = self._attempt(call)
-            if isinstance(answer, Answer):
+            if isinstance(answer, Response):
                 return answer
             target = urljoin(call.url, answer)
             origin = origin_of(target)
@@ -315,10 +315,10 @@ class JettiSession:
             call = replace(call, url=target, paid=None)
         raise RedirectError("Gave up after too many redirects", method=call.method, path=call.path)
 
-    def _attempt(self, call: _Call) -> Answer | str:
+    def _attempt(self, call: _Call) -> Response | str:
         """Send one request and read its answer, or the place that it redirects to."""
-        departure = call.paid or call.limiter.acquire(READ_COST if call.is_read else WRITE_COST)
-        self.traffic.add(waited=departure.slept, gets=int(call.is_read), writes=int(not call.is_read))
+        permit = call.paid or call.limiter.acquire(READ_COST if call.is_read else WRITE_COST)
+        self.stats.add(waited=permit.slept, gets=int(call.is_read), writes=int(not call.is_read))
         sent, received_bytes = self._clock.monotonic(), bytearray()
         try:
             response = self._http.send(
@@ -338,11 +338,11 @@ class JettiSession:
         received = self._clock.monotonic()
         headers = response.headers
         is_refusal = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
-        call.limiter.observe(departure, headers, is_refusal=is_refusal)
+        call.limiter.observe(permit, headers, is_refusal=is_refusal)
         if response.is_redirect:
             return headers["Location"]
         if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
-            raise problem_of(
+            raise error_from_response(
                 response.status_code,
                 content,
                 method=call.method,
@@ -355,14 +355,14 @@ class JettiSession:
         try:
             body = call.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UnreadableError(
+            raise DecodeError(
                 f"The answer of {len(content)} bytes is no complete JSON: {error}",
                 method=call.method,
                 path=call.path,
                 status=response.status_code,
             ) from error
         self.server_clock.observe(headers.get("Date"), received=received)
-        return Answer(response.status_code, body, len(content), sent, received)
+        return Response(response.status_code, body, len(content), sent, received)
 
     def _prepared(self, call: _Call) -> requests.PreparedRequest:
         """A request as it is sent. `requests.Session` has nothing to add, and takes a sixth of a call to find out."""
@@ -399,7 +399,7 @@ class _Call:
     decode: Callable[[bytes], Any]
     data: bytes | None = None
     repeatable: bool = True
-    paid: Departure | None = None
+    paid: Permit | None = None
 
     @property
     def path(self) -> str:
@@ -447,7 +447,7 @@ def _unreachable(error: Exception, received: int, *, method: str, path: str) -> 
             path=path,
         )
     if any(isinstance(cause, _NEVER_LEFT) for cause in causes):
-        return UnreachableError(
+        return TransportError(
             "No connection to the host: it cannot be found, refused, or took too long",
             may_have_arrived=False,
             method=method,
@@ -456,7 +456,7 @@ def _unreachable(error: Exception, received: int, *, method: str, path: str) -> 
     partial = max([received, *(cause.partial for cause in causes if isinstance(cause, IncompleteRead))])
     is_late = any(isinstance(cause, (requests.Timeout, TimeoutError)) for cause in causes)
     what = f"{'No complete answer in time' if is_late else 'The connection was cut'}, after {partial} bytes of it"
-    return UnreachableError(what, may_have_arrived=True, method=method, path=path)
+    return TransportError(what, may_have_arrived=True, method=method, path=path)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

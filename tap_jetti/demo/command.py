@@ -15,7 +15,7 @@ from tap_jetti.demo.changes import change
 from tap_jetti.demo.project import TAP, WAREHOUSE, Project
 from tap_jetti.demo.table import show
 from tap_jetti.sandbox import Options, Sandbox
-from tap_jetti.streams import SELECTED_BY_DEFAULT
+from tap_jetti.tap.streams import SELECTED_BY_DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from tap_jetti import resources
-from tap_jetti.values import mask_deep
+from tap_jetti.facts import resources
+from tap_jetti.facts.secret_fields import mask_deep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -92,7 +92,7 @@ class Project:
         Raises:
             ClickException: The target failed. The message names its log.
         """
-        command = [sys.executable, "-c", "from tap_jetti.target import main; main()", "--config", "ENV"]
+        command = [sys.executable, "-c", "from tap_jetti.target.target import main; main()", "--config", "ENV"]
         log = self._execute("target-jetti", command, messages)
         found = _SUMMARY.findall(log.read_text("utf-8", "replace"))
         if not found:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Self
 
-from tap_jetti.sandbox.account import Account
-from tap_jetti.sandbox.application import Application, OnRequest
-from tap_jetti.sandbox.churn import Churn
-from tap_jetti.sandbox.company import Company
-from tap_jetti.sandbox.ledger import Ledger
+from tap_jetti.sandbox.company.company import Company
+from tap_jetti.sandbox.company.orders import found
+from tap_jetti.sandbox.data.account import Account
+from tap_jetti.sandbox.data.churn import Churn
+from tap_jetti.sandbox.http.application import Application, OnRequest
+from tap_jetti.sandbox.http.request_log import Ledger
+from tap_jetti.sandbox.http.server import Server
 from tap_jetti.sandbox.options import Options
-from tap_jetti.sandbox.orders import found
-from tap_jetti.sandbox.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_jetti.client.query import encode, pairs, select
-from tap_jetti.sandbox import brackets
+from tap_jetti.sandbox.http import brackets
 
 names = st.text(st.characters(exclude_characters="[]", exclude_categories=["Cs"]), min_size=1, max_size=8).filter(
     lambda name: not name.isdecimal()

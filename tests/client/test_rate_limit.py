@@ -203,7 +203,7 @@ def test_idle_in_reserves_nothing() -> None:
 def test_a_penalty_holds_back_everybody() -> None:
     """After a 429 nobody goes for that long, and then one by one: the bucket was full."""
     limiter, clock = memory_limiter()
-    limiter.penalise(10)
+    limiter.block(10)
     start = clock.monotonic()
     assert limiter.idle_in() == pytest.approx(10)
     times = []
@@ -217,7 +217,7 @@ def test_a_penalty_holds_back_everybody() -> None:
 def test_a_penalty_of_nothing_means_that_the_bucket_is_full() -> None:
     """A 429 with `Retry-After: 0` still means that there is no room yet."""
     limiter, _ = memory_limiter()
-    limiter.penalise(0)
+    limiter.block(0)
     assert 0.5 <= limiter.acquire().slept <= 1
 
 
@@ -228,8 +228,8 @@ def test_a_penalty_reaches_those_already_asleep() -> None:
     start = clock.monotonic()
     limiter.acquire(2)
     ahead = [limiter.reserve(1) for _ in range(3)]
-    clock.at(0.1, lambda: limiter.penalise(10))
-    clock.at(5.0, lambda: limiter.penalise(10))
+    clock.at(0.1, lambda: limiter.block(10))
+    clock.at(5.0, lambda: limiter.block(10))
     limiter.acquire()
     first = clock.monotonic() - start
     limiter.acquire()
@@ -254,7 +254,7 @@ def test_penalties_do_not_add_up(penalties: list[float], wait: float) -> None:
     """The longest penalty counts, and none is longer than an hour."""
     limiter, _ = memory_limiter()
     for seconds in penalties:
-        limiter.penalise(seconds)
+        limiter.block(seconds)
     assert limiter.idle_in() == pytest.approx(wait, abs=0.1)
 
 
@@ -291,11 +291,11 @@ def test_a_clock_that_is_set_never_lengthens_a_wait(filled: float, blocked: floa
         assert wait == pytest.approx(expected, abs=LEAST)
 
 
-@pytest.mark.parametrize("field", ["empty_at", "blocked_until"])
+@pytest.mark.parametrize("field", ["tat", "blocked_until"])
 @pytest.mark.parametrize("value", [1e12, math.inf], ids=["far", "infinite"])
 def test_an_absurd_bucket_blocks_nobody(field: str, value: float) -> None:
     """A bucket fuller than living callers can make it was damaged and counts as empty."""
-    times = {"empty_at": 5.0, "blocked_until": 5.0, "pushed": 0.0, "seen": 5.0} | {field: value}
+    times = {"tat": 5.0, "blocked_until": 5.0, "pushed": 0.0, "seen": 5.0} | {field: value}
     _, wait = Bucket(**times).reserve(5.0, 0.5, -0.35)
     assert wait <= 1
 

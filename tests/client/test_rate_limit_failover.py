@@ -13,7 +13,7 @@ from tap_jetti.client.rate_limit.failover import RECHECK_SECONDS, FailoverStore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_jetti.client.rate_limit.bucket import Level, Slot
+    from tap_jetti.client.rate_limit.bucket import Level, Reservation
 
 LOGGER = logging.getLogger("rate_limit")
 
@@ -24,21 +24,21 @@ class SharedStore(MemoryStore):
     lost = False
     asked = 0
 
-    def reserve(self, charge: float, lead: float) -> Slot:
+    def reserve(self, charge: float, lead: float) -> Reservation:
         """Take the next slot."""
         self._ask()
-        slot = super().reserve(charge, lead)
-        return replace(slot, source="shared")
+        reservation = super().reserve(charge, lead)
+        return replace(reservation, source="shared")
 
-    def penalise(self, seconds: float, fill: float) -> None:
+    def block(self, seconds: float, fill: float) -> None:
         """Block the bucket."""
         self._ask()
-        super().penalise(seconds, fill)
+        super().block(seconds, fill)
 
-    def look(self) -> Level:
+    def peek(self) -> Level:
         """Read the bucket."""
         self._ask()
-        level = super().look()
+        level = super().peek()
         return type(level)(level.empty_in, level.blocked_in, level.pushed, "shared")
 
     def _ask(self) -> None:
@@ -119,7 +119,7 @@ def test_a_sleeper_whose_store_is_lost_is_not_moved_by_the_penalties_of_the_othe
 ) -> None:
     """The process's own bucket may have had penalties, long over, that a slot of the shared one never met."""
     shared.lost = True
-    limiter.penalise(500)
+    limiter.block(500)
     clock.advance(1000)
     shared.lost = False
     for _ in range(5):
@@ -132,7 +132,7 @@ def test_a_sleeper_whose_store_is_found_is_not_moved_by_the_penalties_of_the_oth
     clock: EventfulClock, shared: SharedStore, limiter: RateLimiter
 ) -> None:
     """The shared bucket may have had penalties, long over, that a slot of the process's own never met."""
-    limiter.penalise(500)
+    limiter.block(500)
     clock.advance(1000)
     shared.lost = True
     for _ in range(12):

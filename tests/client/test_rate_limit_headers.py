@@ -17,7 +17,7 @@ from requests.structures import CaseInsensitiveDict
 
 from runs import EXAMPLES, LOGGER
 from tap_jetti.client.clock import VirtualClock
-from tap_jetti.client.rate_limit import Departure, MemoryStore, RateLimiter, RateLimitStoreError
+from tap_jetti.client.rate_limit import MemoryStore, Permit, RateLimiter, RateLimitStoreError
 from tap_jetti.client.rate_limit.failover import FailoverStore
 from tap_jetti.client.rate_limit.headers import Reading, Trust, read
 from tap_jetti.client.rate_limit.sqlite import SqliteStore
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import requests
 
     from tap_jetti.client.rate_limit import BucketStore
-    from tap_jetti.client.rate_limit.bucket import Slot
+    from tap_jetti.client.rate_limit.bucket import Reservation
 
 SECONDS = 200.0
 """How long a simulated run lasts, by its own clock."""
@@ -185,7 +185,7 @@ def limiter(clock: VirtualClock) -> RateLimiter:
     return limiter_on(MemoryStore(clock), clock)
 
 
-def saturated(limiter: RateLimiter) -> Departure:
+def saturated(limiter: RateLimiter) -> Permit:
     """The last of some requests that leave as soon as they may."""
     return [limiter.acquire() for _ in range(8)][-1]
 
@@ -197,8 +197,8 @@ def saturated(limiter: RateLimiter) -> Departure:
 )
 def test_a_full_bucket_holds_the_next_request_back(limiter: RateLimiter, remaining: int, wait: float) -> None:
     """Half a second more for the next request where it would leave less than the spare units, nothing otherwise."""
-    departure = saturated(limiter)
-    limiter.observe(departure, headers_of(40, remaining))
+    permit = saturated(limiter)
+    limiter.observe(permit, headers_of(40, remaining))
     assert limiter.acquire().slept == pytest.approx(wait, abs=0.01)
 
 
@@ -214,7 +214,7 @@ def test_a_burst_as_large_as_the_bucket_leaves_some_of_it(clock: VirtualClock) -
     limiter = limiter_on(MemoryStore(clock), clock, burst=10.0, limit=10)
     clock.advance(60)
     departures = [limiter.acquire() for _ in range(12)]
-    assert sum(departure.slept == 0 for departure in departures) == 7
+    assert sum(permit.slept == 0 for permit in departures) == 7
     limiter.observe(departures[-1], headers_of(10, 0))
     assert limiter.acquire().slept == pytest.approx(1.0, abs=0.01)
 
@@ -230,17 +230,17 @@ def test_the_others_are_named_once(limiter: RateLimiter, caplog: pytest.LogCaptu
 def test_answers_of_requests_in_flight_do_not_add_up(limiter: RateLimiter) -> None:
     """Four requests that all saw the bucket full hold back by what the first of them asks for, and no more."""
     flying = [limiter.acquire() for _ in range(8)][-4:]
-    for departure in flying:
-        limiter.observe(departure, headers_of(40, 0))
+    for permit in flying:
+        limiter.observe(permit, headers_of(40, 0))
     assert limiter.acquire().slept == pytest.approx(0.5 + 4 * 0.5, abs=0.02)
 
 
 def test_a_penalty_counts_as_holding_back(limiter: RateLimiter) -> None:
     """After a 429 has moved everybody, the readings from before it ask for nothing more."""
-    departure = saturated(limiter)
-    limiter.penalise(3)
+    permit = saturated(limiter)
+    limiter.block(3)
     before = limiter.idle_in()
-    limiter.observe(departure, headers_of(40, 0))
+    limiter.observe(permit, headers_of(40, 0))
     assert limiter.idle_in() == before
 
 
@@ -261,8 +261,8 @@ def test_who_is_asleep_is_held_back_too() -> None:
     """A reading reaches those who already wait for their slots."""
     clock = Waking()
     limiter = limiter_on(MemoryStore(clock), clock)
-    departure = saturated(limiter)
-    clock.event = lambda: limiter.observe(departure, headers_of(40, 0))
+    permit = saturated(limiter)
+    clock.event = lambda: limiter.observe(permit, headers_of(40, 0))
     assert limiter.acquire().slept == pytest.approx(1.0, abs=0.01)
     assert limiter.acquire().slept == pytest.approx(0.5, abs=0.01)
 
@@ -274,8 +274,8 @@ def test_who_shares_the_store_is_held_back_too(clock: VirtualClock, tmp_path: Pa
         one, other = (limiter_on(store, clock) for store in stores[:2])
         third = RateLimiter(stores[2], rate=2, burst=2, clock=clock)
         departures = [saturated(one), other.acquire()]
-        for limiter, departure in zip((one, other), departures, strict=True):
-            limiter.observe(departure, headers_of(40, 0))
+        for limiter, permit in zip((one, other), departures, strict=True):
+            limiter.observe(permit, headers_of(40, 0))
         # The first left before the second, so the bucket had half a second to drain since.
         assert third.acquire().slept == pytest.approx(1.0, abs=0.01)
 
@@ -283,10 +283,10 @@ def test_who_shares_the_store_is_held_back_too(clock: VirtualClock, tmp_path: Pa
 def test_a_store_that_forgot_pushes_by_no_more_than_was_asked(clock: VirtualClock) -> None:
     """A bucket whose store was emptied since is not moved by all that had been pushed before."""
     limiter = limiter_on(MemoryStore(clock), clock)
-    limiter.penalise(500)
-    departure = saturated(limiter)
+    limiter.block(500)
+    permit = saturated(limiter)
     limiter._store = MemoryStore(clock)
-    limiter.observe(departure, headers_of(40, 0))
+    limiter.observe(permit, headers_of(40, 0))
     assert limiter.acquire().slept <= 0.5
 
 
@@ -295,20 +295,20 @@ class LostStore(MemoryStore):
 
     lost = False
 
-    def hold_back(self, slot: Slot, seconds: float) -> None:
+    def delay(self, reservation: Reservation, seconds: float) -> None:
         """Move all who wait."""
         if self.lost:
             raise RateLimitStoreError("The store is lost.")
-        super().hold_back(slot, seconds)
+        super().delay(reservation, seconds)
 
 
 def test_a_lost_store_does_not_lose_the_answer(clock: VirtualClock) -> None:
     """An answer that came is kept, whatever becomes of the store that its headers would have changed."""
     store = LostStore(clock)
     limiter = limiter_on(store, clock)
-    departure = saturated(limiter)
+    permit = saturated(limiter)
     store.lost = True
-    limiter.observe(departure, headers_of(40, 0))
+    limiter.observe(permit, headers_of(40, 0))
     assert limiter.idle_in() == pytest.approx(0.5, abs=0.01)
 
 
@@ -316,13 +316,13 @@ def test_a_slot_of_the_lost_store_does_not_move_the_own_bucket(clock: VirtualClo
     """While a process keeps to its own bucket, answers to requests of the shared one's slots do not touch that."""
     shared = LostStore(clock)
     store = FailoverStore(shared, share=0.5, clock=clock, logger=LOGGER)
-    slot = shared.reserve(0.5, -0.35)
+    reservation = shared.reserve(0.5, -0.35)
     shared.lost = True
-    store.hold_back(type(slot)(slot.wait, slot.level, slot.pushed, "shared"), 1.0)
-    assert store.look().source == "memory"
-    before = store.look().pushed
-    store.hold_back(type(slot)(slot.wait, slot.level, slot.pushed, "shared"), 1.0)
-    assert store.look().pushed == before
+    store.delay(type(reservation)(reservation.wait, reservation.level, reservation.pushed, "shared"), 1.0)
+    assert store.peek().source == "memory"
+    before = store.peek().pushed
+    store.delay(type(reservation)(reservation.wait, reservation.level, reservation.pushed, "shared"), 1.0)
+    assert store.peek().pushed == before
 
 
 answers = st.tuples(st.integers(0, 12), st.sampled_from([12, 12, 12, 12, 5]), st.booleans())
@@ -513,7 +513,7 @@ def test_the_inbound_api_has_a_bucket_of_its_own(
     seen = []
 
     class Noting(RateLimiter):
-        def observe(self, departure: Departure, headers: CaseInsensitiveDict[str], *, is_refusal: bool = False) -> None:
+        def observe(self, permit: Permit, headers: CaseInsensitiveDict[str], *, is_refusal: bool = False) -> None:
             seen.append(self)
 
     sandbox = sandboxes()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tap_jetti.client.clock import SystemClock, VirtualClock
 from tap_jetti.client.rate_limit import RateLimiter, RateLimitStoreError, open_store
-from tap_jetti.client.rate_limit.bucket import HORIZON, Bucket, Slot
+from tap_jetti.client.rate_limit.bucket import HORIZON, Bucket, Reservation
 from tap_jetti.client.rate_limit.failover import RECHECK_SECONDS
 
 redis = pytest.importorskip("redis", reason="needs the extra redis")
@@ -107,8 +107,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("reserve"), st.sampled_from([0.25, 0.5, 1.0, 30.0]), st.sampled_from([-0.85, -0.35, 0.05])),
-        st.tuples(st.just("penalise"), st.sampled_from([0.0, 1.0, 60.0, 1e6]), st.just(1.0)),
-        st.tuples(st.just("hold_back"), st.sampled_from([0.0, 0.4, 60.0]), st.sampled_from([0.5, 2.0])),
+        st.tuples(st.just("block"), st.sampled_from([0.0, 1.0, 60.0, 1e6]), st.just(1.0)),
+        st.tuples(st.just("delay"), st.sampled_from([0.0, 0.4, 60.0]), st.sampled_from([0.5, 2.0])),
     ),
     max_size=12,
 )
@@ -122,24 +122,24 @@ def test_the_script_counts_as_the_bucket_does(server: Server, steps: list[tuple[
     bucket = None
     with closing(server.open(SystemClock(), "fail")) as store:
         for verb, first, second in steps:
-            place = Slot(0.0, 0.0, first, "redis")
-            slot = store.hold_back(place, second) if verb == "hold_back" else getattr(store, verb)(first, second)
+            place = Reservation(0.0, 0.0, first, "redis")
+            reservation = store.delay(place, second) if verb == "delay" else getattr(store, verb)(first, second)
             (key,) = server.client.keys()
             row = {name.decode(): float(value) for name, value in server.client.hgetall(key).items()}
             now = row["seen"]
             bucket = bucket or Bucket.fresh(now)
-            if verb == "penalise":
-                bucket = bucket.penalised(now, first, second)
-            elif verb == "hold_back":
-                bucket = bucket.held_back(now, first, second)
+            if verb == "block":
+                bucket = bucket.blocked(now, first, second)
+            elif verb == "delay":
+                bucket = bucket.delayed(now, first, second)
             else:
                 bucket, wait = bucket.reserve(now, first, second)
-                assert slot.wait == pytest.approx(wait, abs=LEAST)
-                assert slot.level == pytest.approx(bucket.slot(wait, "redis").level, abs=LEAST)
-                assert slot.pushed == pytest.approx(bucket.pushed, abs=LEAST)
+                assert reservation.wait == pytest.approx(wait, abs=LEAST)
+                assert reservation.level == pytest.approx(bucket.reservation(wait, "redis").level, abs=LEAST)
+                assert reservation.pushed == pytest.approx(bucket.pushed, abs=LEAST)
             assert row["pushed"] == pytest.approx(bucket.pushed, abs=LEAST)
             assert [row[field] - now for field in ("empty_at", "blocked_until")] == pytest.approx(
-                [bucket.empty_at - now, bucket.blocked_until - now], abs=LEAST
+                [bucket.tat - now, bucket.blocked_until - now], abs=LEAST
             )
 
 
@@ -165,14 +165,14 @@ def test_a_server_clock_set_back_blocks_nobody(server: Server) -> None:
         server.client.hset(key, "empty_at", 1e12)
         assert store.reserve(1.0, 0.0).wait == 0
         server.client.hset(key, "blocked_until", 1e12)
-        assert store.look().blocked_in <= 0
+        assert store.peek().blocked_in <= 0
 
 
 def test_the_key_expires_and_hides_the_token(server: Server) -> None:
     """A bucket that nobody uses leaves Redis by itself, and its name is a hash."""
     with closing(server.open(SystemClock(), "fail")) as store:
         store.reserve(30.0, 0.0)
-        store.look()
+        store.peek()
     (key,) = server.client.keys()
     assert key.startswith(b"tap-jetti:rate-limit:")
     assert b"token" not in key
@@ -206,7 +206,7 @@ def test_a_penalty_reaches_who_shares_the_redis(server: Server) -> None:
     """A 429 that one process meets holds back another one."""
     clock = SystemClock()
     with closing(server.open(clock)) as one, closing(server.open(clock)) as other:
-        RateLimiter(one, rate=2, burst=2, clock=clock).penalise(30)
+        RateLimiter(one, rate=2, burst=2, clock=clock).block(30)
         assert RateLimiter(other, rate=2, burst=2, clock=clock).idle_in() == pytest.approx(30, abs=1)
 
 
@@ -214,11 +214,11 @@ def test_what_two_processes_saw_at_once_holds_back_once(server: Server) -> None:
     """The same foreign use, seen in the answers to two processes on one Redis, moves all who wait once."""
     clock = SystemClock()
     with closing(server.open(clock)) as one, closing(server.open(clock)) as other:
-        slots = [store.reserve(30.0, 0.0) for store in (one, other)]
-        for store, slot in zip((one, other), slots, strict=True):
-            store.hold_back(slot, 5.0)
-        assert other.look().empty_in == pytest.approx(65, abs=1)
-        assert one.look().pushed == pytest.approx(5)
+        reservations = [store.reserve(30.0, 0.0) for store in (one, other)]
+        for store, reservation in zip((one, other), reservations, strict=True):
+            store.delay(reservation, 5.0)
+        assert other.peek().empty_in == pytest.approx(65, abs=1)
+        assert one.peek().pushed == pytest.approx(5)
 
 
 def test_a_lost_redis_is_replaced_at_half_the_rate_until_it_is_back(
@@ -239,7 +239,7 @@ def test_a_lost_redis_is_replaced_at_half_the_rate_until_it_is_back(
         server.start()
         clock.advance(RECHECK_SECONDS)
         assert limiter.reserve(1) > 0
-        assert store.look().source == "redis"
+        assert store.peek().source == "redis"
         assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
@@ -275,7 +275,7 @@ def test_a_lost_redis_fails_if_that_is_asked_for(server: Server) -> None:
     with closing(server.open(SystemClock(), "fail")) as store:
         store.reserve(0.5, 0.0)
         server.kill()
-        for call in (lambda: store.reserve(0.5, 0.0), lambda: store.penalise(1, 1), store.look):
+        for call in (lambda: store.reserve(0.5, 0.0), lambda: store.block(1, 1), store.peek):
             with pytest.raises(RateLimitStoreError, match=f"127.0.0.1:{server.port} failed: .* Start it") as error:
                 call()
             assert PASSWORD not in f"{error.value} {error.value.__cause__}"
@@ -289,7 +289,7 @@ def test_a_penalty_and_a_look_survive_a_lost_redis(server: Server) -> None:
         limiter.acquire()
         server.kill()
         assert limiter.idle_in() >= 0
-        limiter.penalise(30)
+        limiter.block(30)
         assert limiter.acquire().slept >= 30
 
 

@@ -130,13 +130,13 @@ def test_processes_that_share_a_file_share_the_limit_fairly(tmp_path: Path) -> N
     start = f"{time.time()}\n".encode()
     sent = [json.loads(output) for output in talk(processes, start)]
     # Each slot lies between two times; the widest window that may hold some of them counts.
-    slots = sorted(slot for process in sent for slot in process)
-    for first, (earliest, _) in enumerate(slots):
+    reservations = sorted(reservation for process in sent for reservation in process)
+    for first, (earliest, _) in enumerate(reservations):
         latest = earliest
-        for count, (_, moment) in enumerate(slots[first:], start=1):
+        for count, (_, moment) in enumerate(reservations[first:], start=1):
             latest = max(latest, moment)
             assert count <= burst + rate * (latest - earliest)
-    assert len(slots) >= 0.95 * rate * seconds
+    assert len(reservations) >= 0.95 * rate * seconds
     assert min(map(len, sent)) >= 0.5 * max(map(len, sent))  # nobody waits twice its fair share
 
 
@@ -161,7 +161,7 @@ def test_a_penalty_reaches_other_processes_stores(tmp_path: Path) -> None:
     """A 429 that one process meets holds back another one."""
     clock = VirtualClock()
     with closing(bare(tmp_path / "limit", clock)) as one, closing(bare(tmp_path / "limit", clock)) as other:
-        limiter_on(one, clock).penalise(30)
+        limiter_on(one, clock).block(30)
         assert limiter_on(other, clock).acquire().slept == pytest.approx(30)
 
 
@@ -183,7 +183,7 @@ def test_a_wall_clock_set_back_blocks_nobody(tmp_path: Path) -> None:
     with closing(bare(tmp_path / "limit", clock, None)) as store:
         limiter = limiter_on(store, clock)
         limiter.reserve(5)
-        limiter.penalise(20)
+        limiter.block(20)
         before = limiter.idle_in()
         clock.step(-3600)
         assert limiter.idle_in() == pytest.approx(before)
@@ -347,7 +347,7 @@ def test_a_file_that_cannot_be_used_fails_if_that_is_asked_for(kind: str, tmp_pa
         if kind == "damaged values"
         else open_store(f"sqlite://{path}", host="h", token="t", fallback="fail", clock=clock, logger=LOGGER)
     )
-    for call in (lambda: store.reserve(1, 0), lambda: store.penalise(1, 1), store.look):
+    for call in (lambda: store.reserve(1, 0), lambda: store.block(1, 1), store.peek):
         with pytest.raises(RateLimitStoreError, match=r"limit cannot be used: .* Delete it if it is damaged"):
             call()
     store.close()
@@ -363,10 +363,10 @@ def test_a_file_that_can_be_used_again_is(tmp_path: Path, caplog: pytest.LogCapt
         limiter.acquire()
         path.unlink()
         limiter.acquire()
-        assert store.look().source == "memory"
+        assert store.peek().source == "memory"
         clock.advance(RECHECK_SECONDS)
         limiter.acquire()
-        assert store.look().source == "sqlite"
+        assert store.peek().source == "sqlite"
     assert path.is_file()
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
@@ -396,7 +396,7 @@ store = open_store("sqlite://" + sys.argv[1], host="h", token="t", clock=Virtual
 if sys.argv[2] == "later":
     print(store.reserve(1, 0).source)
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-print(store.reserve(1, 0).source, store.look().source)
+print(store.reserve(1, 0).source, store.peek().source)
 """
     lines = run(script, tmp_path / "limit", full).splitlines()
     assert lines[:-2] == (["sqlite"] if full == "later" else [])

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_jetti.client.problems import problem_of
 from tap_jetti.client.retry import LONGEST_PAUSE, RetryPolicy, parse_retry_after
+from tap_jetti.errors import error_from_response
 
 
 @given(
@@ -29,7 +29,7 @@ def test_a_wait_never_leads_beyond_the_time_to_try(
 ) -> None:
     """There is no wait after which the time to try would be over, and none that is negative."""
     policy = RetryPolicy(seconds, random.Random(seed))
-    error = problem_of(status, b"", method="GET", path="/api/sales.json")
+    error = error_from_response(status, b"", method="GET", path="/api/sales.json")
     wait = policy.wait(error, attempts=attempts, elapsed=elapsed, pause=LONGEST_PAUSE, repeatable=True)
     assert wait is None or 0 <= wait <= seconds - elapsed + 1e-6
     assert wait is None or status in {408, 429} or status >= 500
@@ -44,6 +44,6 @@ def test_pauses_grow_to_their_longest() -> None:
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b'"api.x"', b"{", b'{"title": 1}', b"\xff", b"[" * 9999])
 def test_any_body_of_a_failure_is_understood(body: bytes) -> None:
     """A body that is no problem gives an error without title and detail."""
-    error = problem_of(500, body, method="GET", path="/api/sales.json")
+    error = error_from_response(500, body, method="GET", path="/api/sales.json")
     assert (error.title, error.detail) == (None, None)
     assert str(error) == "Jetti failed (500 on GET /api/sales.json)."

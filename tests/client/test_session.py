@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runs import LOGGER, TOKEN
-from tap_jetti.client.problems import (
+from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
+from tap_jetti.client.session import JettiSession, base_url
+from tap_jetti.errors import (
+    AuthenticationError,
+    ClientError,
+    DecodeError,
     ForbiddenError,
     JettiError,
     NotFoundError,
     RateLimitedError,
     RedirectError,
-    RejectedError,
     RequestError,
     ServerError,
     SettingsError,
-    TokenError,
-    UnreachableError,
-    UnreadableError,
+    TransportError,
 )
-from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
-from tap_jetti.client.session import JettiSession, base_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -206,7 +206,7 @@ def test_redirects_in_a_circle_come_to_an_end_and_each_pays(
     session = connect(server.url)
     with pytest.raises(RedirectError, match="too many redirects"):
         session.get("sales.json")
-    assert session.traffic.gets == len(server.requests) == 4
+    assert session.stats.gets == len(server.requests) == 4
 
 
 def test_a_write_is_never_redirected(scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]) -> None:
@@ -290,8 +290,8 @@ def test_a_passing_fault_is_tried_again(
     session = sessions(sandbox)
     assert [row["id"] for row in session.get("sales.json").body] == [1]
     assert len(sandbox.ledger) == 3
-    assert session.traffic.retries == 2
-    assert session.traffic.gets == 3
+    assert session.stats.retries == 2
+    assert session.stats.gets == 3
 
 
 @pytest.mark.parametrize(
@@ -301,9 +301,9 @@ def test_a_passing_fault_is_tried_again(
         ("502-html", ServerError, r"502 on GET /api/sales\.json"),
         ("503", ServerError, r"503 on GET /api/sales\.json"),
         ("429", RateLimitedError, r"429 on GET /api/sales\.json.*rate_limit"),
-        ("reset-before", UnreachableError, r"GET /api/sales\.json"),
-        ("reset-after", UnreachableError, r"GET /api/sales\.json"),
-        ("html-200", UnreadableError, r"\d+ bytes.*GET /api/sales\.json"),
+        ("reset-before", TransportError, r"GET /api/sales\.json"),
+        ("reset-after", TransportError, r"GET /api/sales\.json"),
+        ("html-200", DecodeError, r"\d+ bytes.*GET /api/sales\.json"),
         ("truncated", RequestError, r"\d+ bytes.*GET /api/sales\.json"),
     ],
 )
@@ -352,13 +352,13 @@ def test_an_unreadable_body_is_named_with_path_and_bytes(
 @pytest.mark.parametrize(
     ("status", "error", "words"),
     [
-        (400, RejectedError, "rejected"),
-        (401, TokenError, "Create a token under Integrations > Api and set api_token"),
+        (400, ClientError, "rejected"),
+        (401, AuthenticationError, "Create a token under Integrations > Api and set api_token"),
         (403, ForbiddenError, "role"),
         (404, NotFoundError, "Check api_url"),
-        (414, RejectedError, "Select fewer fields"),
-        (422, RejectedError, "rejected"),
-        (304, RejectedError, "unexpected"),
+        (414, ClientError, "Select fewer fields"),
+        (422, ClientError, "rejected"),
+        (304, ClientError, "unexpected"),
     ],
 )
 def test_other_refusals_are_never_tried_again(
@@ -483,14 +483,14 @@ def test_a_429_holds_back_everybody(
     session.get("sales.json")
     assert waits
     assert max(waits) == pytest.approx(9, abs=1.1)
-    assert session.traffic.refused == 1
+    assert session.stats.refused == 1
 
 
 def test_nobody_there_is_told_without_the_query(connect: Callable[..., JettiSession]) -> None:
     """A refused connection is tried again, and its error holds neither URL query nor library text."""
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-    with pytest.raises(UnreachableError, match="No connection to the host") as raised:
+    with pytest.raises(TransportError, match="No connection to the host") as raised:
         connect(f"http://127.0.0.1:{port}/api/").get("sales.json", QUERY)
     assert raised.value.may_have_arrived is False
     assert_private(str(raised.value))
@@ -532,7 +532,7 @@ def test_a_certificate_that_is_not_trusted_is_an_error_at_once(
     server = scripted(http(200), context=context)
     with pytest.raises(RequestError, match=r"certificate of the host is not trusted.*REQUESTS_CA_BUNDLE") as raised:
         connect(server.url.replace("http:", "https:")).get("sales.json", QUERY)
-    assert not isinstance(raised.value, UnreachableError)
+    assert not isinstance(raised.value, TransportError)
     assert server.requests == []
     assert_private(str(raised.value))
 

@@ -126,7 +126,7 @@ def extracted(tmp_path_factory):
     with Sandbox(Options(scale=0.01, rate=0, decimals="mixed")) as sandbox:
         config = {"api_url": sandbox.api_url, "api_token": sandbox.token, "rate_limit_store": "memory://"}
         (folder / "config.json").write_text(json.dumps({**config, "rate_limit": 1000}), "utf-8")
-        program = "from tap_jetti.entry import tap; tap()"
+        program = "from tap_jetti.cli import tap; tap()"
         command = [sys.executable, "-c", program, "--config", str(folder / "config.json")]
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
         lines = done.stdout.splitlines(keepends=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tap_jetti.streams import SELECTED_BY_DEFAULT
+from tap_jetti.tap.streams import SELECTED_BY_DEFAULT
 
 PROJECT = yaml.safe_load((Path(__file__).resolve().parents[2] / "meltano.yml").read_text("utf-8"))
 PLUGINS = {plugin["name"]: plugin for plugins in PROJECT["plugins"].values() for plugin in plugins}
@@ -18,7 +18,7 @@ KINDS = {
     "object": {"object"},
     "array": {"array"},
 }
-COMMANDS = {"tap-jetti": ("tap_jetti.tap", "TapJetti"), "target-jetti": ("tap_jetti.target", "TargetJetti")}
+COMMANDS = {"tap-jetti": ("tap_jetti.tap.tap", "TapJetti"), "target-jetti": ("tap_jetti.target.target", "TargetJetti")}
 
 
 @pytest.fixture(params=COMMANDS)

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_jetti.sandbox import brackets, instants
+from tap_jetti.sandbox.data import timestamps as instants
+from tap_jetti.sandbox.http import brackets
 
 KEYS = st.text(st.characters(codec="utf-8", exclude_characters="[]"), min_size=1, max_size=8)
 VALUES = st.text(st.characters(codec="utf-8"), max_size=8)

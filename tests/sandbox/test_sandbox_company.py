@@ -1,8 +1,9 @@
 import pytest
 
-from tap_jetti import resources
-from tap_jetti.sandbox import Options, Sandbox, models
-from tap_jetti.secret_fields import SECRET_FIELDS
+from tap_jetti.facts import resources
+from tap_jetti.facts.secret_fields import SECRET_FIELDS
+from tap_jetti.sandbox import Options, Sandbox
+from tap_jetti.sandbox.data import models
 
 NAMES = resources.names()
 

@@ -21,7 +21,7 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from tap_jetti.client.instants import from_epoch, to_epoch  # noqa: E402
+from tap_jetti.facts.timestamps import from_epoch, to_epoch  # noqa: E402
 from tap_jetti.sandbox import Options, Sandbox  # noqa: E402
 
 LAG = 3
@@ -116,7 +116,7 @@ def fill(sandbox: Sandbox, seed: int) -> None:
 
 def start(directory: Path, config: dict[str, Any], catalog: dict[str, Any], state: Any) -> subprocess.Popen[bytes]:
     """Start the tap."""
-    command = [sys.executable, "-c", "from tap_jetti.entry import tap; tap()"]
+    command = [sys.executable, "-c", "from tap_jetti.cli import tap; tap()"]
     for flag, content in (("config", config), ("catalog", catalog), ("state", state)):
         if content:
             path = directory / f"{flag}.json"
@@ -247,7 +247,7 @@ def try_seed(seed: int, catalog: dict[str, Any], *, faults: float = 0.02) -> Out
 
 def catalog() -> dict[str, Any]:
     """The tap's catalog, with a few streams and fields selected."""
-    from tap_jetti.tap import TapJetti  # noqa: PLC0415 - not in the pool's processes
+    from tap_jetti.tap.tap import TapJetti  # noqa: PLC0415 - not in the pool's processes
 
     tap = TapJetti(config={"api_token": "any", "rate_limit_store": "memory://"}, parse_env_config=False)
     entries = [entry for entry in json.loads(json.dumps(tap.catalog_dict))["streams"] if entry["stream"] in STREAMS]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runs import TOKEN, UNLIMITED, Commands, Output, catalog_of, config_for, root
-from tap_jetti import resources
+from tap_jetti.facts import resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable

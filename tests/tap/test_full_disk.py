@@ -32,7 +32,7 @@ def test_a_full_disk_is_named(sandboxes: Callable[..., Sandbox], tmp_path: Path)
             [
                 sys.executable,
                 "-c",
-                "from tap_jetti.entry import tap; tap()",
+                "from tap_jetti.cli import tap; tap()",
                 "--config",
                 "config",
                 "--catalog",

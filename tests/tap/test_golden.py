@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from runs import TOKEN, UNLIMITED
-from tap_jetti import resources
-from tap_jetti.secret_fields import SECRET_FIELDS
-from tap_jetti.tap import TapJetti
+from tap_jetti.facts import resources
+from tap_jetti.facts.secret_fields import SECRET_FIELDS
+from tap_jetti.tap.tap import TapJetti
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "catalog.txt"
 

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runs import config_for, run_here
-from tap_jetti.client.problems import TokenError
-from tap_jetti.client.session import Traffic
-from tap_jetti.live_line import LiveLine
-from tap_jetti.pace import LONG_PAGES, Pace
-from tap_jetti.progress import Progress, in_words
+from tap_jetti.client.session import RequestStats
+from tap_jetti.errors import AuthenticationError
+from tap_jetti.tap.progress.progress import Progress, in_words
+from tap_jetti.tap.progress.terminal_line import TerminalLine
+from tap_jetti.tap.progress.throughput import LONG_PAGES, Throughput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,12 +138,12 @@ def fields_of(line: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def paces(clock: VirtualClock) -> Callable[..., Pace]:
+def paces(clock: VirtualClock) -> Callable[..., Throughput]:
     """Begin streams whose rows are counted as told, at a limit of two GETs a second."""
-    return lambda total, traffic=None: Pace(lambda: total, clock=clock, traffic=traffic or Traffic(), rate=2.0)
+    return lambda total, stats=None: Throughput(lambda: total, clock=clock, stats=stats or RequestStats(), rate=2.0)
 
 
-def test_what_is_left_is_told_by_the_last_minute(paces: Callable[..., Pace], clock: VirtualClock) -> None:
+def test_what_is_left_is_told_by_the_last_minute(paces: Callable[..., Throughput], clock: VirtualClock) -> None:
     """A stream that was slow at first is expected to end as fast as it goes now, in steps of pages."""
     pace = paces(50_000)
     for seconds, pages in ((5.0, 40), (0.5, 160)):
@@ -157,7 +157,7 @@ def test_what_is_left_is_told_by_the_last_minute(paces: Callable[..., Pace], clo
 
 @pytest.mark.parametrize(("total", "left"), [(3_000, 0), (2_999, None), (0, None), (None, None)])
 def test_a_count_that_is_outgrown_is_forgotten(
-    total: int | None, left: float | None, paces: Callable[..., Pace], clock: VirtualClock
+    total: int | None, left: float | None, paces: Callable[..., Throughput], clock: VirtualClock
 ) -> None:
     """Nothing is ever left to read for less than no time, and where more came than was counted nothing is told."""
     pace = paces(total)
@@ -178,7 +178,7 @@ def test_rows_are_counted_once_and_only_of_what_is_long(
 ) -> None:
     """The count is asked for once a stream has had 20 pages and 10 seconds, also if nothing is answered."""
     questions: list[None] = []
-    pace = Pace(lambda: questions.append(None), clock=clock, traffic=Traffic(), rate=2.0)
+    pace = Throughput(lambda: questions.append(None), clock=clock, stats=RequestStats(), rate=2.0)
     for _ in range(pages):
         clock.advance(seconds / pages)
         pace.advance(100)
@@ -186,11 +186,11 @@ def test_rows_are_counted_once_and_only_of_what_is_long(
     assert len(questions) == asked
 
 
-def test_the_share_of_the_limit_is_the_last_minutes(paces: Callable[..., Pace], clock: VirtualClock) -> None:
+def test_the_share_of_the_limit_is_the_last_minutes(paces: Callable[..., Throughput], clock: VirtualClock) -> None:
     """The share is of what the limit allowed lately, at most all of it, and not told before that is a whole GET."""
-    traffic = Traffic()
-    pace = paces(None, traffic)
-    traffic.add(gets=2)
+    stats = RequestStats()
+    pace = paces(None, stats)
+    stats.add(gets=2)
     clock.advance(0.4)
     pace.look()
     assert pace.share is None
@@ -199,12 +199,12 @@ def test_the_share_of_the_limit_is_the_last_minutes(paces: Callable[..., Pace], 
     assert pace.share == 1.0
     for _ in range(100):
         clock.advance(1)
-        traffic.add(gets=1)
+        stats.add(gets=1)
         pace.look()
     assert pace.share == pytest.approx(0.5)
 
 
-def test_a_stall_shows(paces: Callable[..., Pace], clock: VirtualClock) -> None:
+def test_a_stall_shows(paces: Callable[..., Throughput], clock: VirtualClock) -> None:
     """A stream that has had nothing for five minutes is told to be as slow as that."""
     pace = paces(None)
     for pause in (*[1.0] * 30, 300.0):
@@ -244,7 +244,7 @@ def test_what_is_written_goes_above_the_line(
     handler = logging.StreamHandler(terminal.file)
     logger = logging.getLogger("with a handler of its own")
     monkeypatch.setattr(logger, "handlers", [handler])
-    line = LiveLine(terminal.file)
+    line = TerminalLine(terminal.file)
     line.open()
     line.show("live " * 10)
     logger.warning("a log line")
@@ -268,7 +268,7 @@ def test_what_is_written_goes_above_the_line(
 def test_the_line_comes_back_below_what_was_written(terminals: Callable[..., Terminal]) -> None:
     """A log line does not take the live line away for longer than it takes to write it."""
     terminal = terminals()
-    line = LiveLine(terminal.file)
+    line = TerminalLine(terminal.file)
     line.open()
     line.show("live")
     print("a log line", file=terminal.file)
@@ -279,7 +279,7 @@ def test_lines_of_many_threads_stay_whole(terminals: Callable[..., Terminal]) ->
     """Whatever threads log while the live line changes, no line has anything of another in it."""
     terminal = terminals()
     handler = logging.StreamHandler(terminal.file)
-    line = LiveLine(terminal.file)
+    line = TerminalLine(terminal.file)
     line.open()
     threads = [
         threading.Thread(
@@ -303,7 +303,7 @@ def test_a_terminal_that_is_gone_stops_nothing(terminals: Callable[..., Terminal
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(terminal.file, "write", fail)
-    line = LiveLine(terminal.file)
+    line = TerminalLine(terminal.file)
     line.open()
     line.show("live")
     line.close()
@@ -314,12 +314,12 @@ def test_the_line_fits_the_terminal(width: int, terminals: Callable[..., Termina
     """However narrow the terminal is, no picture fills its last column; what is dropped first is missed least."""
     terminal = terminals(width)
     progress = Progress(
-        LiveLine(terminal.file),
+        TerminalLine(terminal.file),
         is_logged=False,
         streams=25,
         logger=logging.getLogger("tests"),
         clock=clock,
-        traffic=Traffic(),
+        stats=RequestStats(),
         rate=2.0,
     )
     progress.begin("sales", lambda: 60_000)
@@ -494,7 +494,7 @@ def test_the_last_line_sums_up(
     run_here(
         config_for(sandbox, **settings),
         streams=("purchase_invoices", "sales"),
-        error=TokenError if settings else None,
+        error=AuthenticationError if settings else None,
     )
     *lines, last = (fields_of(line) for line in log())
     assert [line["outcome"] for line in lines] == streams

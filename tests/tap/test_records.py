@@ -10,10 +10,10 @@ from urllib.parse import unquote
 import pytest
 
 from runs import catalog_of, config_for, run_here, select_only
-from tap_jetti import resources
-from tap_jetti.client.problems import SettingsError
+from tap_jetti.errors import SettingsError
+from tap_jetti.facts import resources
+from tap_jetti.facts.secret_fields import SECRET_FIELDS
 from tap_jetti.sandbox import Options, Sandbox
-from tap_jetti.secret_fields import SECRET_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -466,8 +466,8 @@ def test_no_state_passes_a_batch_that_did_not_get_out(
     cause: str, sold: Sandbox, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In batch mode no STATE covers rows of a batch that was not announced yet, whatever ends or delays the run."""
-    from tap_jetti import tap as module  # noqa: PLC0415
-    from tap_jetti.client.problems import JettiError  # noqa: PLC0415
+    from tap_jetti.errors import JettiError  # noqa: PLC0415
+    from tap_jetti.tap import tap as module  # noqa: PLC0415
 
     if cause == "time":
         monkeypatch.setattr(module, "STATE_SECONDS", 0.0)

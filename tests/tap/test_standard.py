@@ -8,9 +8,9 @@ import pytest
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
 
 from runs import TOKEN, UNLIMITED
-from tap_jetti import resources
+from tap_jetti.facts import resources
 from tap_jetti.sandbox import Options, Sandbox
-from tap_jetti.tap import TapJetti
+from tap_jetti.tap.tap import TapJetti
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ import pytest
 
 from runs import catalog_of, config_for, run_here
 from tap_jetti.client.clock import VirtualClock
-from tap_jetti.client.instants import later
-from tap_jetti.client.problems import SettingsError
+from tap_jetti.errors import SettingsError
+from tap_jetti.facts.timestamps import later
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("delay", [0.05, 0.1, 0.2, 0.3, 0.4])
 def test_an_interrupt_before_the_run_has_begun_shows_no_traceback(name: str, delay: float) -> None:
     """Ctrl-C while half a second's modules are still imported ends the command, and says nothing."""
-    program = f"from tap_jetti import entry; print(flush=True); entry.{name}()"
+    program = f"from tap_jetti import cli; print(flush=True); cli.{name}()"
     with subprocess.Popen(
         [sys.executable, "-c", program, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

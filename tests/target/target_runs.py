@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_jetti.delivery.tally import Figures
 from tap_jetti.sandbox import Options, Sandbox
+from tap_jetti.target.delivery.summary import Figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -127,7 +127,7 @@ def as_lines(messages: Iterable[Any]) -> str:
 
 def deliver(sandbox: Sandbox | OddServer, *messages: Any, settle: bool = True, **settings: Any) -> Outcome:
     """Run the target in this process on some messages."""
-    from tap_jetti.target import TargetJetti  # noqa: PLC0415 - half a second that other tests do without
+    from tap_jetti.target.target import TargetJetti  # noqa: PLC0415 - half a second that other tests do without
 
     outcome = Outcome()
     stdout = io.StringIO()
@@ -140,7 +140,7 @@ def deliver(sandbox: Sandbox | OddServer, *messages: Any, settle: bool = True, *
         except Exception as error:  # noqa: BLE001 - the test looks at it
             outcome.error, outcome.code = error, 1
     outcome.states = [json.loads(line) for line in stdout.getvalue().splitlines()]
-    outcome.figures = target.delivery.tally.actions
+    outcome.figures = target.delivery.summary.actions
     if settle:
         sandbox.settle()
     return outcome
@@ -163,7 +163,7 @@ def start_process(directory: Path, config: dict[str, Any], **arguments: Any) -> 
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TARGET_JETTI_", "COVERAGE"))}
     root = str(Path(__file__).resolve().parent.parent.parent)
     return subprocess.Popen(
-        [sys.executable, "-c", "from tap_jetti.entry import target; target()", "--config", str(path)],
+        [sys.executable, "-c", "from tap_jetti.cli import target; target()", "--config", str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -10,9 +10,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from singer_sdk.singerlib.json import deserialize_json
 
-from tap_jetti.sinks import ACTIONS
-from tap_jetti.sinks.about import described
-from tap_jetti.target import TargetJetti
+from tap_jetti.target.actions import ACTIONS
+from tap_jetti.target.actions.about import described
+from tap_jetti.target.target import TargetJetti
 
 
 @pytest.mark.parametrize("name", ACTIONS)
@@ -46,7 +46,7 @@ def test_settings_are_those_of_the_design() -> None:
 
 def test_a_wrong_setting_is_one_line_and_exit_code_1() -> None:
     """Without a traceback, and the setting is named."""
-    command = [sys.executable, "-c", "from tap_jetti.entry import target; target()"]
+    command = [sys.executable, "-c", "from tap_jetti.cli import target; target()"]
     found = subprocess.run(command, input="", capture_output=True, text=True, check=False)
     assert found.returncode == 1
     assert "api_token is missing" in found.stderr

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from target_runs import FEED, VARIANTS, deliver, jetti, record, schema, state, stock, variant
 
-from tap_jetti.client.problems import SettingsError
-from tap_jetti.delivery.fields import CHECKS, UnfitError, comparable
+from tap_jetti.errors import SettingsError
+from tap_jetti.target.fields import CHECKS, UnfitError, comparable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_jetti.delivery.checkpoints import Checkpoint, Checkpoints
+from tap_jetti.target.delivery.checkpoints import Checkpoint, Checkpoints
 
 
 @given(st.lists(st.one_of(st.just("record"), st.just("state"), st.integers(0, 50)), max_size=60))

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from target_runs import deliver, jetti, record, schema, state, variant
 
-from tap_jetti.client.problems import SettingsError
-from tap_jetti.delivery.feed_text import as_csv, as_json, as_xml
+from tap_jetti.errors import SettingsError
+from tap_jetti.target.feed_file.formats import as_csv, as_json, as_xml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,8 +26,8 @@ from target_runs import (
     variant,
 )
 
-from tap_jetti.client.problems import ForbiddenError, JettiError, SettingsError, TokenError
-from tap_jetti.delivery.failures import RefusedError
+from tap_jetti.errors import AuthenticationError, ForbiddenError, JettiError, SettingsError
+from tap_jetti.target.delivery.record_errors import RefusedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,7 +100,7 @@ def test_state_does_not_pass_a_failure(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        pytest.param({"token": "another"}, TokenError, id="401"),
+        pytest.param({"token": "another"}, AuthenticationError, id="401"),
         pytest.param({"forbidden": ("inventory_feeds",)}, ForbiddenError, id="403"),
     ],
 )
@@ -335,7 +335,7 @@ def test_a_rejects_file_is_not_read_and_written_at_once(tmp_path: Path) -> None:
     path = tmp_path / "rejects.jsonl"
     path.write_text(as_lines([schema(), variant(1, 1)]))
     with jetti() as sandbox, path.open("rb") as source:
-        from tap_jetti.target import TargetJetti  # noqa: PLC0415 - half a second
+        from tap_jetti.target.target import TargetJetti  # noqa: PLC0415 - half a second
 
         config = settings_for(sandbox, on_reject="set_aside", rejects_path=str(path))
         with pytest.raises(SettingsError, match="the very file being read"):
@@ -348,18 +348,18 @@ def test_a_slow_server_slows_the_input_down() -> None:
     release = threading.Event()
     taken = []
 
-    class Source(io.StringIO):
+    class PageReader(io.StringIO):
         def __next__(self) -> str:
             taken.append(1)
             return super().__next__()
 
     with jetti() as sandbox:
-        from tap_jetti.target import TargetJetti  # noqa: PLC0415 - half a second
+        from tap_jetti.target.target import TargetJetti  # noqa: PLC0415 - half a second
 
         sandbox.on_request = lambda _number, method, _path: release.wait(20) if method == "POST" else None
         config = settings_for(sandbox, batch_size=10, concurrency=2, skip_unchanged=False)
         target = TargetJetti(config=config)
-        source = Source(as_lines([schema(), *(variant(n, n) for n in range(1000))]))
+        source = PageReader(as_lines([schema(), *(variant(n, n) for n in range(1000))]))
         runner = threading.Thread(target=target.run, args=(source,))
         runner.start()
         before = -1

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from target_runs import FEED, VARIANTS, as_lines, deliver, jetti, record, rejects, schema, state, stock, variant
 
-from tap_jetti.client.problems import SettingsError
-from tap_jetti.delivery.failures import InputError, NoSchemaError, RefusedError
-from tap_jetti.delivery.fields import CHECKS, PLAIN
-from tap_jetti.delivery.singer_input import SHOWN, shown
-from tap_jetti.sinks import ACTIONS
+from tap_jetti.errors import SettingsError
+from tap_jetti.target.actions import ACTIONS
+from tap_jetti.target.delivery.record_errors import InputError, NoSchemaError, RefusedError
+from tap_jetti.target.fields import CHECKS, PLAIN
+from tap_jetti.target.singer_input import SHOWN, shown
 
 if TYPE_CHECKING:
     from pathlib import Path

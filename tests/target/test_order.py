@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_jetti.client.clock import SystemClock
-from tap_jetti.delivery.batches import BatchQueue
-from tap_jetti.delivery.delivery import MOST_OPEN, Delivery
-from tap_jetti.delivery.items import Batch, Item
+from tap_jetti.target.delivery.batch_queue import BatchQueue
+from tap_jetti.target.delivery.dispatcher import MOST_OPEN, Dispatcher
+from tap_jetti.target.delivery.operations import Batch, WriteOperation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ class Writing:
         """Items of a call."""
         return LIMIT
 
-    def replaces(self, _earlier: Item, _later: Item) -> bool:
+    def replaces(self, _earlier: WriteOperation, _later: WriteOperation) -> bool:
         """Whether the later one makes the earlier one needless."""
         return True
 
@@ -43,9 +43,9 @@ class Writing:
 ACTIONS = [Writing("a"), Writing("b")]
 
 
-def item(number: int, key: int, lane: int = 0, action: Any = ACTIONS[0]) -> Item:
+def operation(number: int, key: int, route: int = 0, action: Any = ACTIONS[0]) -> WriteOperation:
     """The one that came as the number says, with all of its key in its payload."""
-    return Item(action, (lane,), (key,), {str(number): number}, 1, [])
+    return WriteOperation(action, (route,), (key,), {str(number): number}, 1, [])
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 4)), max_size=60))
@@ -58,19 +58,19 @@ def test_no_batch_is_ready_before_an_earlier_one_with_its_key_is_done(steps: lis
         if queue.ready:
             queue.ready.rotate(choice)
             batch = queue.ready.popleft()
-            for one in batch.items.values():
+            for one in batch.operations.values():
                 came_out[one.key[0]] += one.payload.values()  # type: ignore[index]
             queue.done(batch)
 
-    for number, (key, lane, choice) in enumerate(steps):
+    for number, (key, route, choice) in enumerate(steps):
         last = queue.last.get((key,))
         if last is not None and last.is_open:
-            queue.close(open_.pop(last.lane[0]))  # type: ignore[call-overload]
-        batch = open_.setdefault(lane, Batch((lane,), 0.0, LIMIT))
-        queue.enter(batch, item(number, key, lane))
+            queue.close(open_.pop(last.route[0]))  # type: ignore[call-overload]
+        batch = open_.setdefault(route, Batch((route,), 0.0, LIMIT))
+        queue.enter(batch, operation(number, key, route))
         entered[key].append(number)
         if choice:
-            queue.close(open_.pop(lane))
+            queue.close(open_.pop(route))
         for _ in range(choice - 1):
             finish_one(choice)
     for batch in open_.values():
@@ -93,21 +93,21 @@ def test_threads_keep_the_order_of_a_key(steps: list[tuple[int, int, Any]], conc
     arrived, busy = defaultdict[Any, list[int]](list), set[Any]()
 
     def deliver(batch: Batch) -> None:
-        assert len(batch.items) <= LIMIT
-        assert len({one.action for one in batch.items.values()}) == 1
+        assert len(batch.operations) <= LIMIT
+        assert len({one.action for one in batch.operations.values()}) == 1
         with lock:
-            assert not busy & batch.items.keys()
-            busy.update(batch.items)
+            assert not busy & batch.operations.keys()
+            busy.update(batch.operations)
             pause = chance.random() / 2000
         time.sleep(pause)
         with lock:
-            busy.difference_update(batch.items)
-            for key, one in batch.items.items():
+            busy.difference_update(batch.operations)
+            for key, one in batch.operations.items():
                 arrived[key] += one.payload.values()
 
-    delivery = Delivery(deliver, concurrency=concurrency, clock=SystemClock())
-    for number, (key, lane, action) in enumerate(steps):
-        delivery.add(item(number, key, 10 * lane + ACTIONS.index(action), action))
+    delivery = Dispatcher(deliver, concurrency=concurrency, clock=SystemClock())
+    for number, (key, route, action) in enumerate(steps):
+        delivery.add(operation(number, key, 10 * route + ACTIONS.index(action), action))
     delivery.finish()
     delivery.stop(patience=1)
     expected = defaultdict[Any, list[int]](list)
@@ -119,11 +119,11 @@ def test_threads_keep_the_order_of_a_key(steps: list[tuple[int, int, Any]], conc
 def test_the_input_waits_while_enough_is_under_way() -> None:
     """With nothing answered, the batches in flight and those queued behind are all that is taken."""
     gate, taken = threading.Event(), [0]
-    delivery = Delivery(lambda _: wait_for(gate), concurrency=2, clock=SystemClock())
+    delivery = Dispatcher(lambda _: wait_for(gate), concurrency=2, clock=SystemClock())
 
     def feed() -> None:
         for number in range(100):
-            delivery.add(item(number, number))
+            delivery.add(operation(number, number))
             taken[0] = number + 1
 
     feeder = threading.Thread(target=feed)
@@ -140,9 +140,9 @@ def test_the_input_waits_while_enough_is_under_way() -> None:
 def test_open_batches_of_many_lanes_are_bounded() -> None:
     """The oldest goes when too many items wait in batches that are not full."""
     sizes: list[int] = []
-    delivery = Delivery(lambda batch: sizes.append(len(batch.items)), concurrency=1, clock=SystemClock())
+    delivery = Dispatcher(lambda batch: sizes.append(len(batch.operations)), concurrency=1, clock=SystemClock())
     for number in range(MOST_OPEN + 10):
-        delivery.add(item(number, number, lane=number))
+        delivery.add(operation(number, number, route=number))
     wait_until(lambda: len(sizes) >= 10)
     delivery.finish()
     delivery.stop(patience=1)
@@ -154,10 +154,10 @@ def test_a_failure_shows_at_the_next_item_and_at_the_end() -> None:
     calls: list[int] = []
 
     def fail(batch: Batch) -> None:
-        calls.append(len(batch.items))
+        calls.append(len(batch.operations))
         raise LookupError("it is gone")
 
-    delivery = Delivery(fail, concurrency=1, clock=SystemClock())
+    delivery = Dispatcher(fail, concurrency=1, clock=SystemClock())
     with pytest.raises(LookupError):
         fill(delivery, 1000)
     with pytest.raises(LookupError):
@@ -165,10 +165,10 @@ def test_a_failure_shows_at_the_next_item_and_at_the_end() -> None:
     assert calls == [LIMIT]
 
 
-def fill(delivery: Delivery, count: int) -> None:
+def fill(delivery: Dispatcher, count: int) -> None:
     """Add so many items of as many keys."""
     for number in range(count):
-        delivery.add(item(number, number))
+        delivery.add(operation(number, number))
 
 
 def wait_for(gate: threading.Event) -> None:

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from odd_server import odd_server
 from target_runs import VARIANTS, rejects, settings_for
 
-from tap_jetti.secret_fields import is_secret
-from tap_jetti.target import TargetJetti
-from tap_jetti.values import mask_deep
+from tap_jetti.facts.secret_fields import is_secret, mask_deep
+from tap_jetti.target.target import TargetJetti
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 NUMBER = st.one_of(

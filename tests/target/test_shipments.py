@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from target_runs import deliver, jetti, record, rejects, schema, state
 
-from tap_jetti.delivery.failures import UncertainError
+from tap_jetti.target.delivery.record_errors import UncertainError
 
 if TYPE_CHECKING:
     from pathlib import Path

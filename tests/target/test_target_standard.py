@@ -12,7 +12,7 @@ from singer_sdk.testing.config import SuiteConfig
 from singer_sdk.testing.runners import TargetTestRunner
 from target_runs import jetti, settings_for
 
-from tap_jetti.target import TargetJetti
+from tap_jetti.target.target import TargetJetti
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tap_jetti.client.rate_limit.bucket import BucketStore, RateLimitStoreError
-from tap_jetti.client.rate_limit.limiter import Departure, RateLimiter
+from tap_jetti.client.rate_limit.limiter import Permit, RateLimiter
 from tap_jetti.client.rate_limit.memory import MemoryStore
 from tap_jetti.client.rate_limit.stores import open_store
 
-__all__ = ["BucketStore", "Departure", "MemoryStore", "RateLimitStoreError", "RateLimiter", "open_store"]
+__all__ = ["BucketStore", "MemoryStore", "Permit", "RateLimitStoreError", "RateLimiter", "open_store"]

@@ -17,7 +17,7 @@ import threading
 from dataclasses import dataclass
 from typing import Protocol
 
-from tap_jetti.client.problems import JettiError
+from tap_jetti.errors import JettiError
 
 HORIZON = 3600.0
 """Seconds. No penalty is longer, and no bucket of living callers is fuller, so one that is was damaged."""
@@ -28,7 +28,7 @@ class RateLimitStoreError(JettiError):
 
 
 @dataclass(frozen=True)
-class Slot:
+class Reservation:
     """A place in the queue.
 
     Attributes:
@@ -64,7 +64,7 @@ class Level:
 class BucketStore(Protocol):
     """Where a bucket is kept. Each method is atomic for all who share the store and raises `RateLimitStoreError`."""
 
-    def reserve(self, charge: float, lead: float) -> Slot:
+    def reserve(self, charge: float, lead: float) -> Reservation:
         """Take the next slot.
 
         Args:
@@ -73,18 +73,18 @@ class BucketStore(Protocol):
         """
         ...
 
-    def penalise(self, seconds: float, fill: float) -> None:
+    def block(self, seconds: float, fill: float) -> None:
         """Let nobody go for `seconds`, and count the bucket as full, that is, as needing `fill` seconds to drain."""
         ...
 
-    def hold_back(self, slot: Slot, seconds: float) -> None:
-        """Move all who wait back, until that is `seconds` since `slot` was taken.
+    def delay(self, reservation: Reservation, seconds: float) -> None:
+        """Move all who wait back, until that is `seconds` since `reservation` was taken.
 
         So neither many who ask for the same add up, nor one of them and a penalty.
         """
         ...
 
-    def look(self) -> Level:
+    def peek(self) -> Level:
         """Read the bucket without writing."""
         ...
 
@@ -98,13 +98,13 @@ class Bucket:
     """One bucket; all times are seconds on the clock of the store that keeps it.
 
     Attributes:
-        empty_at: When it will have drained.
+        tat: The theoretical arrival time: when it will have drained.
         blocked_until: When the last penalty ends.
         pushed: Seconds by which the slots that were waiting have been moved back, all in all.
         seen: When it was last written.
     """
 
-    empty_at: float
+    tat: float
     blocked_until: float
     pushed: float
     seen: float
@@ -112,7 +112,7 @@ class Bucket:
     @classmethod
     def fresh(cls, now: float) -> Bucket:
         """Return an empty bucket."""
-        return cls(empty_at=now, blocked_until=now, pushed=0.0, seen=now)
+        return cls(tat=now, blocked_until=now, pushed=0.0, seen=now)
 
     def settled(self, now: float) -> Bucket:
         """Return the bucket as it is now, on a clock that may have been set back.
@@ -124,19 +124,19 @@ class Bucket:
         blocked_until = self.blocked_until - back
         if blocked_until > now + HORIZON:
             blocked_until = now
-        return Bucket(self.empty_at - back, blocked_until, self.pushed, now)
+        return Bucket(self.tat - back, blocked_until, self.pushed, now)
 
     def reserve(self, now: float, charge: float, lead: float) -> tuple[Bucket, float]:
         """Return the bucket with one more slot taken, and the seconds until that slot."""
         bucket = self.settled(now)
-        empty_at = bucket.empty_at
-        if empty_at > max(now, bucket.blocked_until) + max(HORIZON, 100 * charge):
-            empty_at = now
-        start = max(now, bucket.blocked_until, empty_at + lead)
-        empty_at = max(empty_at, start) + charge
-        return Bucket(empty_at, bucket.blocked_until, bucket.pushed, now), start - now
+        tat = bucket.tat
+        if tat > max(now, bucket.blocked_until) + max(HORIZON, 100 * charge):
+            tat = now
+        start = max(now, bucket.blocked_until, tat + lead)
+        tat = max(tat, start) + charge
+        return Bucket(tat, bucket.blocked_until, bucket.pushed, now), start - now
 
-    def penalised(self, now: float, seconds: float, fill: float) -> Bucket:
+    def blocked(self, now: float, seconds: float, fill: float) -> Bucket:
         """Return the bucket after a penalty.
 
         The slots that wait all move by the same time, which keeps their order and their distance: were they only held
@@ -145,23 +145,23 @@ class Bucket:
         bucket = self.settled(now)
         until = max(bucket.blocked_until, now + min(seconds, HORIZON))
         push = until - max(bucket.blocked_until, now)
-        empty_at = max(max(bucket.empty_at, now) + push, now + fill)
-        return Bucket(empty_at, until, bucket.pushed + push, now)
+        tat = max(max(bucket.tat, now) + push, now + fill)
+        return Bucket(tat, until, bucket.pushed + push, now)
 
-    def held_back(self, now: float, since: float, seconds: float) -> Bucket:
+    def delayed(self, now: float, since: float, seconds: float) -> Bucket:
         """Return the bucket with its slots moved back by `seconds` at most, since `pushed` was `since`."""
         bucket = self.settled(now)
         push = min(max(0.0, since + seconds - bucket.pushed), seconds)
-        return Bucket(max(bucket.empty_at, now) + push, bucket.blocked_until, bucket.pushed + push, now)
+        return Bucket(max(bucket.tat, now) + push, bucket.blocked_until, bucket.pushed + push, now)
 
-    def slot(self, wait: float, source: str) -> Slot:
+    def reservation(self, wait: float, source: str) -> Reservation:
         """Return the slot that was taken last, `wait` seconds from when it was."""
-        return Slot(wait, self.empty_at - self.seen - wait, self.pushed, source)
+        return Reservation(wait, self.tat - self.seen - wait, self.pushed, source)
 
     def level(self, now: float, source: str) -> Level:
         """Return how full the bucket is."""
         bucket = self.settled(now)
-        return Level(bucket.empty_at - now, bucket.blocked_until - now, bucket.pushed, source)
+        return Level(bucket.tat - now, bucket.blocked_until - now, bucket.pushed, source)
 
 
 class ProcessLock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tap_jetti.client.rate_limit.bucket import Level, ProcessLock, RateLimitStoreError, Slot
+from tap_jetti.client.rate_limit.bucket import Level, ProcessLock, RateLimitStoreError, Reservation
 from tap_jetti.client.rate_limit.memory import SOURCE, MemoryStore
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class FailoverStore:
         self._last_start = clock.monotonic()
         self._depth = 0.0
 
-    def reserve(self, charge: float, lead: float) -> Slot:
+    def reserve(self, charge: float, lead: float) -> Reservation:
         """Take the next slot of the bucket in charge."""
         # What a full bucket takes to drain; more only if the cost is larger than the bucket.
         self._depth = min(self._depth or charge - lead, charge - lead)
@@ -53,43 +53,43 @@ class FailoverStore:
                 self._lose(error)
         return self._noted(self._own.reserve(charge / self._share, lead / self._share))
 
-    def penalise(self, seconds: float, fill: float) -> None:
+    def block(self, seconds: float, fill: float) -> None:
         """Block the bucket in charge."""
         if self._shared_answers():
             try:
-                self._shared.penalise(seconds, fill)
+                self._shared.block(seconds, fill)
             except RateLimitStoreError as error:
                 self._lose(error)
             else:
                 return
-        self._own.penalise(seconds, fill / self._share)
+        self._own.block(seconds, fill / self._share)
 
-    def hold_back(self, slot: Slot, seconds: float) -> None:
+    def delay(self, reservation: Reservation, seconds: float) -> None:
         """Move all who wait back in the bucket that the slot is of; the shared one's may be lost, and is then left."""
-        if slot.source == SOURCE:
-            self._own.hold_back(slot, seconds)
+        if reservation.source == SOURCE:
+            self._own.delay(reservation, seconds)
         elif not self._lost:
             try:
-                self._shared.hold_back(slot, seconds)
+                self._shared.delay(reservation, seconds)
             except RateLimitStoreError as error:
                 self._lose(error)
 
-    def look(self) -> Level:
+    def peek(self) -> Level:
         """Read the bucket in charge."""
         if not self._lost:
             try:
-                return self._shared.look()
+                return self._shared.peek()
             except RateLimitStoreError as error:
                 self._lose(error)
-        return self._own.look()
+        return self._own.peek()
 
     def close(self) -> None:
         """Close the shared store."""
         self._shared.close()
 
-    def _noted(self, slot: Slot) -> Slot:
-        self._last_start = max(self._last_start, self._clock.monotonic() + slot.wait)
-        return slot
+    def _noted(self, reservation: Reservation) -> Reservation:
+        self._last_start = max(self._last_start, self._clock.monotonic() + reservation.wait)
+        return reservation
 
     def _outstanding(self) -> float:
         """Return the seconds until the last slot taken."""
@@ -100,7 +100,7 @@ class FailoverStore:
             if self._lost:
                 return
             taken = self._outstanding()
-            self._own.penalise(taken, taken + self._depth / self._share)
+            self._own.block(taken, taken + self._depth / self._share)
             self._ask_at = self._clock.monotonic() + RECHECK_SECONDS
             self._lost = True
         self._logger.warning(
@@ -119,7 +119,7 @@ class FailoverStore:
             self._ask_at = self._clock.monotonic() + RECHECK_SECONDS
         try:
             taken = self._outstanding()
-            self._shared.penalise(taken, taken + self._depth)
+            self._shared.block(taken, taken + self._depth)
         except RateLimitStoreError:
             self._ask_at = self._clock.monotonic() + RECHECK_SECONDS
             return False

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from requests.structures import CaseInsensitiveDict
 
     from tap_jetti.client.clock import Clock
-    from tap_jetti.client.rate_limit.bucket import BucketStore, Slot
+    from tap_jetti.client.rate_limit.bucket import BucketStore, Reservation
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -47,18 +47,18 @@ LEAST_BURST = 3.0
 
 
 @dataclass(frozen=True)
-class Departure:
+class Permit:
     """A request that may go now.
 
     Attributes:
-        slot: Its place, as it was when it went.
+        reservation: Its place, as it was when it went.
         cost: Its units.
         slept: Seconds that it waited.
         at: When it went, in seconds on the monotonic clock.
         gone: Units that had gone by then through this limiter, its own included.
     """
 
-    slot: Slot
+    reservation: Reservation
     cost: float
     slept: float
     at: float
@@ -98,7 +98,7 @@ class RateLimiter:
         self._gone = 0.0
         self._is_alone = True
 
-    def acquire(self, cost: float = 1.0) -> Departure:
+    def acquire(self, cost: float = 1.0) -> Permit:
         """Take the next slot and sleep until it: one write to the store, first come, first served.
 
         Args:
@@ -112,20 +112,20 @@ class RateLimiter:
             RateLimitStoreError: if the store fails and nothing stands in for it.
             ValueError: if `cost` is not a finite number of at least 0.
         """
-        slot = self._store.reserve(*self._seconds(cost))
-        wait, slept = slot.wait, 0.0
+        reservation = self._store.reserve(*self._seconds(cost))
+        wait, slept = reservation.wait, 0.0
         while wait > 0:
             self._clock.sleep(wait)
             slept += wait
             # A penalty, or somebody else's use, moved the slots of all who slept.
-            level = self._store.look()
-            if level.source != slot.source:
+            level = self._store.peek()
+            if level.source != reservation.source:
                 break
-            wait = level.pushed - slot.pushed
-            slot = replace(slot, pushed=level.pushed)
+            wait = level.pushed - reservation.pushed
+            reservation = replace(reservation, pushed=level.pushed)
         with self._lock.current():
             self._gone += cost
-            return Departure(slot, cost, slept, self._clock.monotonic(), self._gone)
+            return Permit(reservation, cost, slept, self._clock.monotonic(), self._gone)
 
     @property
     def rate(self) -> float:
@@ -155,11 +155,11 @@ class RateLimiter:
         Raises:
             RateLimitStoreError: if the store fails and nothing stands in for it.
         """
-        level = self._store.look()
+        level = self._store.peek()
         _, lead = self._seconds(1.0)
         return max(0.0, level.blocked_in, level.empty_in + lead)
 
-    def penalise(self, seconds: float) -> None:
+    def block(self, seconds: float) -> None:
         """Hold back all who share the bucket, also those asleep in `acquire`, after the server has answered 429.
 
         A delay that is already longer stays, so the many 429s of one burst count as one. The bucket counts as full.
@@ -170,28 +170,26 @@ class RateLimiter:
         Raises:
             RateLimitStoreError: if the store fails and nothing stands in for it.
         """
-        self._store.penalise(seconds if seconds > 0 else 0.0, self._burst / self._rate)
+        self._store.block(seconds if seconds > 0 else 0.0, self._burst / self._rate)
 
-    def observe(self, departure: Departure, headers: CaseInsensitiveDict[str], *, is_refusal: bool = False) -> None:
+    def observe(self, permit: Permit, headers: CaseInsensitiveDict[str], *, is_refusal: bool = False) -> None:
         """Hold back all who share the bucket if an answer shows that somebody else fills it, too.
 
         Args:
-            departure: What `acquire` returned for the request.
+            permit: What `acquire` returned for the request.
             headers: Those of its answer.
-            is_refusal: Whether it is a 429; `penalise` holds back after one.
+            is_refusal: Whether it is a 429; `block` holds back after one.
         """
         reading = read(headers)
         if reading is None:
             return
         now = self._clock.monotonic()
         with self._lock.current():
-            trusted = self._trust.admits(
-                reading, cost=departure.cost, is_refusal=is_refusal, left=departure.at, answered=now
-            )
+            trusted = self._trust.admits(reading, cost=permit.cost, is_refusal=is_refusal, left=permit.at, answered=now)
             # Were the whole bucket ours, it would always be full.
             self._room = min(self._burst, max(reading.limit - SPARE, LEAST_BURST)) if trusted else self._burst
-            since = self._gone - departure.gone
-        own = departure.slot.level * self._rate
+            since = self._gone - permit.gone
+        own = permit.reservation.level * self._rate
         if not trusted or is_refusal or reading.limit - reading.remaining - ROUNDING <= own:
             return
         # Up to where we fill it by ourselves, with what left since: there the next request waits.
@@ -205,7 +203,7 @@ class RateLimiter:
             _LOGGER.info("The rate limit is used by others, too: requests slow down before Jetti refuses them.")
         # The answer came, whatever becomes of the store; the next request will tell.
         with suppress(RateLimitStoreError):
-            self._store.hold_back(departure.slot, push)
+            self._store.delay(permit.reservation, push)
 
     def _seconds(self, cost: float) -> tuple[float, float]:
         """Return the charge and the lead of a cost."""

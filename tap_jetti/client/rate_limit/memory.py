@@ -8,7 +8,7 @@ from tap_jetti.client.rate_limit.bucket import Bucket, ProcessLock
 
 if TYPE_CHECKING:
     from tap_jetti.client.clock import Clock
-    from tap_jetti.client.rate_limit.bucket import Level, Slot
+    from tap_jetti.client.rate_limit.bucket import Level, Reservation
 
 SOURCE = "memory"
 
@@ -25,23 +25,23 @@ class MemoryStore:
         self._lock = ProcessLock()
         self._bucket = Bucket.fresh(clock.monotonic())
 
-    def reserve(self, charge: float, lead: float) -> Slot:
+    def reserve(self, charge: float, lead: float) -> Reservation:
         """Take the next slot."""
         with self._lock.current():
             self._bucket, wait = self._bucket.reserve(self._clock.monotonic(), charge, lead)
-            return self._bucket.slot(wait, SOURCE)
+            return self._bucket.reservation(wait, SOURCE)
 
-    def penalise(self, seconds: float, fill: float) -> None:
+    def block(self, seconds: float, fill: float) -> None:
         """Let nobody go for `seconds`, and count the bucket as full."""
         with self._lock.current():
-            self._bucket = self._bucket.penalised(self._clock.monotonic(), seconds, fill)
+            self._bucket = self._bucket.blocked(self._clock.monotonic(), seconds, fill)
 
-    def hold_back(self, slot: Slot, seconds: float) -> None:
+    def delay(self, reservation: Reservation, seconds: float) -> None:
         """Move all who wait back until that is `seconds` since a slot was taken."""
         with self._lock.current():
-            self._bucket = self._bucket.held_back(self._clock.monotonic(), slot.pushed, seconds)
+            self._bucket = self._bucket.delayed(self._clock.monotonic(), reservation.pushed, seconds)
 
-    def look(self) -> Level:
+    def peek(self) -> Level:
         """Read the bucket."""
         with self._lock.current():
             return self._bucket.level(self._clock.monotonic(), SOURCE)

@@ -8,7 +8,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tap_jetti.client.rate_limit.bucket import HORIZON, Level, RateLimitStoreError, Slot
+from tap_jetti.client.rate_limit.bucket import HORIZON, Level, RateLimitStoreError, Reservation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,43 +24,43 @@ local key, verb, horizon = KEYS[1], ARGV[1], tonumber(ARGV[4])
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 local row = redis.call('HMGET', key, 'empty_at', 'blocked_until', 'pushed', 'seen')
-local empty_at, blocked_until = tonumber(row[1] or now), tonumber(row[2] or now)
+local tat, blocked_until = tonumber(row[1] or now), tonumber(row[2] or now)
 local pushed, seen = tonumber(row[3] or 0), tonumber(row[4] or now)
 
 -- settled
 local back = math.max(0, seen - now)
-empty_at, blocked_until = empty_at - back, blocked_until - back
+tat, blocked_until = tat - back, blocked_until - back
 if blocked_until > now + horizon then blocked_until = now end
 
 local wait = 0
 if verb == 'reserve' then
   local charge, lead = tonumber(ARGV[2]), tonumber(ARGV[3])
-  if empty_at > math.max(now, blocked_until) + math.max(horizon, 100 * charge) then
-    empty_at = now
+  if tat > math.max(now, blocked_until) + math.max(horizon, 100 * charge) then
+    tat = now
   end
-  local start = math.max(now, blocked_until, empty_at + lead)
-  empty_at = math.max(empty_at, start) + charge
+  local start = math.max(now, blocked_until, tat + lead)
+  tat = math.max(tat, start) + charge
   wait = start - now
-elseif verb == 'penalise' then
+elseif verb == 'block' then
   local seconds, fill = tonumber(ARGV[2]), tonumber(ARGV[3])
   local till = math.max(blocked_until, now + math.min(seconds, horizon))
   local push = till - math.max(blocked_until, now)
-  empty_at = math.max(math.max(empty_at, now) + push, now + fill)
+  tat = math.max(math.max(tat, now) + push, now + fill)
   blocked_until, pushed = till, pushed + push
-elseif verb == 'hold_back' then
+elseif verb == 'delay' then
   local since, seconds = tonumber(ARGV[2]), tonumber(ARGV[3])
   local push = math.min(math.max(0, since + seconds - pushed), seconds)
-  empty_at, pushed = math.max(empty_at, now) + push, pushed + push
+  tat, pushed = math.max(tat, now) + push, pushed + push
 end
 
 -- tostring keeps 14 digits, of which the seconds since the epoch take 10.
 local function text(number) return string.format('%.6f', number) end
-if verb ~= 'look' then
-  redis.call('HSET', key, 'empty_at', text(empty_at), 'blocked_until', text(blocked_until),
+if verb ~= 'peek' then
+  redis.call('HSET', key, 'empty_at', text(tat), 'blocked_until', text(blocked_until),
     'pushed', text(pushed), 'seen', text(now))
-  redis.call('EXPIRE', key, math.ceil(math.max(empty_at, blocked_until) - now + horizon))
+  redis.call('EXPIRE', key, math.ceil(math.max(tat, blocked_until) - now + horizon))
 end
-return {text(wait), text(empty_at - now), text(blocked_until - now), text(pushed)}
+return {text(wait), text(tat - now), text(blocked_until - now), text(pushed)}
 """
 
 
@@ -88,22 +88,22 @@ class RedisStore:
         )
         self._script = self._client.register_script(SCRIPT)
 
-    def reserve(self, charge: float, lead: float) -> Slot:
+    def reserve(self, charge: float, lead: float) -> Reservation:
         """Take the next slot."""
         wait, empty_in, _, pushed = self._run("reserve", charge, lead)
-        return Slot(wait, empty_in - wait, pushed, SOURCE)
+        return Reservation(wait, empty_in - wait, pushed, SOURCE)
 
-    def penalise(self, seconds: float, fill: float) -> None:
+    def block(self, seconds: float, fill: float) -> None:
         """Let nobody go for `seconds`, and count the bucket as full."""
-        self._run("penalise", seconds, fill)
+        self._run("block", seconds, fill)
 
-    def hold_back(self, slot: Slot, seconds: float) -> None:
+    def delay(self, reservation: Reservation, seconds: float) -> None:
         """Move all who wait back until that is `seconds` since a slot was taken."""
-        self._run("hold_back", slot.pushed, seconds)
+        self._run("delay", reservation.pushed, seconds)
 
-    def look(self) -> Level:
+    def peek(self) -> Level:
         """Read the bucket."""
-        _, empty_in, blocked_in, pushed = self._run("look")
+        _, empty_in, blocked_in, pushed = self._run("peek")
         return Level(empty_in, blocked_in, pushed, SOURCE)
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tap_jetti.client.clock import Clock
-    from tap_jetti.client.rate_limit.bucket import Level, Slot
+    from tap_jetti.client.rate_limit.bucket import Level, Reservation
 
 SOURCE = "sqlite"
 
@@ -80,27 +80,27 @@ class SqliteStore:
         self._connections: dict[int, sqlite3.Connection] = {}
         weakref.finalize(self, _close_own, self._connections)
 
-    def reserve(self, charge: float, lead: float) -> Slot:
+    def reserve(self, charge: float, lead: float) -> Reservation:
         """Take the next slot."""
         with self._connected() as connection, _writing(connection):
             now, bucket = self._read(connection)
             bucket, wait = bucket.reserve(now, charge, lead)
             self._write(connection, bucket)
-        return bucket.slot(wait, SOURCE)
+        return bucket.reservation(wait, SOURCE)
 
-    def penalise(self, seconds: float, fill: float) -> None:
+    def block(self, seconds: float, fill: float) -> None:
         """Let nobody go for `seconds`, and count the bucket as full."""
         with self._connected() as connection, _writing(connection):
             now, bucket = self._read(connection)
-            self._write(connection, bucket.penalised(now, seconds, fill))
+            self._write(connection, bucket.blocked(now, seconds, fill))
 
-    def hold_back(self, slot: Slot, seconds: float) -> None:
+    def delay(self, reservation: Reservation, seconds: float) -> None:
         """Move all who wait back until that is `seconds` since a slot was taken."""
         with self._connected() as connection, _writing(connection):
             now, bucket = self._read(connection)
-            self._write(connection, bucket.held_back(now, slot.pushed, seconds))
+            self._write(connection, bucket.delayed(now, reservation.pushed, seconds))
 
-    def look(self) -> Level:
+    def peek(self) -> Level:
         """Read the bucket."""
         with self._connected() as connection:
             now, bucket = self._read(connection)
@@ -119,7 +119,7 @@ class SqliteStore:
         return now, Bucket.fresh(now) if row is None else Bucket(*map(float, row))
 
     def _write(self, connection: sqlite3.Connection, bucket: Bucket) -> None:
-        times = (bucket.empty_at, bucket.blocked_until, bucket.pushed, bucket.seen)
+        times = (bucket.tat, bucket.blocked_until, bucket.pushed, bucket.seen)
         connection.execute(WRITE, (self._account, self._boot, *times, self._clock.time()))
 
     @contextmanager

@@ -1,0 +1,1 @@
+"""How a command runs and ends: settings, standard output, signals, exit codes."""

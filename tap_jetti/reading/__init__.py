@@ -1,0 +1,1 @@
+"""Reads a resource completely, whatever changes meanwhile."""

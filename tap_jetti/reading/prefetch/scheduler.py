@@ -1,0 +1,150 @@
+"""Lets the requests of several threads go, the most urgent first."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from tap_jetti.client.clock import Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tap_jetti.client.query import Pairs
+    from tap_jetti.client.rate_limit import Permit
+    from tap_jetti.client.session import JettiSession, Response
+    from tap_jetti.reading.prefetch.prefetcher import Prefetcher
+
+Priority = tuple[int, Any] | None
+"""The least goes first, and None not at all. It is looked at when there is a slot, and may change until then."""
+
+
+class Stopped(BaseException):
+    """Ends a thread whose work is not wanted any more."""
+
+
+class _Ticket:
+    def __init__(self, urgency: Callable[[], Priority]) -> None:
+        self.urgency = urgency
+        self.granted: Permit | None = None
+        self.is_dropped = False
+
+
+class PriorityScheduler:
+    """Takes the limiter's slots one at a time, and gives each to whoever is the most urgent *then*.
+
+    A caller that took its own slot would be served in the order of asking, and a request that
+    somebody waits for would stand behind those sent on the off chance. There is no thread for
+    this: one of those who wait takes the slot, for itself or for another.
+
+    Args:
+        session: Whose limiter it is.
+        most: Requests in flight at most.
+    """
+
+    def __init__(self, session: JettiSession, most: int) -> None:
+        self._session = session
+        self._most = most
+        self._condition = threading.Condition()
+        self._waiting: list[_Ticket] = []
+        self._flying = 0
+        self._taking = False
+        self._closed = False
+
+    @contextmanager
+    def passing(self, urgency: Callable[[], Priority]) -> Iterator[Permit]:
+        """Wait for a slot, and count as in flight until the context ends; yields what `JettiSession.get` takes as paid.
+
+        Raises:
+            Stopped: The request is not wanted any more.
+            Interrupted: The gate or the clock was stopped.
+            RateLimitStoreError: The limiter's store failed.
+        """
+        ticket = _Ticket(urgency)
+        try:
+            yield self._enter(ticket)
+        finally:
+            with self._condition:
+                if ticket.granted:
+                    self._flying -= 1
+                elif ticket in self._waiting:
+                    self._waiting.remove(ticket)
+                self._condition.notify_all()
+
+    def close(self) -> None:
+        """Let nobody pass any more."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+    def _enter(self, ticket: _Ticket) -> Permit:
+        with self._condition:
+            self._waiting.append(ticket)
+        while True:
+            with self._condition:
+                while not self._is_called(ticket) and (self._taking or self._flying >= self._most):
+                    self._condition.wait()
+                if self._closed:
+                    raise Interrupted
+                if ticket.is_dropped:
+                    raise Stopped
+                if ticket.granted:
+                    return ticket.granted
+                self._taking = True
+            self._take()
+
+    def _take(self) -> None:
+        """Take a slot and give it away; the lock is free meanwhile."""
+        permit = None
+        try:
+            permit = self._session.take_permit()
+        finally:
+            with self._condition:
+                self._taking = False
+                chosen = self._most_urgent() if permit else None
+                if chosen:
+                    chosen.granted = permit
+                    self._flying += 1
+                self._condition.notify_all()
+
+    def _is_called(self, ticket: _Ticket) -> bool:
+        return self._closed or ticket.is_dropped or ticket.granted is not None
+
+    def _most_urgent(self) -> _Ticket | None:
+        """Take the most urgent ticket from those that wait, and drop the unwanted ones."""
+        wanted: list[tuple[tuple[int, Any], _Ticket]] = []
+        for ticket in self._waiting:
+            urgency = ticket.urgency()
+            if urgency is None:
+                ticket.is_dropped = True
+            else:
+                wanted.append((urgency, ticket))
+        chosen = min(wanted, key=itemgetter(0), default=(None, None))[1]
+        self._waiting = [ticket for _, ticket in wanted if ticket is not chosen]
+        return chosen
+
+
+class ScheduledSession:
+    """A session whose requests pass the gate."""
+
+    def __init__(
+        self, ahead: Prefetcher, urgency: Callable[[], Priority], passed: Callable[[], None] | None = None
+    ) -> None:
+        self._ahead = ahead
+        self._urgency = urgency
+        self._passed = passed
+        self.server_clock = ahead.session.server_clock
+
+    def get(self, path: str, query: Pairs | None = None, *, decode: Callable[[bytes], Any] | None = None) -> Response:
+        """Read from the API when the gate lets it, see `JettiSession.get`."""
+        with self._ahead.gate.passing(self._urgency) as paid:
+            if self._passed is not None:
+                self._passed()
+            try:
+                answer = self._ahead.session.get(path, query, decode=decode, paid=paid)
+                self._ahead.observe(path, answer)
+            finally:
+                self._ahead.note_outcome()
+        return answer

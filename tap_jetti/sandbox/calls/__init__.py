@@ -1,0 +1,1 @@
+"""What each write call of the API does to the sandbox's rows."""

@@ -1,0 +1,186 @@
+"""What the sandbox accepts in the body of a write."""
+
+# ruff: noqa: ANN401, C901 - a value is whatever JSON says, one branch a type
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from tap_jetti.facts import resources
+from tap_jetti.sandbox.data import models
+from tap_jetti.sandbox.data import timestamps as instants
+from tap_jetti.sandbox.http.problems import Problem
+
+if TYPE_CHECKING:
+    from tap_jetti.sandbox.data.documents import Document
+
+REQUIRED = {
+    "dropship_providers": ("name",),
+    "inventory_feed_variants": ("vendorSku",),
+    "inventory_feeds": ("dropshipProviderId", "name", "resourceType"),
+}
+"""Fields that must not be null."""
+
+LARGEST_BATCH = 50
+
+_OWN = frozenset({"id", "companyId", "createdAt", "updatedAt"})
+_RESOURCE_TYPES = frozenset(
+    [
+        "api",
+        "bigCommerce",
+        "channelEngine",
+        "channelEngineCsv",
+        "etsy",
+        "ftpCsv",
+        "googleDrive",
+        "json",
+        "magento",
+        "magentoLegacy",
+        "manual",
+        "prestaShop",
+        "salesforce",
+        "selz",
+        "shopify_csv",
+        "shopify",
+        "squareSpace",
+        "tradeGecko",
+        "upload",
+        "webhook",
+        "wooCommerce",
+        "wooCommerceLegacy",
+        "wix",
+        "xml",
+    ]
+)
+_INTEGER = re.compile(r"-?\d+")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
+
+def whole(body: object) -> Mapping[str, Any]:
+    """A body that must be an object.
+
+    Raises:
+        Problem: It is something else.
+    """
+    if not isinstance(body, Mapping):
+        raise Problem(400, "api.body.invalid", "The body must be a JSON object.")
+    return body
+
+
+def batch(body: object) -> list[Any]:
+    """A body that must be an array of at most 50.
+
+    Raises:
+        Problem: It is something else, or larger.
+    """
+    if not isinstance(body, list):
+        raise Problem(400, "api.body.invalid", "The body must be a JSON array.")
+    if len(body) > LARGEST_BATCH:
+        raise Problem(422, "api.batch.too_large", f"A batch has at most {LARGEST_BATCH} items, got {len(body)}.")
+    return body
+
+
+def present(body: Mapping[str, Any], title: str, *names: str) -> None:
+    """Refuse a body that lacks one of these fields.
+
+    Raises:
+        Problem: One is missing, null or empty.
+    """
+    for name in names:
+        if body.get(name) in (None, ""):
+            raise Problem(422, title, f"{name} is missing.", field=name)
+
+
+def writable(resource: str, body: Mapping[str, Any], *, strict: bool = True) -> Document:
+    """The fields of a body that a client may write, in the types of the schema.
+
+    Fields that the resource does not have are ignored, as the API does.
+
+    Args:
+        resource: The resource in snake_case.
+        body: What was sent.
+        strict: Refuse values that do not fit, instead of storing them.
+
+    Raises:
+        Problem: A value does not fit.
+    """
+    types = models.types(resource)
+    fields = {name: value for name, value in body.items() if name in types and name not in _OWN}
+    if not strict:
+        return fields
+    for name in REQUIRED.get(resource, ()):
+        if name in fields and fields[name] in (None, ""):
+            raise _invalid(resource, name, "must not be null")
+    return {name: _fitting(resource, name, value) for name, value in fields.items()}
+
+
+def required(resource: str, fields: Mapping[str, Any]) -> None:
+    """Refuse a new row that lacks what it must have.
+
+    Raises:
+        Problem: A field is missing.
+    """
+    present(fields, f"api.{resource}.create.missing", *REQUIRED.get(resource, ()))
+
+
+@cache
+def blank(resource: str) -> Document:
+    """All documented fields of a resource, null. Treat it as read-only: it is shared."""
+    return dict.fromkeys(resources.schema(resource)["properties"])
+
+
+def _fitting(resource: str, name: str, value: Any) -> Any:
+    kinds = models.types(resource)[name]
+    if value is None or "object" in kinds:
+        return value
+    if "integer" in kinds:
+        value = _integer(resource, name, value)
+        if name == "inventoryQuantity" and value < 0:
+            raise _invalid(resource, name, "must not be negative")
+    elif "number" in kinds:
+        value = _decimal(resource, name, value)
+    elif "boolean" in kinds and not isinstance(value, bool):
+        raise _invalid(resource, name, "must be a boolean")
+    elif "array" in kinds and not isinstance(value, list):
+        raise _invalid(resource, name, "must be an array")
+    elif "date-time" in kinds:
+        _date(resource, name, value)
+    elif "string" in kinds:
+        if not isinstance(value, (str, int, float)):
+            raise _invalid(resource, name, "must be a text")
+        value = str(value)
+        if (resource, name) == ("inventory_feeds", "resourceType") and value not in _RESOURCE_TYPES:
+            raise _invalid(resource, name, "is not a resource type")
+    return value
+
+
+def _integer(resource: str, name: str, value: object) -> int:
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _invalid(resource, name, "must be an integer")
+    return value
+
+
+def _decimal(resource: str, name: str, value: object) -> float | int:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _invalid(resource, name, "must be a number")
+    return value
+
+
+def _date(resource: str, name: str, value: object) -> None:
+    try:
+        instants.parse(value if isinstance(value, str) else "")
+    except ValueError:
+        raise _invalid(resource, name, "must be a date") from None
+
+
+def _invalid(resource: str, name: str, reason: str) -> Problem:
+    return Problem(422, f"api.{resource}.{name}.invalid", f"{name} {reason}.", field=name)

@@ -1,0 +1,149 @@
+"""The calls that write: which method and path does what, in the API and inbound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from tap_jetti.facts import resources
+from tap_jetti.sandbox.calls import (
+    channel_products,
+    channel_sales,
+    connections,
+    custom_values,
+    feeds,
+    shipments,
+    validation,
+)
+from tap_jetti.sandbox.data import models
+from tap_jetti.sandbox.data.account import Account
+from tap_jetti.sandbox.http.problems import Problem
+
+if TYPE_CHECKING:
+    from tap_jetti.sandbox.calls.inbound import Job
+    from tap_jetti.sandbox.data.documents import Document
+
+Write = Callable[[Account, int, Any], object]
+"""Writes at once, given the id in the path and the body; answers what is sent back."""
+
+Queue = Callable[[Account, int, Any], "list[Job]"]
+"""Makes jobs for later, given the id of the feed or channel and the body."""
+
+WRITES: dict[tuple[str, str, str], Write] = {
+    ("PUT", "inventory_feeds", "parse-webhook"): feeds.parse_webhook,
+    ("DELETE", "inventory_feeds", "remove-by-external-id"): feeds.remove,
+    ("PUT", "channels", "acknowledge-variant"): channel_products.acknowledge,
+    ("PUT", "channels", "acknowledge-inventory-feed-variants"): connections.acknowledge,
+    ("PUT", "channels", "disconnect-inventory-feed-variants"): connections.disconnect,
+    ("POST", "channels", "import-connector-variant-batches"): channel_products.import_batch,
+    ("POST", "channels", "import-connector-variant-batch"): channel_products.import_batch,
+    ("POST", "channels", "manual-sale"): channel_sales.manual_sale,
+    ("POST", "purchases", "ship"): shipments.ship,
+}
+"""Calls on one row that are processed at once, by method, resource and action."""
+
+QUEUED: dict[tuple[str, str, str], Queue] = {
+    ("PUT", "channels", "acknowledge-variant-batches"): connections.acknowledgements,
+    ("PUT", "channels", "disconnect-variant-batches"): connections.disconnections,
+    ("PUT", "channels", "disconnect-inventory-feed-variant-batches"): connections.disconnections,
+}
+"""Calls of the API that are processed later."""
+
+INBOUND: dict[tuple[str, str, str], Queue] = {
+    ("POST", "inventory-feeds", "parse-webhooks"): feeds.jobs,
+    (
+        "PUT",
+        "custom-channels",
+        "acknowledge-inventory-feed-variant-batches",
+    ): connections.acknowledgements,
+    (
+        "PUT",
+        "custom-channels",
+        "disconnect-inventory-feed-variant-batches",
+    ): connections.disconnections,
+    ("POST", "custom-channels", "products"): channel_products.jobs,
+    ("POST", "custom-channels", "manual-sale"): channel_sales.jobs,
+}
+"""Calls of the asynchronous host, by method, kind of hash and action."""
+
+CREATED = frozenset({"dropship_providers", "inventory_feeds"})
+"""Resources to which rows are added with POST."""
+
+UPDATED = CREATED | {"inventory_feed_variants", "purchases"}
+"""Resources whose rows are changed with PUT."""
+
+_REFERRED = {
+    "inventory_feeds": "dropshipProviderId",
+    "purchases": "purchaseStatusId",
+    "inventory_feed_variants": "variantId",
+}
+"""Foreign keys that a write may set, so that they must lead to a row."""
+
+
+def create(account: Account, resource: str, body: object) -> Document:
+    """Add a row from its fields.
+
+    Raises:
+        Problem: A field is missing or bad, or the external id is taken.
+    """
+    fields = _fields(account, resource, body)
+    validation.required(resource, fields)
+    _check_external_id(account, resource, fields, None)
+    return account.create(resource, fields)
+
+
+def update(account: Account, resource: str, row_id: int, body: object) -> Document:
+    """Change only the fields of a row that are given; answers the whole row.
+
+    Raises:
+        Problem: There is no such row, a field is bad, or the external id is taken.
+    """
+    account.get(resource, row_id)
+    fields = _fields(account, resource, body)
+    _check_external_id(account, resource, fields, row_id)
+    feeds.spend(account, resource)
+    return account.update(resource, row_id, fields)
+
+
+@cache
+def with_custom_fields() -> frozenset[str]:
+    """The resources that have custom fields."""
+    return frozenset(name for name in resources.names() if custom_values.table(name) in resources.names())
+
+
+def disabled(account: Account) -> frozenset[str]:
+    """The actions that exist only under their other name."""
+    options = account.options
+    short, long = "disconnect-variant-batches", "disconnect-inventory-feed-variant-batches"
+    batches, one = "import-connector-variant-batches", "import-connector-variant-batch"
+    return frozenset(
+        name
+        for name, exists in (
+            (short, options.disconnect_path != "long"),
+            (long, options.disconnect_path != "short"),
+            (batches, options.products_path != "batch"),
+            (one, options.products_path != "batches"),
+        )
+        if not exists
+    )
+
+
+def _fields(account: Account, resource: str, body: object) -> Document:
+    strict = account.options.write_validation
+    fields = validation.writable(resource, validation.whole(body), strict=strict)
+    key = _REFERRED.get(resource, "")
+    if strict and fields.get(key) is not None:
+        target = models.references(resource)[key]
+        if account.database.row(target, fields[key]) is None:
+            title = f"api.{resource}.{models.singular(target)}.missing"
+            raise Problem(422, title, f"There is no {target} {fields[key]}.", field=key)
+    return fields
+
+
+def _check_external_id(account: Account, resource: str, fields: Document, row_id: int | None) -> None:
+    if resource != "dropship_providers" or fields.get("externalId") is None:
+        return
+    taken = account.find(resource, externalId=fields["externalId"])
+    if taken is not None and taken["id"] != row_id:
+        raise Problem(409, f"api.{resource}.external_id.taken", "The externalId is taken.")

@@ -1,0 +1,119 @@
+"""The company's catalogue: providers, their feeds, feed variants, variants and channels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tap_jetti.sandbox.company.company import Company
+
+STATUSES = ("Open", "Sent to vendor", "Processing", "Shipped", "Delivered", "Problem")
+"""Names of the purchase statuses: they are free per company."""
+
+_CUSTOM_CHANNELS = 3
+_CONNECTED = 0.9
+_IN_MASS_UPDATE = 0.6
+
+
+class Catalogue:
+    """Who sells what: the part of the company that orders build on."""
+
+    def __init__(self, company: Company) -> None:
+        """Plan the catalogue of a company."""
+        self._company = company
+        counts = company.counts
+        counts["purchase_statuses"] = len(STATUSES)
+        counts["inventory_feeds"] = counts["dropship_providers"]
+        counts["channels"] = counts["custom_channels"] = _CUSTOM_CHANNELS
+        self._feeds = [
+            1 + int(company.random.random() ** 1.5 * counts["inventory_feeds"])
+            for _ in range(counts["inventory_feed_variants"])
+        ]
+
+    def provider(self, variant: int) -> int:
+        """The provider of a variant: the one of the feed that it is connected to."""
+        return self._feeds[(variant - 1) % len(self._feeds)]
+
+    def product(self, variant: int) -> int:
+        """The product of a variant."""
+        return 1 + (variant - 1) % self._company.counts["products"]
+
+    def add(self) -> None:
+        """Add all rows of the catalogue."""
+        self._add_sellers()
+        self._add_variants()
+        self._add_feed_variants()
+
+    def _add_sellers(self) -> None:
+        company = self._company
+        for row_id, name in enumerate(STATUSES, 1):
+            company.add("purchase_statuses", row_id, name=name, level="default")
+        for row_id in range(1, company.counts["channels"] + 1):
+            company.add("channels", row_id, parentChannel="custom")
+            # A custom channel's own id is not that of its channel.
+            channel = company.counts["channels"] + 1 - row_id
+            company.add("custom_channels", row_id, channelId=channel)
+        for row_id in range(1, company.counts["dropship_providers"] + 1):
+            company.add("dropship_providers", row_id, status="active")
+            webhook = row_id % 2 == 1
+            company.add(
+                "inventory_feeds",
+                row_id,
+                dropshipProviderId=row_id,
+                resourceType="webhook" if webhook else "ftpCsv",
+                resourceLocation=None if webhook else f"ftp://user:password@ftp.example.com/feed-{row_id}.csv",
+                enabled=True,
+            )
+        for row_id in range(1, company.counts["vendors"] + 1):
+            company.add("vendors", row_id)
+
+    def _add_variants(self) -> None:
+        company = self._company
+        for row_id in range(1, company.counts["products"] + 1):
+            vendor = 1 + row_id % company.counts["vendors"]
+            company.add("products", row_id, vendor=f"Vendor {vendor}")
+        for row_id in range(1, company.counts["variants"] + 1):
+            product = self.product(row_id)
+            company.add(
+                "variants",
+                row_id,
+                sku=f"SKU-{row_id}",
+                productId=product,
+                vendorId=1 + product % company.counts["vendors"],
+                dropshipProviderId=self.provider(row_id),
+            )
+        for row_id in range(1, company.counts["channel_variants"] + 1):
+            company.add(
+                "channel_variants",
+                row_id,
+                channelId=1 + row_id % company.counts["channels"],
+                variantId=1 + (row_id - 1) % company.counts["variants"],
+                externalSku=f"SKU-{1 + (row_id - 1) % company.counts['variants']}",
+            )
+
+    def _add_feed_variants(self) -> None:
+        company = self._company
+        chance = company.random
+        mass_updates = {feed: company.skewed() for feed in set(self._feeds)}
+        connected = []
+        for row_id, feed in enumerate(self._feeds, 1):
+            has_variant = row_id <= company.counts["variants"] and chance.random() < _CONNECTED
+            if has_variant:
+                connected.append(row_id)
+            company.add(
+                "inventory_feed_variants",
+                row_id,
+                mass_updates[feed] if chance.random() < _IN_MASS_UPDATE else None,
+                inventoryFeedId=feed,
+                vendorSku=f"V-{row_id}",
+                inventoryQuantity=chance.randrange(200),
+                variantId=row_id if has_variant else None,
+                status="connected" if has_variant else "pending",
+            )
+        for row_id in range(1, company.counts["inventory_feed_variant_connections"] + 1):
+            company.add(
+                "inventory_feed_variant_connections",
+                row_id,
+                inventoryFeedVariantId=chance.choice(connected) if connected else 1,
+                action="connected",
+            )

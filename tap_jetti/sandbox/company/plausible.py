@@ -1,0 +1,149 @@
+"""Plausible values for the fields of any resource, made from its schema."""
+
+# ruff: noqa: ANN401, PLR0911 - a value is whatever its schema says, one return a type
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from tap_jetti.facts import resources
+from tap_jetti.sandbox.data import models
+from tap_jetti.sandbox.data import timestamps as instants
+from tap_jetti.sandbox.data.documents import COMPANY, Document
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Mapping
+
+_DAY = 86_400_000_000
+_ENUM = re.compile(r"Documented values: ([^.]+)\.")
+_WORDS = [
+    "amber",
+    "basic",
+    "bright",
+    "classic",
+    "compact",
+    "cotton",
+    "deep",
+    "double",
+    "early",
+    "fine",
+    "flat",
+    "fresh",
+    "gentle",
+    "green",
+    "heavy",
+    "large",
+    "light",
+    "linen",
+    "long",
+    "matte",
+    "medium",
+    "narrow",
+    "pale",
+    "plain",
+    "quiet",
+    "round",
+    "short",
+    "slim",
+    "soft",
+]
+_COUNTRIES = ("US", "GB", "DE", "FR", "NL", "IT", "AU", "CA")
+_NULLS = 0.35
+_DEVIATION = 0.02
+
+_BY_NAME: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
+    (re.compile(r"country$", re.IGNORECASE), _COUNTRIES),
+    (re.compile(r"countryOfOrigin$"), _COUNTRIES),
+    (re.compile(r"^iso$|[cC]urrencyCode$"), ("USD", "EUR", "GBP")),
+    (re.compile(r"city$", re.IGNORECASE), ("Northtown", "Easton", "Southport", "Westfield")),
+    (re.compile(r"state$", re.IGNORECASE), ("CA", "NY", "TX", "WA")),
+    (re.compile(r"zip$", re.IGNORECASE), ("10001", "94105", "60601", "02110")),
+    (re.compile(r"phone|fax", re.IGNORECASE), ("+1 555 0100", "+1 555 0101", "+1 555 0102")),
+    (re.compile(r"email", re.IGNORECASE), ("office@example.com", "orders@example.com")),
+    (re.compile(r"AddressLineOne$|^addressLineOne$"), ("1 Example Street", "22 Sample Road")),
+    (re.compile(r"AddressLineTwo$|^addressLineTwo$"), ("Floor 2", "Unit 7")),
+    (re.compile(r"url$|uri$|location$|endpoint$", re.IGNORECASE), ("https://example.com/resource",)),
+    (re.compile(r"trackingCompany|^carrier$"), ("UPS", "FedEx", "USPS", "DHL")),
+    (re.compile(r"hash$", re.IGNORECASE), ("5f1e0c4b9d", "a7c3358e21", "0be4d19f66")),
+)
+
+
+class Plausible:
+    """Makes documents with plausible values, deterministically."""
+
+    def __init__(self, chance: random.Random, now: int, templates: int) -> None:
+        """Make `templates` different sets of values for each resource."""
+        self._random = chance
+        self._now = now
+        self._size = templates
+        self._templates: dict[str, list[Document]] = {}
+
+    def document(self, resource: str, row_id: int) -> Document:
+        """A document without meaningful foreign keys, dates and names of its own."""
+        templates = self._templates.get(resource)
+        if templates is None:
+            templates = [self._template(resource) for _ in range(self._size)]
+            self._templates[resource] = templates
+        return {**templates[row_id % self._size], "id": row_id, **_named(resource, row_id)}
+
+    def _template(self, resource: str) -> Document:
+        properties = resources.schema(resource)["properties"]
+        document = {name: self._value(name, field) for name, field in properties.items()}
+        return {**document, "companyId": COMPANY, **dict.fromkeys(models.references(resource))}
+
+    def _value(self, name: str, field: Mapping[str, Any]) -> Any:
+        chance = self._random
+        kinds = set(field["type"]) - {"null"}
+        if chance.random() < _NULLS:
+            return None
+        if "format" in field:
+            return instants.shown(self._now - chance.randrange(365 * _DAY))
+        if kinds == {"boolean"}:
+            return chance.choice((True, False))
+        if kinds == {"integer"}:
+            return chance.randrange(1, 60)
+        if kinds == {"number"}:
+            return chance.randrange(100, 20_000) / 100
+        if kinds == {"array"}:
+            return chance.sample(_WORDS, chance.randrange(4))
+        if kinds == {"string"}:
+            return self._text(name, field)
+        return chance.choice([{"source": "sandbox", "lines": [1, 2]}, [], {"ok": True}, "text"])
+
+    def _text(self, name: str, field: Mapping[str, Any]) -> str:
+        chance = self._random
+        enum = _ENUM.search(field.get("description", ""))
+        if enum:
+            values = enum[1].split(", ")
+            return "unexpected" if chance.random() < _DEVIATION else chance.choice(values)
+        for pattern, values_by_name in _BY_NAME:
+            if pattern.search(name):
+                return chance.choice(values_by_name)
+        length = 40 if name in {"description", "content"} else chance.randrange(1, 5)
+        return " ".join(chance.choices(_WORDS, k=length)).capitalize()
+
+
+def _named(resource: str, row_id: int) -> Document:
+    """The fields that tell the rows of a resource apart."""
+    return {name: text.format(row_id) for name, text in _names(resource).items()}
+
+
+@cache
+def _names(resource: str) -> dict[str, str]:
+    label = models.singular(resource).replace("_", " ").capitalize()
+    code = "".join(part[0] for part in models.singular(resource).split("_")).upper()
+    texts = {
+        "name": f"{label} {{}}",
+        "externalId": f"{code}-{{}}",
+        "reference": f"#{code}{{}}",
+        "email": f"{models.singular(resource)}{{}}@example.com",
+        "handle": f"{models.singular(resource)}-{{}}",
+        "firstName": label.split()[0],
+        "lastName": "Number {}",
+    }
+    found = {name: text for name, text in texts.items() if name in models.types(resource)}
+    extra = dict.fromkeys(models.EXTRA_FIELDS.get(resource, ()), f"{label} {{}}")
+    return {**found, **extra}

@@ -1,0 +1,1 @@
+"""The sandbox's rows: how they are stored, queried and shown."""

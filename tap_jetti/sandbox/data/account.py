@@ -1,0 +1,201 @@
+"""The account that the sandbox serves: its rows, its clock and what changes them."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+from tap_jetti.sandbox.calls import validation
+from tap_jetti.sandbox.data import documents, models
+from tap_jetti.sandbox.data import timestamps as instants
+from tap_jetti.sandbox.data.database import Database, Row
+from tap_jetti.sandbox.data.reading import not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tap_jetti.sandbox.data.documents import Document
+    from tap_jetti.sandbox.options import Options
+
+_SECOND = 1_000_000
+
+
+class Account:
+    """Rows with their dates; every change goes through here."""
+
+    def __init__(self, options: Options) -> None:
+        """Open the database of the options."""
+        self.options = options
+        self.database = Database(options.database)
+        self.random = random.Random(options.seed)  # noqa: S311 - not for secrets
+        self.spent: dict[int, int] = {}
+        """Feed variants updated, by day since the epoch; only the last day is kept."""
+        self._late: list[tuple[int, int, str, Row]] = []
+        self._versions: dict[tuple[str, int], int] = {}
+        self._changes = 0
+
+    def close(self) -> None:
+        """Commit what is late and close the database."""
+        self._commit(None)
+        self.database.close()
+
+    def now(self) -> float:
+        """Seconds since the epoch by the server's clock."""
+        return self.options.clock() + self.options.clock_skew
+
+    def now_micros(self) -> int:
+        """The instant that a change is stamped with."""
+        micros = round(self.now() * _SECOND)
+        return micros if self.options.microseconds else micros // 1000 * 1000
+
+    def commit_due(self) -> None:
+        """Make changes visible whose late commit is due."""
+        if self._late and self._late[0][0] <= self.now() * _SECOND:
+            self._commit(self.now() * _SECOND)
+
+    def _commit(self, until: float | None) -> None:
+        with self.database.lock:
+            while self._late and (until is None or self._late[0][0] <= until):
+                _, change, resource, row = heapq.heappop(self._late)
+                # A change written after this one has locked it out.
+                if self._versions.get((resource, row.id)) == change:
+                    del self._versions[resource, row.id]
+                    self.database.put(resource, [row])
+
+    def replace(self, resource: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Put these rows in the place of all rows of a resource."""
+        check(resource)
+        made = [self._stored(resource, row) for row in rows]
+        with self.database.transaction():
+            self.database.delete(resource)
+            self.database.put(resource, made)
+            for key in [key for key in self._versions if key[0] == resource]:
+                del self._versions[key]
+
+    def upsert(self, resource: str, row: Mapping[str, Any], *, visible_after: float = 0.0) -> Document:
+        """Add a row, or merge it into the one with its id.
+
+        Args:
+            resource: The resource in snake_case.
+            row: Fields; a missing id is the next free one, a missing updatedAt is now.
+            visible_after: Seconds by the server's clock until the change is committed.
+        """
+        check(resource)
+        with self.database.lock:
+            row_id = row["id"] if "id" in row else self.database.next_id(resource)
+            now = self.now_micros()
+            before = self.database.row(resource, row_id)
+            dates: Document = {"createdAt": instants.exact(now), "updatedAt": instants.exact(now)}
+            merged = {}
+            if before is not None:
+                merged = self.document(before)
+                dates["createdAt"] = before.created and instants.exact(before.created)
+            made = self._stored(resource, {**merged, **dates, **row, "id": row_id})
+            if visible_after > 0:
+                self._changes += 1
+                self._versions[resource, row_id] = self._changes
+                due = now + round(visible_after * _SECOND)
+                heapq.heappush(self._late, (due, self._changes, resource, made))
+            else:
+                self._put(resource, made)
+            return self.document(made)
+
+    def touch(self, resource: str, ids: Iterable[int], at: str | None = None) -> int:
+        """Give many rows one updatedAt, now or the given one; answers how many there were."""
+        check(resource)
+        micros = self.now_micros() if at is None else instants.parse(at)
+        with self.database.lock:
+            chosen = list(ids)
+            for row_id in chosen:
+                self._versions.pop((resource, row_id), None)
+            return self.database.stamp(resource, chosen, micros)
+
+    def delete(self, resource: str, row_id: int) -> bool:
+        """Delete a row for good; answers whether there was one."""
+        check(resource)
+        with self.database.lock:
+            self._versions.pop((resource, row_id), None)
+            return bool(self.database.delete(resource, row_id))
+
+    def get(self, resource: str, row_id: int) -> Document:
+        """A row.
+
+        Raises:
+            Problem: There is no such row.
+        """
+        row = self.database.row(resource, row_id)
+        if row is None:
+            raise not_found(resource, row_id)
+        return self.document(row)
+
+    def find(self, resource: str, **wanted: str | int | None) -> Document | None:
+        """The first row whose fields have these values, or None."""
+        rows = self.database.find(resource, **wanted)
+        return self.document(rows[0]) if rows else None
+
+    def document(self, row: Row) -> Document:
+        """The fields of a stored row."""
+        document: Document = json.loads(row.body)
+        return document
+
+    def create(self, resource: str, fields: Mapping[str, Any]) -> Document:
+        """Add a row with a new id; fields that are not given are null."""
+        now = self.now_micros()
+        fixed = {"id": self.database.next_id(resource), "companyId": documents.COMPANY}
+        document = {**validation.blank(resource), **fields, **fixed}
+        self._put(resource, documents.row(resource, document, now, now))
+        return document
+
+    def change(self, resource: str, row: Row, fields: Mapping[str, Any]) -> Document:
+        """Change some fields of a stored row; answers the whole row."""
+        document = {**self.document(row), **fields}
+        self._put(resource, documents.row(resource, document, self.now_micros(), row.created))
+        return document
+
+    def update(self, resource: str, row_id: int, fields: Mapping[str, Any]) -> Document:
+        """Change some fields of a row by its id; answers the whole row.
+
+        Raises:
+            Problem: There is no such row.
+        """
+        row = self.database.row(resource, row_id)
+        if row is None:
+            raise not_found(resource, row_id)
+        return self.change(resource, row, fields)
+
+    def patch(self, resource: str, row_id: int, fields: Mapping[str, Any]) -> None:
+        """Change some fields of a row that exists, without answering it: the fast way."""
+        self._versions.pop((resource, row_id), None)
+        self.database.patch(resource, row_id, fields, self.now_micros())
+
+    def _put(self, resource: str, row: Row) -> None:
+        self._versions.pop((resource, row.id), None)
+        self.database.put(resource, [row])
+
+    def rows(self, resource: str) -> list[Document]:
+        """All committed rows as the API shows them, by id."""
+        check(resource)
+        self.commit_due()
+        return [documents.shown(resource, text, self.options) for text in self.database.bodies(resource)]
+
+    def count(self, resource: str) -> int:
+        """The number of committed rows."""
+        check(resource)
+        self.commit_due()
+        return self.database.count(resource)
+
+    def _stored(self, resource: str, row: Mapping[str, Any]) -> Row:
+        return documents.stored(resource, row, microseconds=self.options.microseconds)
+
+
+def check(resource: str) -> None:
+    """Refuse a name that is no resource.
+
+    Raises:
+        ValueError: There is no such resource.
+    """
+    if not models.known(resource):
+        msg = f"Jetti has no resource {resource!r}: expected a snake_case plural such as 'sales'."
+        raise ValueError(msg)

@@ -1,0 +1,118 @@
+"""Includes: rows of other resources inside the rows of one."""
+
+# ruff: noqa: S608 - table names come from the schemas and parameters are bound
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tap_jetti.sandbox.data import documents, models
+from tap_jetti.sandbox.data.database import Database, expression
+from tap_jetti.sandbox.http import brackets
+from tap_jetti.sandbox.http.problems import Problem
+
+if TYPE_CHECKING:
+    from tap_jetti.sandbox.data.documents import Document
+    from tap_jetti.sandbox.options import Options
+
+Attributes = Callable[[str, object], "list[str] | None"]
+"""Reads a list of attributes of a resource."""
+
+
+@dataclass
+class Include:
+    """One model asked for, what of it, and what inside it."""
+
+    resource: str
+    attributes: list[str] | None
+    include: list[Include] = field(default_factory=list)
+
+
+def parse(value: object, attributes: Attributes) -> list[Include]:
+    """The includes of a query.
+
+    Raises:
+        Problem: An entry has no known model, or its attributes are refused.
+    """
+    if value is None:
+        return []
+    try:
+        entries = brackets.as_list(value)
+    except ValueError as error:
+        raise Problem(400, "api.query.include.invalid", str(error)) from None
+    return [_entry(entry, attributes) for entry in entries]
+
+
+def _entry(entry: object, attributes: Attributes) -> Include:
+    name = entry.get("model") if isinstance(entry, Mapping) else None
+    resource = models.models().get(name) if isinstance(name, str) else None
+    if not isinstance(entry, Mapping) or resource is None:
+        raise Problem(500, "api.query.include.unknown", f"There is no model {name}.")
+    return Include(
+        resource,
+        attributes(resource, entry.get("attributes")),
+        parse(entry.get("include"), attributes),
+    )
+
+
+def attach(
+    database: Database,
+    options: Options,
+    resource: str,
+    rows: list[Document],
+    *,
+    attributes: list[str] | None,
+    wanted: list[Include],
+) -> list[Document]:
+    """Rows with only the attributes asked for, and what is included in them.
+
+    Raises:
+        Problem: A model is not associated, or a foreign key that it needs is not asked for.
+    """
+    shown = [_only(row, attributes) for row in rows]
+    for include in wanted:
+        association = models.association(resource, include.resource)
+        if association is None:
+            raise Problem(
+                500,
+                "api.query.include.not_associated",
+                f"{models.model(include.resource)} is not associated to {models.model(resource)}!",
+            )
+        own_key = "id" if association.many else association.foreign_key
+        if attributes is not None and own_key not in attributes:
+            raise Problem(500, "api.query.include.missing_key", f"column {resource}.{own_key} does not exist")
+        their_key = association.foreign_key if association.many else "id"
+        below = _fetch(database, options, include.resource, their_key, _keys(rows, own_key))
+        inside = attach(
+            database, options, include.resource, below, attributes=include.attributes, wanted=include.include
+        )
+        grouped: dict[Any, list[Document]] = {}
+        for whole, part in zip(below, inside, strict=True):
+            grouped.setdefault(whole[their_key], []).append(part)
+        for row, part in zip(rows, shown, strict=True):
+            found = grouped.get(row.get(own_key), [])
+            part[association.name] = found if association.many else next(iter(found), None)
+    return shown
+
+
+def _only(row: Document, attributes: list[str] | None) -> Document:
+    if attributes is None:
+        return dict(row)
+    return {name: row.get(name) for name in attributes}
+
+
+def _keys(rows: list[Document], name: str) -> list[Any]:
+    return sorted({row[name] for row in rows if row.get(name) is not None}, key=str)
+
+
+def _fetch(database: Database, options: Options, resource: str, key: str, values: list[Any]) -> list[Document]:
+    """The rows of a resource whose key has one of the values, by id."""
+    database.index(resource, key)
+    found = database.fetch(
+        f'SELECT body FROM "{resource}" WHERE {expression(key)} IN (SELECT value FROM json_each(?)) ORDER BY id',
+        [json.dumps(values)],
+    )
+    return [documents.shown(resource, text, options) for (text,) in found]

@@ -1,0 +1,148 @@
+"""Answers the reads: a page of rows, one row, a count."""
+
+# ruff: noqa: S608 - table names come from the schemas and parameters are bound
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tap_jetti.sandbox.data import conditions, documents, includes, models
+from tap_jetti.sandbox.http import brackets
+from tap_jetti.sandbox.http.problems import Problem, Response, as_json
+
+if TYPE_CHECKING:
+    import random
+
+    from tap_jetti.sandbox.data.database import Database
+    from tap_jetti.sandbox.options import Options
+
+_ARBITRARY = "(id * 7919) % 10007, id"
+
+
+@dataclass
+class Reader:
+    """Reads of one sandbox's rows."""
+
+    database: Database
+    options: Options
+    random: random.Random
+
+    def page(self, resource: str, query: Mapping[str, Any]) -> Response:
+        """The rows of ``GET /{resource}.json``: a bare array.
+
+        Raises:
+            Problem: The query is refused.
+        """
+        size = self._size(query)
+        condition, values = self._condition(resource, query)
+        start = _whole(query, "from", 0) * (size if self.options.from_means == "page" else 1)
+        self.database.ensure(resource)
+        found = self.database.fetch(
+            f'SELECT body FROM "{resource}" WHERE {condition} '
+            f"ORDER BY {self._order(resource, query, condition)} LIMIT ? OFFSET ?",
+            [*values, size, start],
+        )
+        texts = [text for (text,) in found]
+        if len(texts) > 1 and self.random.random() < self.options.short_pages:
+            del texts[self.random.randrange(1, len(texts)) :]
+        return Response(200, self._array(resource, texts, query).encode())
+
+    def one(self, resource: str, row_id: int, query: Mapping[str, Any]) -> Response:
+        """The row of ``GET /{resource}/{id}.json``.
+
+        Raises:
+            Problem: There is no such row.
+        """
+        row = self.database.row(resource, row_id)
+        if row is None:
+            raise not_found(resource, row_id)
+        return Response(200, self._array(resource, [row.body], query)[1:-1].encode())
+
+    def count(self, resource: str, query: Mapping[str, Any]) -> Response:
+        """The number of rows of ``GET /{resource}/count.json``.
+
+        Raises:
+            Problem: The resource has no counts, or the query is refused.
+        """
+        having = {"all": True, "none": False, "purchases": resource == "purchases"}
+        if not having[self.options.count]:
+            raise Problem(404, "api.route.missing", f"{resource} has no count.")
+        condition, values = self._condition(resource, query)
+        self.database.ensure(resource)
+        found = self.database.fetch(
+            f'SELECT COUNT(*) FROM "{resource}" WHERE {condition}',
+            values,
+        )
+        return as_json({"count": found[0][0]})
+
+    def _size(self, query: Mapping[str, Any]) -> int:
+        asked = _whole(query, "limit", self.options.default_limit)
+        return min(asked or self.options.default_limit, self.options.page_cap)
+
+    def _condition(self, resource: str, query: Mapping[str, Any]) -> conditions.Sql:
+        built = conditions.build(self.database, resource, query.get("where"))
+        return ("1", []) if self.options.ignore_filter else built
+
+    def _order(self, resource: str, query: Mapping[str, Any], condition: str) -> str:
+        order = query.get("order")
+        if order is None or self.options.ignore_order:
+            return _ARBITRARY
+        if not isinstance(order, Mapping) or not isinstance(order.get("attribute"), str):
+            raise Problem(400, "api.query.order.invalid", "order needs an attribute.")
+        column = conditions.column(resource, order["attribute"])
+        # Any text is truthy to the server, "false" too.
+        direction = "DESC" if "descending" in order else "ASC"
+        nulls = ""
+        if self._has_nulls(resource, column, condition):
+            nulls = "NULLS FIRST" if "nullsFirst" in order else "NULLS LAST"
+        ties = "random()" if self.options.unstable_ties else "id"
+        return f"{column} {direction} {nulls}, {ties}"
+
+    def _has_nulls(self, resource: str, column: str, condition: str) -> bool:
+        """Whether nulls can come; if not, SQLite takes the order from the index."""
+        if column == "id" or f"({column} >= ?)" in condition or f"({column} <= ?)" in condition:
+            return False
+        self.database.ensure(resource)
+        return bool(self.database.fetch(f'SELECT 1 FROM "{resource}" WHERE {column} IS NULL LIMIT 1'))
+
+    def _array(self, resource: str, texts: list[str], query: Mapping[str, Any]) -> str:
+        """A JSON array of texts, taken apart only if the query or the options need it."""
+        attributes = self._attributes(resource, query.get("attributes"))
+        wanted = includes.parse(query.get("include"), self._attributes)
+        if attributes is None and not wanted and not documents.varied(self.options):
+            return f"[{','.join(texts)}]"
+        rows = [documents.shown(resource, text, self.options) for text in texts]
+        rows = includes.attach(self.database, self.options, resource, rows, attributes=attributes, wanted=wanted)
+        return json.dumps(rows, separators=(",", ":"))
+
+    def _attributes(self, resource: str, value: object) -> list[str] | None:
+        """The fields asked for, or None for all."""
+        if value is None:
+            return None
+        many = self.options.refuse_attributes == "many"
+        try:
+            names = brackets.as_list(value, indexed_limit=brackets.MOST_INDEXED if many else None)
+        except ValueError:
+            raise Problem(400, "api.query.attributes.invalid", "attributes must be a list.") from None
+        if self.options.refuse_attributes == "always":
+            raise Problem(400, "api.query.attributes.refused", "attributes are not supported.")
+        for name in names:
+            conditions.column(resource, str(name))
+        return names
+
+
+def not_found(resource: str, row_id: int) -> Problem:
+    """What is answered for a row that does not exist."""
+    return Problem(404, f"api.{resource}.missing", f"{models.model(resource)} {row_id} not found.")
+
+
+def _whole(query: Mapping[str, Any], name: str, default: int) -> int:
+    value = query.get(name)
+    if value in (None, ""):
+        return default
+    if not isinstance(value, str) or not value.isdecimal():
+        raise Problem(400, f"api.query.{name}.invalid", f"{name} must be a number.")
+    return int(value)

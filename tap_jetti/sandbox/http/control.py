@@ -1,0 +1,63 @@
+"""The control surface under ``/_sandbox/``: for other processes, not part of the API."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from tap_jetti.facts import resources
+from tap_jetti.sandbox.http.problems import Response, as_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_jetti.sandbox.calls.inbound import Inbound
+    from tap_jetti.sandbox.data.account import Account
+    from tap_jetti.sandbox.http.request_log import Ledger
+
+
+class Control:
+    """Looks into a sandbox and changes it; neither limited nor in the ledger."""
+
+    def __init__(self, account: Account, ledger: Ledger, inbound: Inbound) -> None:
+        """Control these."""
+        self._account = account
+        self._ledger = ledger
+        self._inbound = inbound
+
+    def answer(self, method: str, path: str, query: str, body: bytes) -> Response:
+        """Answer one request, with 400 to what cannot be done and 404 to what is unknown."""
+        name, _, rest = path.removeprefix("/_sandbox/").partition("/")
+        try:
+            return as_json(self._value(f"{method} {name}", rest, query, json.loads(body or b"{}")))
+        except LookupError as error:
+            return as_json({"error": f"Unknown: {error}."}, 404)
+        except (ValueError, TypeError) as error:
+            return as_json({"error": str(error)}, 400)
+
+    def _value(self, call: str, rest: str, query: str, body: dict[str, Any]) -> object:
+        calls: dict[str, Callable[[], object]] = {
+            "GET counts": lambda: {name: self._account.count(name) for name in resources.names()},
+            "GET ledger": lambda: self._ledger.summary(float(parse_qs(query).get("since", ["0"])[0])),
+            "GET rows": lambda: self._account.rows(rest.replace("-", "_")),
+            "POST touch": lambda: self._touch(body),
+            "POST options": lambda: self._change(body),
+            "POST reset-ledger": self._ledger.clear,
+            "POST settle": self._settle,
+        }
+        return calls[call]()
+
+    def _touch(self, body: dict[str, Any]) -> object:
+        resource = body["resource"].replace("-", "_")
+        ids = body["ids"] if "ids" in body else self._account.database.ids(resource)
+        return {"touched": self._account.touch(resource, ids, body.get("at"))}
+
+    def _change(self, body: dict[str, Any]) -> object:
+        for name, value in body.items():
+            setattr(self._account.options, name, value)
+        return {"changed": sorted(body)}
+
+    def _settle(self) -> object:
+        self._inbound.settle()
+        return {"log": list(self._inbound.log)}

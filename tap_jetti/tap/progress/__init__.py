@@ -1,0 +1,1 @@
+"""Shows how far a run is: on a terminal, or in the log."""

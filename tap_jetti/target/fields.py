@@ -1,0 +1,245 @@
+"""The fields of a resource: which may be written, what they may hold, and when two values are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import date
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from tap_jetti.facts import resources
+from tap_jetti.facts.secret_fields import SECRET_FIELDS
+from tap_jetti.facts.timestamps import normalise
+from tap_jetti.target.delivery.record_errors import RefusedError
+
+OWN_FIELDS = frozenset({"id", "companyId", "createdAt", "updatedAt"})
+"""Fields that Jetti sets itself."""
+
+LONGEST_VERBATIM = 40
+"""Characters of a text that are kept as they are for comparison; a longer one is kept as a digest."""
+
+_EXACT = Context(prec=2_000, Emin=MIN_EMIN, Emax=MAX_EMAX)
+_INTEGER = re.compile(r"[+-]?\d{1,19}")
+_LARGEST_INTEGER = 1 << 63
+_LONGEST_INTEGER = 19
+
+Value = Any
+Check = Callable[[Value], Value]
+
+
+class UnfitError(ValueError):
+    """A value does not fit its field. Its text says what the field must be, not the value."""
+
+
+@cache
+def kinds(resource: str) -> dict[str, str]:
+    """The kind of each field of a resource: integer, quantity, number, boolean, date, text, array or json."""
+    return {name: _kind(name, facts) for name, facts in resources.schema(resource)["properties"].items()}
+
+
+class Fields:
+    """Checks records against one resource's schema.
+
+    Args:
+        resource: The resource in snake_case.
+        leave_out: Fields that the call does not take.
+    """
+
+    def __init__(self, resource: str, *, leave_out: frozenset[str] = frozenset()) -> None:
+        self.kinds = {
+            **dict.fromkeys(SECRET_FIELDS.get(resource, frozenset()) - {"hash"}, "json"),
+            **kinds(resource),
+        }
+        self._checks = {
+            name: (PLAIN.get(kind), CHECKS[kind])
+            for name, kind in self.kinds.items()
+            if name not in OWN_FIELDS | leave_out
+        }
+        self._ignored = OWN_FIELDS | leave_out
+
+    def project(self, record: Mapping[str, Value]) -> tuple[dict[str, Value], list[str]]:
+        """The part of a record that can be written, with each value in the type of its field.
+
+        Args:
+            record: A record as it came.
+
+        Returns:
+            What to send, and the names of fields that the resource does not have.
+
+        Raises:
+            RefusedError: A value does not fit.
+        """
+        payload: dict[str, Value] = {}
+        unknown = []
+        checks = self._checks
+        for name, value in record.items():
+            found = checks.get(name)
+            if found is None:
+                if name not in self._ignored and not name.startswith("_"):
+                    unknown.append(name)
+            elif value is None:
+                payload[name] = None
+            elif type(value) is found[0]:
+                payload[name] = value
+            else:
+                try:
+                    payload[name] = found[1](value)
+                except UnfitError as error:
+                    raise RefusedError(f"{name}.invalid", f"{name} must be {error}") from None
+        return payload, unknown
+
+
+def integer_of(value: Value) -> int:
+    """An integer from a number or the text of one.
+
+    Raises:
+        UnfitError: It is something else.
+    """
+    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
+        value = int(value)
+    if isinstance(value, (Decimal, float)) and _is_whole(Decimal(value)):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= _LARGEST_INTEGER:
+        raise UnfitError("an integer")
+    return value
+
+
+def comparable(kind: str, value: Value) -> str | bool | None:
+    """A short form in which two values are the same if they mean the same.
+
+    Numbers compare by value (``10``, ``"10.00"``), dates by instant, JSON without regard to the
+    order of keys. A value that does not fit its field stays as it is.
+    """
+    if value is None or value is True or value is False:
+        return value
+    try:
+        value = CHECKS[kind](value)
+    except UnfitError:
+        kind = "json"
+    if kind in {"integer", "quantity", "number"}:
+        return str(_EXACT.normalize(Decimal(value)) if value else 0)
+    if kind in {"array", "json"}:
+        try:
+            value = json.dumps(_plain(value), sort_keys=True, ensure_ascii=False)
+        except RecursionError:  # nested too deep to be put in order: it compares as it was written
+            value = msgspec.json.encode(value).decode()
+    if isinstance(value, str) and len(value) > LONGEST_VERBATIM:
+        return "#" + hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return str(value) if not isinstance(value, bool) else bool(value)
+
+
+def _is_whole(value: Decimal) -> bool:
+    return value.is_finite() and value.adjusted() < _LONGEST_INTEGER and value == value.to_integral_value()
+
+
+def _plain(value: Value) -> Value:
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return value
+    if isinstance(value, (int, float, Decimal)):
+        return "n" + str(_EXACT.normalize(Decimal(str(value))) if value else 0)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return str(value)
+
+
+def _kind(name: str, facts: Mapping[str, Any]) -> str:
+    types = [kind for kind in facts["type"] if kind != "null"]
+    if len(types) > 1 or types == ["object"]:
+        return "json"
+    if facts.get("format") == "date-time":
+        return "date"
+    if types == ["integer"]:
+        return "quantity" if name.endswith("Quantity") else "integer"
+    kind: str = types[0]
+    return "text" if kind == "string" else kind
+
+
+def _integer(value: Value) -> int:
+    return value if type(value) is int and -_LARGEST_INTEGER < value < _LARGEST_INTEGER else integer_of(value)
+
+
+def _quantity(value: Value) -> int:
+    number = value if type(value) is int and value < _LARGEST_INTEGER else integer_of(value)
+    if number < 0:
+        raise UnfitError("a quantity of 0 or more")
+    return number
+
+
+def _number(value: Value) -> int | Decimal:
+    if isinstance(value, str):
+        try:
+            value = Decimal(value.strip())
+        except InvalidOperation:
+            raise UnfitError("a number") from None
+    elif isinstance(value, float):
+        value = Decimal(repr(value))
+    if isinstance(value, Decimal):
+        if not value.is_finite() or abs(value.adjusted()) > LONGEST_VERBATIM:
+            raise UnfitError("a number of a usual size")
+        return value
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= _LARGEST_INTEGER:
+        raise UnfitError("a number")
+    return value
+
+
+def _boolean(value: Value) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "false": False, "1": True, "0": False}
+    found = words.get(str(value).strip().lower()) if isinstance(value, (str, int)) else None
+    if found is None:
+        raise UnfitError("true or false")
+    return found
+
+
+def _date(value: Value) -> str:
+    if isinstance(value, date):
+        value = value.isoformat()
+    try:
+        return normalise(value if isinstance(value, str) else "")
+    except ValueError:
+        raise UnfitError("an ISO 8601 date") from None
+
+
+def _text(value: Value) -> str:
+    if type(value) is str:
+        return value
+    if isinstance(value, (int, Decimal, float)) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    raise UnfitError("a text")
+
+
+def _array(value: Value) -> list[Value]:
+    if not isinstance(value, (list, tuple)):
+        raise UnfitError("an array")
+    return list(value)
+
+
+def _json(value: Value) -> Value:
+    return value
+
+
+PLAIN: dict[str, type] = {"text": str, "boolean": bool}
+"""What of a kind needs no check beyond its type."""
+
+CHECKS: dict[str, Check] = {
+    "integer": _integer,
+    "quantity": _quantity,
+    "number": _number,
+    "boolean": _boolean,
+    "date": _date,
+    "text": _text,
+    "array": _array,
+    "json": _json,
+}
+"""What brings a value to the kind of its field, or raises `UnfitError`."""

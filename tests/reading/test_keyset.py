@@ -1,0 +1,744 @@
+"""Whatever changes while a resource is read, no row is lost and the read comes to an end."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from requests.adapters import HTTPAdapter
+
+from runs import EXAMPLES, LOGGER, unlimited_session
+from tap_jetti.client.clock import VirtualClock
+from tap_jetti.errors import IncompleteReadError, UnreliableAnswerError
+from tap_jetti.facts.timestamps import from_epoch, to_epoch
+from tap_jetti.reading.keyset import FullRead, IncrementalRead
+from tap_jetti.reading.pages import Projection, ResourcePages
+from tap_jetti.reading.server_profile import ServerProfile
+from tap_jetti.sandbox import Options, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+RESOURCE = "sales"
+NOON = 1_600_000_000.25
+"""The server's clock when the first read starts."""
+
+LAG = 10.0
+"""Seconds of `bookmark_lag`: more than the latest commit and the skew between clocks together."""
+
+MICROSECOND = 1_000_000
+
+
+class EndlessReadError(AssertionError):
+    """A read sent more requests than any read of so few rows needs."""
+
+
+class Bounded(HTTPAdapter):
+    """The network, for a bounded number of requests."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.left = most
+
+    def send(self, *arguments: Any, **named: Any) -> Any:
+        """Send a request unless there were too many."""
+        self.left -= 1
+        if self.left < 0:
+            raise EndlessReadError
+        return super().send(*arguments, **named)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that happens while the read goes on.
+
+    Attributes:
+        request: The number of the request before whose answer it happens.
+        kind: What happens.
+        of: Which rows it meets, by a seed.
+        share: How many of them, between 0 and 1.
+    """
+
+    request: int
+    kind: str
+    of: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Story:
+    """A resource, the server it lives on, and what happens to it.
+
+    Attributes:
+        groups: Rows that are changed together, and the microseconds from one group to the next.
+        spread: Microseconds over which the rows of a group are stored.
+        page_size: Rows asked for.
+        caps: Most rows that the server gives, from request to request.
+        changes: What happens meanwhile.
+        server: Further options of the server.
+        seed: What decides all else.
+    """
+
+    groups: tuple[tuple[int, int], ...]
+    spread: int
+    page_size: int
+    caps: tuple[int, ...]
+    changes: tuple[Change, ...] = ()
+    server: tuple[tuple[str, Any], ...] = ()
+    seed: int = 0
+
+    def rows(self, now: float) -> list[dict[str, Any]]:
+        """The rows before the read, the last of them changed shortly before now."""
+        chance = random.Random(self.seed)
+        keys: list[int] = []
+        moment = round(now * MICROSECOND) - 1_500_000 - sum(gap for _, gap in self.groups) - self.spread
+        for size, gap in self.groups:
+            keys += [moment + (chance.randrange(self.spread) if self.spread else 0) for _ in range(size)]
+            moment += gap
+        ids = list(range(1, len(keys) + 1))
+        chance.shuffle(ids)
+        return [{"id": row_id, "updatedAt": exact(key), "notes": "0"} for row_id, key in zip(ids, keys, strict=True)]
+
+
+def exact(micros: int) -> str:
+    """The text of an instant with its microseconds."""
+    return f"{from_epoch(micros // MICROSECOND)[:19]}.{micros % MICROSECOND:06d}Z"
+
+
+@dataclass
+class World:
+    """A sandbox that lives through a story."""
+
+    story: Story
+    sandbox: Sandbox
+    clock: VirtualClock
+    request: int = 0
+    events: list[Change] = field(default_factory=list)
+    version: int = 0
+
+    def begin(self) -> None:
+        """Fill the sandbox and let the story begin with the next request."""
+        self.sandbox.replace(RESOURCE, self.story.rows(self.clock.time()))
+        self.sandbox.on_request = self.on_request
+        self.tell(self.story.changes)
+
+    def tell(self, changes: Sequence[Change]) -> None:
+        """Let these changes happen, counted from the next request on."""
+        self.request = 0
+        self.events = sorted(changes, key=lambda change: change.request)
+
+    def on_request(self, _number: int, _method: str, _path: str) -> None:
+        """Let happen what is due."""
+        self.request += 1
+        self.sandbox.options.page_cap = self.story.caps[self.request % len(self.story.caps)]
+        while self.events and self.events[0].request <= self.request:
+            self.happen(self.events.pop(0))
+
+    def happen(self, change: Change) -> None:
+        """Change some rows."""
+        chance = random.Random(change.of)
+        stored = self.stored()
+        some = [row_id for row_id, _, _ in stored if chance.random() < change.share]
+        one = chance.choice(stored)[0] if stored else 1
+        self.version += 1
+        if change.kind == "advance":
+            self.clock.advance(3 * change.share)
+        elif change.kind == "update":
+            self.update(one)
+        elif change.kind == "insert":
+            self.update(1_000_000 + self.version)  # no id is given twice, not even that of a row that is gone
+        elif change.kind == "delete":
+            self.sandbox.delete(RESOURCE, one)
+        elif change.kind == "deletes":
+            for row_id in some:
+                self.sandbox.delete(RESOURCE, row_id)
+        elif change.kind == "updates":
+            for row_id in some:
+                self.update(row_id)
+        elif change.kind == "mass update":
+            self.sandbox.touch(RESOURCE, some)
+        elif change.kind == "late commit":
+            self.update(one, visible_after=3 * change.share)
+        self.clock.advance(0.001)
+
+    def update(self, row_id: int, visible_after: float = 0.0) -> None:
+        """Write one row anew."""
+        self.sandbox.upsert(RESOURCE, {"id": row_id, "notes": str(self.version)}, visible_after)
+
+    def stored(self) -> list[tuple[int, int, str]]:
+        """The committed rows by id, with the microseconds of their last change, and their version."""
+        found = self.sandbox._account.database.fetch(
+            f"SELECT id, updated, json_extract(body, '$.notes') FROM {RESOURCE} ORDER BY id"
+        )
+        return [tuple(row) for row in found]
+
+
+PASSING = tuple(kind for kind in Options().fault_kinds if kind != "problem-500")
+"""Failures that are tried again until they pass; a business error ends a read when it comes three times in a row."""
+
+
+@contextlib.contextmanager
+def living(story: Story) -> Iterator[World]:
+    """The sandbox of a story."""
+    clock = VirtualClock(wall=NOON)
+    options = {"fault_kinds": PASSING, **dict(story.server)}
+    with Sandbox(Options(empty=True, rate=0, seed=story.seed, clock=clock.time, **options)) as sandbox:
+        world = World(story, sandbox, clock)
+        sandbox.replace(RESOURCE, [])
+        world.begin()
+        yield world
+
+
+@dataclass
+class Result:
+    """What one run gave."""
+
+    seen: set[tuple[int, str, str]]
+    bookmark: str | None
+    upper: str | None
+    requests: int
+    records: int = 0
+
+
+def run(
+    world: World,
+    *,
+    bookmark: str | None = None,
+    end: str | None = None,
+    verify_counts: bool = True,
+    stop_after: int | None = None,
+    lag: float = LAG,
+) -> Result:
+    """Read the resource as a stream does, in a process of its own, up to its end or some record."""
+    adapter = Bounded(200 + 8 * (len(world.stored()) + sum(size for size, _ in world.story.groups)))
+    most = adapter.left
+    seen: set[tuple[int, str, str]] = set()
+    records = 0
+    with contextlib.closing(unlimited_session(world.sandbox, world.clock, transport=adapter)) as session:
+        read = IncrementalRead(
+            source(session, world.story.page_size),
+            start=bookmark,
+            end=end,
+            bookmark_lag=lag,
+            verify_counts=verify_counts,
+            clock=world.clock,
+            logger=LOGGER,
+        )
+
+        def advance(instant: str | None) -> None:
+            nonlocal bookmark
+            assert instant is None or instant <= from_epoch(to_epoch(read._upper) - lag), "beyond U - lag"
+            bookmark = max(filter(None, (bookmark, instant)), default=None)
+
+        last = ""
+        for page in read.pages():
+            assert page, "an empty page is none"
+            for row in page:
+                assert row["updatedAt"] <= read._upper, "a row of the next run"
+                seen.add((row["id"], row["updatedAt"], row["notes"]))
+                advance(min(row["updatedAt"], read.ceiling))
+                records += 1
+                if records == stop_after:
+                    return Result(seen, bookmark, read._upper, most - adapter.left, records)
+            last = page.keys[-1]
+        assert last is not None
+        advance(read.final_bookmark)
+        return Result(seen, bookmark, read._upper, most - adapter.left, records)
+
+
+def evenly_dated(count: int) -> list[dict[str, Any]]:
+    """Rows a second apart, long ago."""
+    return [
+        {"id": number, "updatedAt": from_epoch(NOON - 5000 + number), "notes": "0"} for number in range(1, count + 1)
+    ]
+
+
+def source(
+    session: Any, page_size: int, profile: ServerProfile | None = None, resource: str = RESOURCE
+) -> ResourcePages:
+    """The pages of the resource."""
+    return ResourcePages(
+        session,
+        resource,
+        page_size=page_size,
+        projection=Projection(),
+        profile=profile or ServerProfile(),
+        logger=LOGGER,
+    )
+
+
+def settled(
+    before: list[tuple[int, int, str]], after: list[tuple[int, int, str]], upper: str
+) -> set[tuple[int, str, str]]:
+    """The rows that a run must have given: there when it began, unchanged at its end, and not later than U."""
+    limit = round(to_epoch(upper) * 1000) * 1000
+    return {
+        (row_id, from_epoch(micros // 1000 / 1000), notes)
+        for row_id, micros, notes in set(before) & set(after)
+        if micros <= limit
+    }
+
+
+sizes = st.one_of(st.integers(1, 9), st.integers(10, 99), st.just(100))
+groups = st.lists(
+    st.tuples(
+        st.one_of(st.just(1), st.integers(1, 4), st.integers(1, 60), st.integers(90, 230)),
+        st.sampled_from([1, 400, 999, 1000, 1001, 2500, 1_000_000]),
+    ),
+    max_size=14,
+).map(tuple)
+kinds = st.sampled_from(["advance", "update", "insert", "delete", "deletes", "updates", "mass update", "late commit"])
+changes = st.lists(st.builds(Change, st.integers(1, 25), kinds, st.integers(0, 9999), st.floats(0, 1)), max_size=8).map(
+    tuple
+)
+caps = st.one_of(
+    st.sampled_from([(100,), (50,), (37,), (20,)]),
+    st.lists(st.integers(10, 100), min_size=2, max_size=5).map(tuple),
+)
+servers = st.fixed_dictionaries(
+    {},
+    optional={
+        "unstable_ties": st.booleans(),
+        "microseconds": st.booleans(),
+        "clock_skew": st.sampled_from([-5000.0, 5000.0]),
+        "date_skew": st.floats(-3, 3),
+        "count": st.sampled_from(["all", "none"]),
+        "faults": st.just(0.05),
+    },
+).map(lambda options: tuple(sorted(options.items())))
+stories = st.builds(
+    Story, groups, st.sampled_from([0, 0, 3, 900, 1000, 5000]), sizes, caps, changes, servers, st.integers(0, 9999)
+)
+
+
+@given(stories)
+@settings(max_examples=50 * EXAMPLES)
+@example(Story(((1500, 1000), (3, 1)), 900, 100, (37,), server=(("unstable_ties", True),)))
+@example(Story(((10, 0),) * 20, 0, 10, (100,)))
+@example(Story(((9, 1000),) * 9, 0, 9, (100,)))
+def test_one_run_gives_every_row_that_does_not_change_meanwhile(story: Story) -> None:
+    """One run gives the last state of every row that was there when it began and is not later than U."""
+    with living(story) as world:
+        before = world.stored()
+        result = run(world)
+        missing = settled(before, world.stored(), result.upper) - result.seen
+        assert not missing
+
+
+@given(stories, changes, st.one_of(st.none(), st.integers(1, 400)))
+@settings(max_examples=50 * EXAMPLES)
+def test_two_runs_lose_nothing_for_good(story: Story, more: tuple[Change, ...], stop_after: int | None) -> None:
+    """Two runs, the first of which may be killed, give the last state of every row before the second one's U."""
+    with living(story) as world:
+        first = run(world, stop_after=stop_after)
+        world.clock.advance(5)
+        world.tell(more)
+        before = world.stored()
+        second = run(world, bookmark=first.bookmark)
+        assert (second.bookmark or "") >= (first.bookmark or ""), "the bookmark went back"
+        missing = settled(before, world.stored(), second.upper) - first.seen - second.seen
+        assert not missing
+
+
+@given(stories)
+@settings(max_examples=30 * EXAMPLES)
+def test_a_full_read_gives_every_row_that_stays(story: Story) -> None:
+    """A read by id gives every row that was there when it began and was not deleted, and ends."""
+    with living(story) as world:
+        before = {row_id for row_id, _, _ in world.stored()}
+        adapter = Bounded(100 + 4 * len(before))
+        with contextlib.closing(unlimited_session(world.sandbox, world.clock, transport=adapter)) as session:
+            read = FullRead(source(session, story.page_size), verify_counts=True, logger=LOGGER)
+            seen = [row["id"] for page in read.pages() for row in page]
+        stayed = before & {row_id for row_id, _, _ in world.stored()}
+        assert stayed <= set(seen)
+        assert seen == sorted(set(seen)), "ids out of order, or twice"
+
+
+@given(stories, st.lists(st.integers(0, 6_000), min_size=1, max_size=4, unique=True))
+@settings(max_examples=30 * EXAMPLES)
+def test_slices_tile(story: Story, cuts: list[int]) -> None:
+    """Reads of adjacent slices give together what one read gives, and nothing twice."""
+    quiet = Story(story.groups, story.spread, story.page_size, story.caps, (), story.server, story.seed)
+    with living(quiet) as world:
+        rows = world.stored()
+        earliest = min((micros for _, micros, _ in rows), default=0) // 1000
+        borders = [None, *(from_epoch(earliest / 1000 + cut / 1000) for cut in sorted(cuts)), None]
+        seen: list[tuple[int, str, str]] = []
+        records = 0
+        uppers = []
+        for start, end in itertools.pairwise(borders):
+            part = run(world, bookmark=start, end=end)
+            uppers.append(part.upper or "")
+            assert all((start or "") <= date < (end or "9") for _, date, _ in part.seen)
+            seen += part.seen
+            records += part.records
+        assert records == len(seen) == len(set(seen))
+        assert settled(rows, rows, min(uppers)) <= set(seen)
+
+
+def evenly(count: int, step: int = 1000) -> tuple[tuple[int, int], ...]:
+    """Rows with a key each."""
+    return ((1, step),) * count
+
+
+BUDGETED = (0, 1, 9, 10, 30, 99, 100, 101, 150, 198, 199, 200, 250, 1000, 10_000)
+
+
+@pytest.mark.parametrize("count", BUDGETED)
+def test_a_quiet_read_stays_within_its_budget(count: int) -> None:
+    """A first read of N rows at 100 a page takes at most ceil(N/100) * 1.02 + 2 requests."""
+    with living(Story(evenly(count), 0, 100, (100,))) as world:
+        result = run(world)
+        assert result.records == count
+        assert result.requests <= math.ceil(count / 100) * 1.02 + 2
+
+
+@pytest.mark.parametrize("count", BUDGETED)
+def test_a_quiet_full_read_stays_within_its_budget(count: int) -> None:
+    """A read by id of N rows at 100 a page takes at most ceil(N/100) * 1.02 + 2 requests."""
+    with (
+        living(Story(evenly(count), 0, 100, (100,))) as world,
+        contextlib.closing(unlimited_session(world.sandbox, world.clock)) as session,
+    ):
+        read = FullRead(source(session, 100), verify_counts=True, logger=LOGGER)
+        assert sum(len(page) for page in read.pages()) == count
+        assert len(world.sandbox.ledger) <= math.ceil(count / 100) * 1.02 + 2
+
+
+def read_all(session: Any, *resources: str, start: str | None = None, clock: Any) -> list[tuple[list[int], str | None]]:
+    """Read some resources one after the other, as one run does; the ids of each and its bookmark."""
+    profile, found = ServerProfile(), []
+    for resource in resources:
+        read = IncrementalRead(
+            source(session, 100, profile, resource),
+            start=start,
+            end=None,
+            bookmark_lag=LAG,
+            verify_counts=True,
+            clock=clock,
+            logger=LOGGER,
+        )
+        pages = list(read.pages())
+        assert all(map(len, pages))
+        found.append(([row["id"] for page in pages for row in page], read.final_bookmark))
+    return found
+
+
+def test_streams_of_one_short_page_take_two_requests_but_for_the_first() -> None:
+    """Whether 30 rows are all that the server gives at a time is found out once, not by every stream of 30 rows."""
+    resources = ("sales", "purchases", "products", "variants")
+    with living(Story((), 0, 100, (100,))) as world:
+        for resource in resources:
+            world.sandbox.replace(resource, evenly_dated(30))
+        with contextlib.closing(unlimited_session(world.sandbox, world.clock)) as session:
+            read_all(session, *resources, clock=world.clock)
+        assert len(world.sandbox.ledger) == 3 + 2 + 2 + 2
+
+
+def test_a_run_of_few_news_takes_a_request_a_stream_and_one_more() -> None:
+    """That pages of fewer than ten rows are ends is found out once, from the rows before the news."""
+    resources = ("sales", "purchases", "products", "variants")
+    with living(Story((), 0, 100, (100,))) as world:
+        for resource in resources:
+            world.sandbox.replace(resource, evenly_dated(30))
+        with contextlib.closing(unlimited_session(world.sandbox, world.clock)) as session:
+            read_all(session, *resources, start=evenly_dated(30)[-3]["updatedAt"], clock=world.clock)
+        assert len(world.sandbox.ledger) == len(resources) + 1
+
+
+def test_streams_of_few_rows_each_take_one_count_in_all() -> None:
+    """Once the count has shown a page of few rows to be whole, those that are no larger take one request each."""
+    sizes = {"sales": 5, "purchases": 5, "products": 2, "variants": 5}
+    with living(Story((), 0, 100, (100,))) as world:
+        for resource, size in sizes.items():
+            world.sandbox.replace(resource, evenly_dated(size))
+        with contextlib.closing(unlimited_session(world.sandbox, world.clock)) as session:
+            read_all(session, *sizes, clock=world.clock)
+        assert len(world.sandbox.ledger) == len(sizes) + 1
+
+
+def test_a_whole_page_of_few_rows_does_not_vouch_for_larger_ones() -> None:
+    """A server that gives seven rows at a time hides none of those behind them, though a table of five came whole."""
+    with living(Story((), 0, 100, (7,))) as world:
+        world.sandbox.replace("sales", evenly_dated(5))
+        world.sandbox.replace("products", evenly_dated(60))
+        with contextlib.closing(unlimited_session(world.sandbox, world.clock)) as session:
+            found = read_all(session, "sales", "products", "sales", clock=world.clock)
+        assert [len(ids) for ids, _ in found] == [5, 60, 5]
+
+
+@pytest.mark.parametrize("tied", [4, 26])
+def test_a_tiny_page_that_came_whole_by_chance_keeps_no_row_for_good(tied: int) -> None:
+    """A table of five rows, whole on a server that gives five, delays what is behind the next one's five, not more."""
+    with living(Story((), 0, 100, (5,))) as world:
+        world.sandbox.replace("sales", evenly_dated(5))
+        at_once = {"updatedAt": evenly_dated(5)[-1]["updatedAt"]}
+        rows = [row | at_once if row["id"] > 4 else row for row in evenly_dated(4 + tied)]
+        world.sandbox.replace("products", rows)
+        given: set[int] = set()
+        bookmark = None
+        for _ in range(2):
+            with contextlib.closing(unlimited_session(world.sandbox, world.clock)) as session:
+                _, (ids, bookmark) = read_all(session, "sales", "products", start=bookmark, clock=world.clock)
+            given.update(ids)
+        assert given == {row["id"] for row in rows}
+
+
+@pytest.mark.parametrize("cap", [3, 5, 9])
+def test_a_server_that_gives_fewer_than_ten_rows_at_a_time_hides_none(cap: int) -> None:
+    """Where no page shows ten rows, a small page is not taken for the end."""
+    rows = evenly_dated(60)
+    with living(Story((), 0, 100, (cap,))) as world:
+        world.sandbox.replace(RESOURCE, rows)
+        for start in (None, rows[20]["updatedAt"]):
+            result = run(world, bookmark=start)
+            assert {row_id for row_id, _, _ in result.seen} == {
+                row["id"] for row in rows if row["updatedAt"] >= (start or "")
+            }
+
+
+@pytest.mark.parametrize("size", [1, 30, 1500])
+def test_a_quiet_second_run_takes_one_request(size: int) -> None:
+    """After a run of which the newest instant is older than the lag, a run without changes is one request."""
+    with living(Story(((150, 1_000_000), (size, 20_000_000)), 0, 100, (100,))) as world:
+        world.clock.advance(60)
+        first = run(world)
+        again = run(world, bookmark=first.bookmark)
+        assert (again.records, again.requests) == (0, 1) or size == 30
+
+
+def test_the_first_page_is_cut_at_the_upper_bound() -> None:
+    """Rows that changed after the first request left belong to the next run, also on its first page."""
+    story = Story(evenly(20), 0, 100, (100,), tuple(Change(1, kind, 1, 0.9) for kind in ("advance", "mass update")))
+    with living(story) as world:
+        result = run(world)
+        assert 0 < result.records < 20
+        assert all(date <= result.upper for _, date, _ in result.seen)
+
+
+@pytest.mark.parametrize(
+    ("count", "cap", "deleted"), [(60, 50, 10), (39, 37, 2), (25, 20, 5)], ids=["cap 50", "cap 37", "cap 20"]
+)
+def test_rows_that_leave_before_the_count_do_not_hide_as_many_unread_ones(count: int, cap: int, deleted: int) -> None:
+    """A short first page is not the end because as many read rows left as are unread when the count is asked."""
+    with living(Story(evenly(count), 0, 100, (cap,))) as world:
+        ordered = [row_id for row_id, _, _ in sorted(world.stored(), key=lambda row: row[1])]
+
+        def delete(number: int, _method: str, path: str) -> None:
+            world.sandbox.options.page_cap = cap
+            if path.endswith("count.json") and number == 2:
+                for row_id in ordered[:deleted]:
+                    world.sandbox.delete(RESOURCE, row_id)
+
+        world.sandbox.on_request = delete
+        result = run(world)
+        assert {row_id for row_id, _, _ in result.seen} == set(ordered)
+
+
+def test_a_count_that_agrees_by_chance_does_not_move_the_bookmark_past_unread_rows() -> None:
+    """Where as many read rows left as are unread, what is unread of the newest instant is in the next run."""
+    with living(Story((*evenly(45), (15, 20_000_000)), 0, 100, (50,))) as world:
+        ordered = [row_id for row_id, _, _ in sorted(world.stored(), key=lambda row: row[1])]
+
+        def delete(number: int, _method: str, path: str) -> None:
+            world.sandbox.options.page_cap = 50
+            if path.endswith("count.json") and number == 2:
+                for row_id in ordered[:10]:
+                    world.sandbox.delete(RESOURCE, row_id)
+
+        world.sandbox.on_request = delete
+        first = run(world)
+        second = run(world, bookmark=first.bookmark)
+        assert {row_id for row_id, _, _ in first.seen | second.seen} == set(ordered)
+
+
+@pytest.mark.parametrize("lie", ["ignore_filter", "ignore_order"])
+@pytest.mark.parametrize("count", [30, 250])
+def test_a_server_that_ignores_the_query_is_an_error(lie: str, count: int) -> None:
+    """Rows outside the asked bounds or order are asked for once more, and then the read stops."""
+    with living(Story(evenly(count), 0, 100, (100,), server=((lie, True),))) as world:
+        start = from_epoch(world.stored()[0][1] / MICROSECOND)
+        with pytest.raises(UnreliableAnswerError, match=r"(?s)sales\.json.*expected"):
+            run(world, bookmark=start)
+
+
+@pytest.fixture
+def hiding(sandboxes: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """A server that counts rows which it does not give."""
+    sandbox = sandboxes()
+    real = sandbox._application._routes._reader.page
+
+    def page(resource: str, query: Any) -> Any:
+        answer = real(resource, query)
+        import json  # noqa: PLC0415
+
+        rows = [row for row in json.loads(answer.body) if row["id"] % 10]
+        return type(answer)(200, json.dumps(rows).encode())
+
+    monkeypatch.setattr(sandbox._application._routes._reader, "page", page)
+    return sandbox
+
+
+@pytest.mark.parametrize("kind", ["incremental", "full"])
+def test_a_count_that_is_higher_is_an_error(
+    kind: str, hiding: Sandbox, clock: VirtualClock, sessions: Callable[..., Any]
+) -> None:
+    """A server that counts more rows than it gives, twice, ends the read with both numbers."""
+    hiding.replace(
+        RESOURCE, [{"id": n, "updatedAt": f"2020-01-01T00:{n // 60:02}:{n % 60:02}Z"} for n in range(1, 251)]
+    )
+    pages = source(sessions(hiding), 100)
+    read = (
+        FullRead(pages, verify_counts=True, logger=LOGGER)
+        if kind == "full"
+        else IncrementalRead(
+            pages, start=None, end=None, bookmark_lag=10, verify_counts=True, clock=clock, logger=LOGGER
+        )
+    )
+    with pytest.raises(IncompleteReadError, match=r"counts 2\d\d rows and gave 225, twice"):
+        list(read.pages())
+
+
+@pytest.mark.parametrize("count", ["purchases", "none"])
+@pytest.mark.parametrize("rows", [5, 30, 150, 250])
+def test_a_missing_count_loses_nothing(count: str, rows: int, caplog: pytest.LogCaptureFixture) -> None:
+    """A server without counts is read to the end all the same, and the lack of proof is told once."""
+    with living(Story(evenly(rows), 0, 100, (37,), server=(("count", count),))) as world:
+        assert run(world).records == rows
+        told = [entry for entry in caplog.records if "cannot be counted" in entry.getMessage()]
+        assert len(told) <= 1
+
+
+def test_without_a_date_header_this_machines_clock_stands_in(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that sends no Date is read up to this machine's clock, which is said once."""
+    with living(Story(evenly(250), 0, 100, (100,), server=(("date_header", False),))) as world:
+        result = run(world)
+        assert result.records == 250
+        assert result.upper == from_epoch(NOON)
+    assert sum("no Date header" in entry.getMessage() for entry in caplog.records) == 1
+
+
+class Scripted:
+    """A session that gives prepared answers to pages."""
+
+    def __init__(self, body: Any) -> None:
+        from tap_jetti.client.server_clock import ServerClock  # noqa: PLC0415
+
+        self.server_clock = ServerClock()
+        self.server_clock.observe("Sun, 13 Sep 2020 12:26:40 GMT", received=0)
+        self.body = body
+
+    def get(self, path: str, query: Any = None, *, decode: Any = None) -> Any:
+        """Answer."""
+        import json  # noqa: PLC0415
+
+        from tap_jetti.client.session import Response  # noqa: PLC0415
+
+        content = json.dumps({"count": 0} if "count" in path else self.body).encode()
+        return Response(200, decode(content) if decode else json.loads(content), len(content), 0.0, 0.0)
+
+
+GOOD = {"id": 1, "updatedAt": "2020-01-01T00:00:00.000Z"}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"rows": []}, "expected a JSON array, got dict"),
+        (None, "expected a JSON array, got NoneType"),
+        ("text", "expected a JSON array, got str"),
+        ([1], "expected an object a row, got int"),
+        ([[]], "expected an object a row, got list"),
+        ([{"updatedAt": GOOD["updatedAt"]}], "expected an integer id, got NoneType"),
+        ([{**GOOD, "id": "x1"}], "expected an integer id, got str"),
+        ([{**GOOD, "id": True}], "expected an integer id, got bool"),
+        ([{"id": 1}], "expected a date as updatedAt"),
+        ([{**GOOD, "updatedAt": None}], "expected a date as updatedAt"),
+        ([{**GOOD, "updatedAt": "yesterday"}], "expected a date as updatedAt"),
+        ([{**GOOD, "updatedAt": 1577836800}], "expected a date as updatedAt"),
+        ([{**GOOD, "updatedAt": "2020-99-99T99:99:99.999Z"}], "expected a date as updatedAt"),
+        ([GOOD, {**GOOD, "id": 2, "updatedAt": "2019-01-01T00:00:00.000Z"}], "expected rows ordered by updatedAt"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and " " in value else "",
+)
+def test_a_page_that_is_none_is_an_error(body: Any, message: str, clock: VirtualClock) -> None:
+    """A page that is no list of rows with an id and a date is asked for twice, and then named."""
+    read = IncrementalRead(
+        source(Scripted(body), 100),
+        start=None,
+        end=None,
+        bookmark_lag=10,
+        verify_counts=True,
+        clock=clock,
+        logger=LOGGER,
+    )
+    with pytest.raises(UnreliableAnswerError, match=message):
+        list(read.pages())
+
+
+def test_ids_and_dates_in_other_forms_are_brought_to_the_normal_one(clock: VirtualClock) -> None:
+    """An id as text and a date with an offset are read like any other."""
+    body = [{"id": "7", "updatedAt": "2020-01-01T02:00:00.123456+02:00"}]
+    read = IncrementalRead(
+        source(Scripted(body), 100),
+        start=None,
+        end=None,
+        bookmark_lag=10,
+        verify_counts=False,
+        clock=clock,
+        logger=LOGGER,
+    )
+    first = next(read.pages())
+    assert first.rows == [{"id": 7, "updatedAt": "2020-01-01T00:00:00.123Z"}]
+
+
+@pytest.mark.parametrize("mode", ["never", "many", "always"])
+def test_a_refused_list_of_fields_costs_one_request(
+    mode: str, sandboxes: Callable[..., Sandbox], clock: VirtualClock, sessions: Callable[..., Any]
+) -> None:
+    """Where the server refuses a list of fields, all fields are read, and the list is not sent again."""
+    from tap_jetti.facts import resources  # noqa: PLC0415
+
+    sandbox = sandboxes(refuse_attributes=mode)
+    sandbox.replace(RESOURCE, [{"id": n, "updatedAt": "2020-01-01T00:00:00Z"} for n in range(1, 251)])
+    wanted = sorted(resources.schema(RESOURCE)["properties"])[:40]
+    pages = ResourcePages(
+        sessions(sandbox),
+        RESOURCE,
+        page_size=100,
+        projection=Projection(sorted({*wanted, "id", "updatedAt"})),
+        profile=ServerProfile(),
+        logger=LOGGER,
+    )
+    read = FullRead(pages, verify_counts=True, logger=LOGGER)
+    assert sum(len(page) for page in read.pages()) == 250
+    asked = [entry for entry in sandbox.ledger if "attributes" in entry.query]
+    assert len(asked) == (1 if mode == "always" else 4)
+
+
+def test_a_list_of_fields_that_makes_the_url_too_long_is_not_sent(
+    sandboxes: Callable[..., Sandbox], sessions: Callable[..., Any]
+) -> None:
+    """A list of fields of more than 6,000 characters is left out; one that the server finds too long, too."""
+    sandbox = sandboxes(refuse_long_url=1000)
+    sandbox.replace(RESOURCE, [{"id": n, "updatedAt": "2020-01-01T00:00:00Z"} for n in range(1, 251)])
+    for fields in (["id"] * 600, ["id"] * 100):
+        sandbox.ledger.clear()
+        pages = ResourcePages(
+            sessions(sandbox),
+            RESOURCE,
+            page_size=100,
+            projection=Projection(fields),
+            profile=ServerProfile(),
+            logger=LOGGER,
+        )
+        assert sum(len(page) for page in FullRead(pages, verify_counts=True, logger=LOGGER).pages()) == 250
+        assert sum(entry.status == 414 for entry in sandbox.ledger) == (len(fields) == 100)

@@ -1,0 +1,626 @@
+"""Reading ahead: the same rows as without it, in less time."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack
+from datetime import datetime, timedelta, timezone
+
+import pytest
+import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tap_jetti.client.clock import Interrupted, SystemClock
+from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
+from tap_jetti.client.session import JettiSession
+from tap_jetti.client.transport import Transport
+from tap_jetti.errors import AuthenticationError, ForbiddenError, SettingsError
+from tap_jetti.facts.json_codec import decode_json
+from tap_jetti.reading.keyset import EARLIEST, FullRead, IncrementalRead, all_by_id, all_from
+from tap_jetti.reading.pages import Projection, ResourcePages, decode_objects
+from tap_jetti.reading.prefetch import KEPT, Prefetcher, StreamRead
+from tap_jetti.reading.prefetch.memory import PLACE
+from tap_jetti.reading.prefetch.scheduler import PriorityScheduler, Stopped
+from tap_jetti.reading.server_profile import ServerProfile
+from tap_jetti.sandbox import Options, Sandbox
+
+LOGGER = logging.getLogger("tests.client")
+EPOCH = datetime(2020, 1, 1, tzinfo=timezone.utc)
+
+
+def made_rows(offsets, first_id=1):
+    """Rows whose updatedAt lie so many microseconds after 2020."""
+    return [
+        {"id": number, "updatedAt": (EPOCH + timedelta(microseconds=offset)).isoformat().replace("+00:00", "Z")}
+        for number, offset in enumerate(offsets, first_id)
+    ]
+
+
+class Account:
+    """A sandbox, and reads of it with what `concurrency` says."""
+
+    def __init__(self, sandbox, stack):
+        self.sandbox = sandbox
+        self._stack = stack
+        self.clock = SystemClock()
+        self.ahead = None
+
+    def session(self, *, rate=10_000, burst=10_000, **options):
+        """A session of its own."""
+        limiter = RateLimiter(MemoryStore(self.clock), rate=rate, burst=burst, clock=self.clock)
+        session = JettiSession(
+            api_url=self.sandbox.api_url,
+            token=self.sandbox.token,
+            limiter=limiter,
+            clock=self.clock,
+            **{"retry_seconds": 30, "logger": LOGGER, **options},
+        )
+        self._stack.callback(session.close)
+        return session
+
+    def plan(self, resource, profile, *, full=False, start=None, page_size=100, verify_counts=True):
+        """How a resource is read."""
+
+        def reader(source):
+            if full:
+                return FullRead(source, verify_counts=verify_counts, logger=LOGGER)
+            return IncrementalRead(
+                source,
+                start=start,
+                end=None,
+                bookmark_lag=0,
+                verify_counts=verify_counts,
+                clock=self.clock,
+                logger=LOGGER,
+            )
+
+        def pages_from(session, decode):
+            return ResourcePages(
+                session,
+                resource,
+                page_size=page_size,
+                projection=Projection(),
+                profile=profile,
+                logger=LOGGER,
+                decode=decode,
+            )
+
+        return StreamRead(pages_from, all_by_id() if full else all_from(start or EARLIEST, None), reader)
+
+    def serial(self, *resources, **shape):
+        """The pages of each resource, read by one reader after another."""
+        profile, session = ServerProfile(), self.session()
+        return [self._read(self.plan(name, profile, **shape), session) for name in resources]
+
+    def together(self, *resources, session=None, ahead=None, **shape):
+        """The pages of each resource, with reading ahead whatever the latency."""
+        profile = ServerProfile()
+        self.ahead = Prefetcher(
+            session or self.session(),
+            **{"concurrency": 8, "clock": self.clock, "logger": LOGGER, "least_latency": 0, **(ahead or {})},
+        )
+        plans = [self.plan(name, profile, **shape) for name in resources]
+        self.ahead.follow(plans)
+        try:
+            return [self._read(plan) for plan in plans]
+        finally:
+            self.ahead.close()
+
+    def _read(self, plan, session=None):
+        source = plan.pages_from(session, decode_objects) if session else self.ahead.open(plan, decode_objects)
+        reader = plan.reader(source)
+        pages = [page.rows for page in reader.pages()]
+        return pages, getattr(reader, "final_bookmark", None)
+
+
+@pytest.fixture
+def account():
+    """Starts sandboxes that end with the test."""
+    with ExitStack() as stack:
+
+        def start(resources=None, **options):
+            sandbox = Sandbox(Options(**{"rate": 0, "empty": True, "latency": 0.005, "extra_fields": False, **options}))
+            for name, rows in (resources or {}).items():
+                sandbox.replace(name, rows)
+            return Account(stack.enter_context(sandbox), stack)
+
+        yield start
+
+
+SECOND = 1_000_000
+MILLISECOND = 1_000
+
+
+def steps(number, at_least, at_most, seed=1):
+    """Growing microseconds, so far apart."""
+    chance = random.Random(seed)
+    at = 0
+    for _ in range(number):
+        at += chance.randint(at_least, at_most)
+        yield at
+
+
+def groups(number, size, apart=SECOND):
+    """Microseconds in groups of equal ones."""
+    return [index // size * apart for index in range(number)]
+
+
+SHAPES = {
+    "unique": list(steps(3000, SECOND, 9 * SECOND)),
+    "microseconds": list(steps(3000, 1, 300)),
+    "ties": groups(3000, 7),
+    "ties of half a page": groups(2000, 50),
+    "ties of a page": groups(2000, 100),
+    "instants larger than a page": groups(2000, 350),
+    "one huge instant amid others": [
+        *range(0, 500 * SECOND, SECOND),
+        *[501 * SECOND] * 900,
+        *range(502 * SECOND, 1400 * SECOND, SECOND),
+    ],
+    "one instant": [SECOND] * 1200,
+    "a few": groups(5, 1),
+    "nothing": [],
+    "one page": groups(100, 1),
+    "one page and a row": groups(101, 1),
+    "two pages": groups(199, 1),
+}
+
+
+def flat(pages):
+    """The rows of all pages."""
+    return [row for page in pages for row in page]
+
+
+class TestSameAsSerial:
+    """On data that rest, pages, rows, order and bookmark are those of one reader."""
+
+    @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+    @pytest.mark.parametrize("from_means", ["page", "offset"])
+    def test_any_shape(self, account, shape, from_means):
+        """Whatever the keys look like."""
+        one = account({"sales": made_rows(shape)}, from_means=from_means)
+        assert one.together("sales") == one.serial("sales")
+
+    @pytest.mark.parametrize("page_cap", [20, 37, 50])
+    @pytest.mark.parametrize("shape", ["unique", "microseconds", "ties", "instants larger than a page"])
+    def test_any_cap(self, account, shape, page_cap):
+        """Wherever the server cuts its pages."""
+        one = account({"sales": made_rows(SHAPES[shape][:1200])}, page_cap=page_cap)
+        assert one.together("sales") == one.serial("sales")
+
+    @pytest.mark.parametrize("concurrency", [2, 3, 16])
+    def test_any_concurrency(self, account, concurrency):
+        """However many requests may be in flight."""
+        one = account({"sales": made_rows(SHAPES["unique"])})
+        assert one.together("sales", ahead={"concurrency": concurrency}) == one.serial("sales")
+
+    @pytest.mark.parametrize("count", ["none", "all"])
+    @pytest.mark.parametrize("verify_counts", [True, False])
+    def test_without_counts(self, account, count, verify_counts):
+        """Whether the server counts or not."""
+        one = account({"sales": made_rows(SHAPES["unique"])}, count=count)
+        shape = {"verify_counts": verify_counts}
+        assert one.together("sales", **shape) == one.serial("sales", **shape)
+
+    def test_streams_that_follow_begin_before_the_first_answer(self, account):
+        """What they ask then has no upper bound, is cut at the server's clock once it is known, and not asked again."""
+        names = ("sales", "products", "variants", "vendors")
+        rows = made_rows([*range(0, 500 * SECOND, SECOND), 10**9 * SECOND])
+        one = account(dict.fromkeys(names, rows), latency=1)
+        together = one.together(*names)
+        first, *following = sorted(one.sandbox.ledger, key=lambda entry: entry.time)
+        early = {entry.path for entry in following if entry.time < first.time + 1 and "lte" not in entry.query}
+        assert early == {f"/api/{name}.json" for name in names[1:]}
+        assert [len(flat(pages)) for pages, _ in together] == [500] * 4
+        asked = Counter(entry.path for entry in one.sandbox.ledger)
+        one.sandbox.options.latency = 0.005
+        one.sandbox.ledger.clear()
+        assert together == one.serial(*names)
+        once = Counter(entry.path for entry in one.sandbox.ledger)
+        assert [asked[f"/api/{name}.json"] for name in names[1:]] == [once[f"/api/{name}.json"] for name in names[1:]]
+
+    def test_without_a_date_header_streams_that_follow_are_read_as_in_turn(self, account, caplog):
+        """Though they began before the first answer, nothing is asked twice, and the lack is said once."""
+        names = ("sales", "products", "variants", "vendors")
+        one = account(dict.fromkeys(names, made_rows(groups(250, 1))), latency=0.3, date_header=False)
+        wall = one.clock.time
+        one.clock.time = lambda: wall() + one.clock.monotonic() / 100  # as it is while it is set right
+        together = one.together(*names)
+        asked = Counter(entry.path for entry in one.sandbox.ledger if "sales" not in entry.path)
+        assert sum("no Date header" in entry.getMessage() for entry in caplog.records) == 1
+        one.sandbox.options.latency = 0
+        one.sandbox.ledger.clear()
+        assert together == one.serial(*names)
+        assert asked == Counter(entry.path for entry in one.sandbox.ledger if "sales" not in entry.path)
+
+    @pytest.mark.parametrize("rows", [30, 100])
+    def test_streams_that_follow_take_no_further_request(self, account, rows):
+        """Scouts ask nothing that the readers would not have asked."""
+        names = ("sales", "products", "variants", "vendors", "channels", "customers", "purchases", "transfers")
+        one = account(dict.fromkeys(names, made_rows(groups(rows, 1))))
+        one.serial(*names)
+        asked = [entry.path for entry in one.sandbox.ledger]
+        one.together(*names)
+        ahead = [entry.path for entry in one.sandbox.ledger][len(asked) :]
+        assert sorted(path for path in ahead if "sales" not in path) == sorted(
+            asked[asked.index("/api/products.json") :]
+        )
+
+    def test_a_long_stream_that_follows_is_left_to_its_reader(self, account):
+        """A scout ends when its reader comes, however much there is to read: beside it there are no windows."""
+        one = account({"products": made_rows(SHAPES["a few"]), "sales": made_rows(SHAPES["unique"])}, latency=0.1)
+        one.together("products", "sales", session=one.session(rate=50, burst=2), ahead={"kept": 1200})
+        assert any("from=" in entry.query for entry in one.sandbox.ledger)
+
+    def test_where_no_thread_can_be_started_the_error_says_what_to_set(self, account, monkeypatch):
+        """A machine that allows no more threads ends the read with the setting that does without."""
+        one = account(dict.fromkeys(("sales", "products"), made_rows(SHAPES["a few"])))
+
+        def refuse(_thread):
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(SettingsError, match="concurrency to 1"):
+            one.together("sales", "products")
+
+    def test_streams_of_few_rows_that_follow_take_no_further_count(self, account):
+        """A stream of fewer rows than one before it is not counted, though that one is only read ahead yet."""
+        names = ("sales", "products", "variants", "vendors", "channels", "customers")
+        sizes = (1, 9, 5, 8, 5, 2)
+        one = account({name: made_rows(groups(size, 1)) for name, size in zip(names, sizes, strict=True)}, latency=0.3)
+        one.together(*names, session=one.session(rate=15, burst=1))
+        asked = Counter(entry.path for entry in one.sandbox.ledger)
+        one.sandbox.options.latency = 0
+        one.sandbox.ledger.clear()
+        one.serial(*names)
+        assert asked == Counter(entry.path for entry in one.sandbox.ledger)
+
+    def test_a_reader_that_comes_while_its_scout_is_about_to_ask_does_not_ask_too(self, account, monkeypatch):
+        """A question that a scout has kept room for is under way: it is waited for."""
+        reserve = Prefetcher.reserve
+
+        def reserve_and_dawdle(*arguments, **named):
+            reserve(*arguments, **named)
+            time.sleep(0.7)
+
+        monkeypatch.setattr(Prefetcher, "reserve", reserve_and_dawdle)
+        names = ("sales", "products", "variants")
+        one = account(dict.fromkeys(names, made_rows(SHAPES["a few"])), latency=0.3)
+        one.together(*names)
+        asked = Counter(entry.path for entry in one.sandbox.ledger)
+        assert [asked[f"/api/{name}.json"] for name in names] == [1, 1, 1]
+
+    def test_half_a_surrogate_pair(self, account):
+        """A text that JavaScript has cut in two is as readable ahead as it is in turn."""
+        names = ("sales", "products", "variants")
+        rows = [{**row, "notes": "whole"} for row in made_rows(SHAPES["unique"])]
+        rows[170]["notes"] = rows[1700]["notes"] = rows[2]["notes"] = "here"
+        one = account(dict.fromkeys(names, rows))
+
+        def cutting(session):
+            get = session.get
+
+            def cut(path, query=None, *, decode=None, **named):
+                decode = decode or decode_json
+                return get(path, query, decode=lambda body: decode(body.replace(b'"here"', b'"cut \\ud83d"')), **named)
+
+            session.get = cut
+            return session
+
+        together = one.together(*names, session=cutting(one.session(retry_seconds=0)))
+        assert [page[2]["notes"] for (page, *_), _ in together] == ["cut \ufffd"] * 3
+        assert [row["notes"] for row in flat(together[0][0])].count("cut \ufffd") == 3
+
+    @pytest.mark.parametrize("full", [True, False])
+    def test_the_count_that_measures_a_read_proves_it_too(self, account, full):
+        """A read whose length was asked for ahead asks for no count at its end."""
+        one = account({"sales": made_rows(SHAPES["unique"])})
+        together = one.together("sales", full=full)
+        asked = [entry.path for entry in one.sandbox.ledger]
+        assert sum(path.endswith("count.json") for path in asked) == 1
+        assert not asked[-1].endswith("count.json")
+        assert together == one.serial("sales", full=full)
+
+    def test_by_id(self, account):
+        """Reads of whole tables are split too."""
+        one = account({"sales": made_rows(SHAPES["unique"])})
+        assert one.together("sales", full=True) == one.serial("sales", full=True)
+
+    def test_many_streams(self, account):
+        """Streams of every length follow each other."""
+        names = ["sales", "products", "variants", "vendors", "channels", "customers", "purchases", "transfers"]
+        sizes = [3, 100, 0, 2500, 30, 7, 650, 99]
+        one = account({name: made_rows(steps(size, 1, 3 * SECOND)) for name, size in zip(names, sizes, strict=True)})
+        assert one.together(*names) == one.serial(*names)
+
+    @pytest.mark.parametrize("faults", [0.1, 0.3])
+    def test_under_faults(self, account, faults):
+        """Failed, cut and refused requests are asked again."""
+        one = account({"sales": made_rows(SHAPES["unique"])})
+        expected = one.serial("sales")
+        one.sandbox.options.faults = faults
+        one.sandbox.options.fault_kinds = ("503", "reset-before", "reset-after", "truncated", "html-200")
+        assert one.together("sales") == expected
+
+    def test_a_server_that_ignores_from(self, account):
+        """Two useless probes end the probing."""
+        one = account({"sales": made_rows(SHAPES["unique"])}, from_means="offset")
+        session = one.session()
+        get = session.get
+
+        def without_from(path, query=None, **named):
+            return get(path, [pair for pair in query if pair[0] != "from"], **named)
+
+        session.get = without_from
+        assert one.together("sales", session=session) == one.serial("sales")
+
+    def test_a_server_that_refuses_from(self, account):
+        """A probe that is refused harms nothing."""
+        one = account({"sales": made_rows(SHAPES["unique"])})
+        session = one.session()
+        get = session.get
+
+        def refusing(path, query=None, **named):
+            return get(path, [(name, "x" if name == "from" else value) for name, value in query], **named)
+
+        session.get = refusing
+        assert one.together("sales", session=session) == one.serial("sales")
+
+
+class TestNothingIsLost:
+    """While rows change, every row that rests is given, and every row at least once."""
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        seed=st.integers(0, 1 << 30),
+        size=st.integers(200, 1500),
+        apart=st.sampled_from([1, 400, 5 * MILLISECOND, SECOND]),
+        tie=st.sampled_from([1, 3, 40, 130]),
+        options=st.fixed_dictionaries(
+            {
+                "page_cap": st.sampled_from([20, 37, 100]),
+                "unstable_ties": st.booleans(),
+                "from_means": st.sampled_from(["page", "offset"]),
+            }
+        ),
+    )
+    def test_changes_meanwhile(self, account, seed, size, apart, tie, options):
+        """Rows that move on, appear or vanish hide no other."""
+        one = account({"sales": made_rows(groups(size, tie, apart))}, latency=0.002, **options)
+        chance = random.Random(seed)
+        moved, gone = set(), set()
+
+        def change(number, _method, _path):
+            if number % 3:
+                return
+            kind = chance.random()
+            ids = [chance.randint(1, size) for _ in range(chance.choice([1, 1, 5, 60]))]
+            if kind < 0.7:
+                moved.update(ids)
+                one.sandbox.touch("sales", ids)
+            elif kind < 0.85:
+                gone.add(ids[0])
+                one.sandbox.delete("sales", ids[0])
+            else:
+                one.sandbox.upsert("sales", {})
+
+        one.sandbox.on_request = change
+        [(pages, bookmark)] = one.together("sales")
+        one.sandbox.on_request = None
+        given_ids = {row["id"] for row in flat(pages)}
+        assert given_ids >= set(range(1, size + 1)) - moved - gone
+        one.sandbox.options.clock = lambda: time.time() + 5  # a Date header tells seconds only
+        [(rest, _)] = one.serial("sales", start=bookmark)
+        assert given_ids | {row["id"] for row in flat(rest)} >= {row["id"] for row in one.sandbox.rows("sales")}
+
+    @pytest.mark.parametrize("way", ["serial", "together"])
+    def test_rows_that_moved_on_do_not_hide_as_many_unread_ones(self, account, way):
+        """A page cut short is not the end because as many read rows have moved on as are unread when it is counted."""
+        one = account({"sales": made_rows(SHAPES["two pages"])})
+        pages = []
+
+        def change(_number, _method, path):
+            if not path.endswith("count.json"):
+                pages.append(path)
+                one.sandbox.options.page_cap = 50 if len(pages) == 2 else 100
+            elif len(pages) == 2:
+                one.sandbox.touch("sales", range(1, 51))
+
+        one.sandbox.on_request = change
+        [(read, _)] = one.serial("sales") if way == "serial" else one.together("sales", ahead={"concurrency": 2})
+        assert {row["id"] for row in flat(read)} >= set(range(51, 200))
+
+    @pytest.mark.parametrize("way", ["serial", "together"])
+    def test_a_tiny_page_of_a_whole_table_is_not_its_end(self, account, way):
+        """A table read by id is read on behind a page of five rows while the server counts more than it gave."""
+        one = account({"sales": made_rows(SHAPES["unique"][:450])})
+        pages = []
+
+        def cut(_number, _method, path):
+            if not path.endswith("count.json"):
+                pages.append(path)
+                one.sandbox.options.page_cap = 5 if len(pages) == 3 else 100
+
+        one.sandbox.on_request = cut
+        [(read, _)] = (one.serial if way == "serial" else one.together)("sales", full=True)
+        assert [row["id"] for row in flat(read)] == list(range(1, 451))
+
+
+class TestFailures:
+    """A failure is raised where the reader comes to it."""
+
+    def test_of_a_stream_that_follows(self, account):
+        """A stream that is forbidden fails when it is read, and the ones around it do not."""
+        rows = made_rows(SHAPES["one page and a row"])
+        one = account({"sales": rows, "products": rows, "variants": rows}, forbidden=("products",))
+        ahead = Prefetcher(one.session(), concurrency=8, clock=one.clock, logger=LOGGER, least_latency=0)
+        plans = [one.plan(name, ServerProfile()) for name in ("sales", "products", "variants")]
+        ahead.follow(plans)
+        outcomes = []
+        for plan in plans:
+            source = ahead.open(plan, decode_objects)
+            try:
+                outcomes.append(sum(map(len, plan.reader(source).pages())))
+            except ForbiddenError:
+                outcomes.append("forbidden")
+        ahead.close()
+        assert outcomes == [101, "forbidden", 101]
+
+    def test_of_a_token_that_ends(self, account):
+        """A token that is refused midway ends the read there, after the rows before."""
+        one = account({"sales": made_rows(SHAPES["unique"])})
+
+        def revoke(number, _method, _path):
+            if number == 12:
+                one.sandbox.options.token = "another"
+
+        one.sandbox.on_request = revoke
+        ahead = Prefetcher(one.session(), concurrency=8, clock=one.clock, logger=LOGGER, least_latency=0)
+        plan = one.plan("sales", ServerProfile())
+        source = ahead.open(plan, decode_objects)
+        given_ids = []
+        with pytest.raises(AuthenticationError):
+            given_ids.extend(row["id"] for page in plan.reader(source).pages() for row in page)
+        ahead.close()
+        assert given_ids == list(range(1, len(given_ids) + 1))
+
+
+class TestGate:
+    """Slots go to the most urgent request."""
+
+    def test_a_request_that_is_not_wanted_any_more_takes_none(self, account):
+        """Of two that wait for a slot, the one that was dropped meanwhile ends, and the other one goes."""
+        one = account(dict.fromkeys(("sales", "products"), made_rows(SHAPES["a few"])))
+        session = one.session(rate=5, burst=1)
+        session.get("sales.json")
+        gate = PriorityScheduler(session, 2)
+        urgencies = {"sales": (0, 0), "products": (1, 0)}
+        ends = {}
+
+        def ask(name):
+            try:
+                with gate.passing(lambda: urgencies[name]) as paid:
+                    ends[name] = session.get(f"{name}.json", paid=paid).status
+            except Stopped:
+                ends[name] = "dropped"
+
+        threads = [threading.Thread(target=ask, args=(name,)) for name in urgencies]
+        for thread in threads:
+            thread.start()
+        urgencies["sales"] = None
+        for thread in threads:
+            thread.join(10)
+        assert ends == {"sales": "dropped", "products": 200}
+
+
+class TestEnd:
+    """Nothing is left behind."""
+
+    def test_no_thread_is_left(self, account):
+        """All threads have ended when `close` returns."""
+        one = account({"sales": made_rows(SHAPES["unique"])})
+        before = set(threading.enumerate())
+        one.together("sales")
+        assert set(threading.enumerate()) <= before
+
+    def test_requests_in_flight_are_cut(self, account):
+        """Threads that wait for an answer end with `close`, not with the answer."""
+        rows = made_rows(SHAPES["one page and a row"])
+        names = ["sales", "products", "variants", "vendors"]
+        one = account(dict.fromkeys(names, rows))
+        ahead = Prefetcher(one.session(), concurrency=8, clock=one.clock, logger=LOGGER, least_latency=0)
+        plans = [one.plan(name, ServerProfile()) for name in names]
+        ahead.follow(plans)
+        before = set(threading.enumerate())
+        source = ahead.open(plans[0], decode_objects)
+        pages = plans[0].reader(source).pages()
+        next(pages)
+        one.sandbox.options.latency = 3600
+        arrived = threading.Event()
+        closing = threading.Thread(target=lambda: (arrived.wait(), ahead.close()))
+        closing.start()
+        one.sandbox.on_request = None
+        threading.Timer(0.2, arrived.set).start()
+        with pytest.raises(Interrupted):
+            list(pages)
+        closing.join()
+        left = [thread for thread in set(threading.enumerate()) - before if thread.name == "jetti-readahead"]
+        assert not left
+
+    def test_a_connection_that_is_made_after_the_end_is_cut(self, account):
+        """A thread that was just connecting when all was cut does not wait for an answer either."""
+        one = account({"sales": []}, latency=3600)
+        transport = Transport()
+        with ExitStack() as stack:
+            stack.callback(transport.close)
+            transport.abort()
+            request = requests.Request("GET", f"{one.sandbox.api_url}sales.json").prepare()
+            with pytest.raises(requests.ConnectionError):
+                transport.send(request, timeout=5)
+
+
+class TestCost:
+    """What is asked and kept."""
+
+    def test_low_latency_asks_nothing_more(self, account):
+        """With answers faster than the limit no further request is sent, and no thread outlives the first answer."""
+        one = account({"sales": made_rows(SHAPES["unique"]), "products": made_rows(SHAPES["a few"])}, latency=0)
+        one.serial("sales", "products")
+        serial = len(one.sandbox.ledger)
+        one.sandbox.ledger.clear()
+        before = set(threading.enumerate())
+        seen = set()
+        one.sandbox.on_request = lambda number, *_: seen.update(threading.enumerate() if number > serial + 20 else ())
+        one.together("sales", "products", ahead={"least_latency": 60})
+        assert (len(one.sandbox.ledger), seen - before) == (serial, set())
+
+    def test_few_extra_requests(self, account):
+        """Probes are pages, so a long read costs hardly more requests."""
+        one = account({"sales": made_rows(steps(12_000, SECOND, 9 * SECOND))})
+        one.serial("sales")
+        serial = len(one.sandbox.ledger)
+        one.sandbox.ledger.clear()
+        one.together("sales", ahead={"concurrency": 4})
+        assert any("from=" in entry.query for entry in one.sandbox.ledger)
+        assert len(one.sandbox.ledger) <= 1.1 * serial
+
+    @pytest.mark.parametrize("kept", [300, 1000, KEPT])
+    def test_memory_is_bounded(self, account, kept):
+        """A slow consumer is not run away from."""
+        one = account({name: made_rows(SHAPES["unique"]) for name in ("sales", "products", "variants")})
+        ahead = Prefetcher(one.session(), concurrency=8, clock=one.clock, logger=LOGGER, least_latency=0, kept=kept)
+        plans = [one.plan(name, ServerProfile()) for name in ("sales", "products", "variants")]
+        ahead.follow(plans)
+        rows = 0
+        for plan in plans:
+            source = ahead.open(plan, decode_objects)
+            for number, page in enumerate(plan.reader(source).pages()):
+                rows += len(page)
+                if number % 10 == 5:
+                    time.sleep(0.1)
+        ahead.close()
+        assert rows == 9000
+        assert 0 < ahead.most_held <= kept + 200  # and what the reader waits for
+
+    def test_large_rows_take_the_room_of_many(self, account):
+        """Rows of 50 KB are not held in the number that small ones are: all that is held stays below 32 MB in bytes."""
+        rows = [{**row, "description": "x" * 50_000} for row in made_rows(steps(600, SECOND, 9 * SECOND))]
+        one = account({"products": rows, "variants": rows})
+        ahead = Prefetcher(one.session(), concurrency=8, clock=one.clock, logger=LOGGER, least_latency=0, kept=1000)
+        plans = [one.plan(name, ServerProfile(), page_size=20) for name in ("products", "variants")]
+        ahead.follow(plans)
+        source = ahead.open(plans[0], decode_objects)
+        pages = plans[0].reader(source).pages()
+        for _ in range(5):
+            next(pages)
+        asked = -1
+        while asked != len(one.sandbox.ledger):
+            asked = len(one.sandbox.ledger)
+            time.sleep(0.3)
+        ahead.close()
+        assert asked <= 5 + 1000 * PLACE // (20 * 50_000) + 8  # one may be under way for each that may be in flight
