@@ -1,30 +1,50 @@
-"""What can go wrong with a request, grouped by what the caller can do about it.
+"""Everything that can go wrong, in one tree, grouped by what can be done about it.
 
 ::
 
-    JettiError
-    ├── SettingsError            a setting is wrong: mend it
-    ├── OutputError              nobody reads what is written: stop
-    ├── RequestError             an answer, or the lack of one
-    │   ├── TokenError           401: nothing will work, stop
-    │   ├── ForbiddenError       403: skip this resource
-    │   ├── NotFoundError        404: skip this resource, or try its other name
-    │   ├── RejectedError        any other 4xx: this request will never work
-    │   ├── RedirectError        the server points elsewhere: never followed with a token
-    │   └── RetriableError       the same request may work later
-    │       ├── RateLimitedError 429
-    │       ├── ServerError      5xx, 408
-    │       ├── UnreadableError  200, but the body is cut short or no JSON
-    │       └── UnreachableError no answer: connection, time-out
-    └── UnreliableAnswerError    well formed, but not what was asked for: do not go on
-        └── IncompleteReadError  fewer rows came than the server counts
+    JettiError                           1    anything reported to the user
+    ├── SettingsError                    78   a setting, catalog or state is wrong: correct it
+    ├── InputError                       78   the target's input is not Singer: correct the tap
+    │   └── MissingSchemaError           78   a record came before its SCHEMA
+    ├── OutputError                      1    standard output is closed or full
+    ├── StoreError                       75   the rate limit's shared store failed
+    ├── RequestError                     1    an HTTP request failed
+    │   ├── AuthenticationError          77   401: no request will work
+    │   ├── ForbiddenError               77   403: skip this resource
+    │   ├── NotFoundError                1    404: skip this resource, or try its other name
+    │   ├── ClientError                  1    any other 4xx: this request will never work
+    │   ├── RedirectError                78   the server points elsewhere: never followed with a token
+    │   └── RetriableError               75   the same request may work later
+    │       ├── RateLimitedError         75   429
+    │       ├── ServerError              75   5xx, 408
+    │       ├── DecodeError              75   2xx, but the body is incomplete or not JSON
+    │       └── TransportError           75   no response: connection, time-out
+    ├── UnreliableResponseError          1    well-formed, but not what was asked for: stop reading
+    │   └── IncompleteReadError          1    fewer rows came than the server counts
+    └── RecordError                      1    the target cannot write this record; others can be written
+        ├── MissingKeyError              1    it lacks what identifies it
+        └── UncertainWriteError          1    it may have been written, and must not be sent twice
+
+    Interrupted                          128 + the signal; a `BaseException`
+
+The number is the exit code that a command ends with where this error ends it: what a retry can do
+(75: it may help, 77: permission is missing, 78: configuration or input must be corrected first).
 """
 
 from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
+
+EXIT_RETRY = 75
+"""Exit code: the same command may work later (EX_TEMPFAIL)."""
+
+EXIT_PERMISSION = 77
+"""Exit code: the token or its permissions must be corrected (EX_NOPERM)."""
+
+EXIT_CONFIGURATION = 78
+"""Exit code: settings, catalog, state or input must be corrected (EX_CONFIG)."""
 
 _CURES: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: "Create a token under Integrations > Api and set api_token",
@@ -37,15 +57,39 @@ _LONGEST_TEXT = 300
 
 
 class JettiError(Exception):
-    """Anything that this client reports. Its text is for the user."""
+    """Anything that is reported to the user.
+
+    Attributes:
+        exit_code: What a command ends with if this error ends it.
+    """
+
+    exit_code: ClassVar[int] = 1
 
 
 class SettingsError(JettiError):
-    """A setting is missing or wrong."""
+    """A setting, the catalog or the state is missing or wrong."""
+
+    exit_code = EXIT_CONFIGURATION
+
+
+class InputError(JettiError):
+    """A line of the target's input is not a valid Singer message."""
+
+    exit_code = EXIT_CONFIGURATION
+
+
+class MissingSchemaError(InputError):
+    """A record came before the SCHEMA of its stream."""
 
 
 class OutputError(JettiError):
-    """What is written is not read any more, or has no room."""
+    """Standard output is closed, or its disk is full."""
+
+
+class StoreError(JettiError):
+    """The rate limit's store failed. The message says what failed, where, and what to do."""
+
+    exit_code = EXIT_RETRY
 
 
 class RequestError(JettiError):
@@ -86,9 +130,13 @@ class RequestError(JettiError):
 class AuthenticationError(RequestError):
     """Jetti refused the token."""
 
+    exit_code = EXIT_PERMISSION
+
 
 class ForbiddenError(RequestError):
     """The token may not do this."""
+
+    exit_code = EXIT_PERMISSION
 
 
 class NotFoundError(RequestError):
@@ -102,6 +150,8 @@ class ClientError(RequestError):
 class RedirectError(RequestError):
     """The server points to another place, where the token must not go."""
 
+    exit_code = EXIT_CONFIGURATION
+
 
 class RetriableError(RequestError):
     """The same request may succeed later.
@@ -110,6 +160,8 @@ class RetriableError(RequestError):
         may_have_arrived: Whether the server may have acted on the request.
         retry_after: The seconds that the server asked to wait, or None.
     """
+
+    exit_code = EXIT_RETRY
 
     may_have_arrived: bool = True
     retry_after: float | None = None
@@ -147,12 +199,52 @@ class TransportError(RetriableError):
         self.may_have_arrived = may_have_arrived
 
 
-class UnreliableAnswerError(JettiError):
+class UnreliableResponseError(JettiError):
     """The server answered, but not what it was asked: reading on would lose rows."""
 
 
-class IncompleteReadError(UnreliableAnswerError):
+class IncompleteReadError(UnreliableResponseError):
     """The server counts more rows than it gave."""
+
+
+class RecordError(JettiError):
+    """A record cannot be written, whatever becomes of the others.
+
+    Args:
+        title: A dotted code or a word that a rejects file can be grouped by.
+        detail: What is wrong with the record, without any of its values.
+        status: The HTTP status, if Jetti refused it.
+    """
+
+    def __init__(self, title: str, detail: str, *, status: int | None = None) -> None:
+        self.title = title
+        self.detail = detail
+        self.status = status
+        super().__init__(f"{title}: {detail}" if title else detail)
+
+
+class MissingKeyError(RecordError):
+    """A record lacks what identifies it."""
+
+
+class UncertainWriteError(RecordError):
+    """A write that must not be repeated was cut off, and its effect cannot be seen."""
+
+
+class Interrupted(BaseException):
+    """The process was asked to end.
+
+    Derived from `BaseException`, as `KeyboardInterrupt` is, so that no `except Exception` on the way up, such as
+    that of a retry, takes it for a failure of the request. Raised in the main thread by a signal's handler, and in
+    any thread by a clock that was stopped.
+
+    Args:
+        signum: The signal, where it is known.
+    """
+
+    def __init__(self, signum: int | None = None) -> None:
+        super().__init__(signum)
+        self.signum = signum
 
 
 def error_from_response(

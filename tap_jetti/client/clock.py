@@ -7,13 +7,7 @@ import time
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-
-class Interrupted(BaseException):
-    """A sleep ended early because its clock was stopped.
-
-    Derived from `BaseException`, as `KeyboardInterrupt` is, so that no `except Exception` on the way up, such as
-    that of a retry, takes it for a failure of the request.
-    """
+from tap_jetti.errors import Interrupted
 
 
 class Clock(Protocol):

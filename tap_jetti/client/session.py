@@ -19,13 +19,13 @@ from urllib3.exceptions import ConnectTimeoutError as PoolConnectTimeoutError
 from urllib3.exceptions import HTTPError, IncompleteRead, NewConnectionError
 
 from tap_jetti.client.auth import bearer_token, origin_of, webhook_hash
-from tap_jetti.client.clock import Interrupted
 from tap_jetti.client.query import Pairs, encode
 from tap_jetti.client.retry import RetryPolicy, parse_retry_after
 from tap_jetti.client.server_clock import ServerClock
 from tap_jetti.client.transport import Transport
 from tap_jetti.errors import (
     DecodeError,
+    Interrupted,
     RateLimitedError,
     RedirectError,
     RequestError,

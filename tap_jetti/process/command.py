@@ -22,7 +22,7 @@ import click
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.plugin_base import _ConfigInput
 
-from tap_jetti.errors import JettiError, OutputError, SettingsError
+from tap_jetti.errors import Interrupted, JettiError, OutputError, SettingsError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -63,7 +63,7 @@ class CommandLine:
     clock: SystemClock
     _asked_to_end: float | None = None
 
-    def interrupt(self, interruption: Interruption) -> None:
+    def interrupt(self, interruption: Interrupted) -> None:
         """Raise this where nothing is torn by it."""
         raise NotImplementedError
 
@@ -71,7 +71,7 @@ class CommandLine:
         if self._asked_to_end is None:
             self._asked_to_end = self.clock.monotonic()
             self.clock.stop()
-            self.interrupt(Interruption(signum))
+            self.interrupt(Interrupted(signum))
         elif self.clock.monotonic() - self._asked_to_end > SECONDS_TO_END:
             signal.signal(signum, signal.SIG_DFL)  # it hangs, as where nobody reads its output
             signal.raise_signal(signum)
@@ -91,18 +91,6 @@ class CommandLine:
         return _ConfigInput(config=config, parse_env="ENV" in value)
 
 
-class Interruption(BaseException):
-    """The process was asked to end. Raised where the main thread is, so that nothing is torn.
-
-    Args:
-        signum: The signal.
-    """
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
-
-
 def run_command(plugin: type[PluginBase]) -> NoReturn:
     """Run a plug-in's command line and end the process."""
     code = 1
@@ -113,11 +101,12 @@ def run_command(plugin: type[PluginBase]) -> NoReturn:
         code = error.exit_code
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except Interruption as interruption:
+    except Interrupted as interruption:
         for again in (signal.SIGINT, signal.SIGTERM):  # the end is near, and its exit code is known
             signal.signal(again, signal.SIG_IGN)
-        plugin.logger.warning("Stopped by %s.", signal.Signals(interruption.signum).name)
-        code = SIGNAL_EXIT + interruption.signum
+        signum = interruption.signum or signal.SIGTERM
+        plugin.logger.warning("Stopped by %s.", signal.Signals(signum).name)
+        code = SIGNAL_EXIT + signum
     except OutputError as error:
         plugin.logger.error("%s", error)  # noqa: TRY400 - no traceback
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -73,7 +73,7 @@ class _Read:
         A row may come again if it changed meanwhile, or if the read had to be repeated.
 
         Raises:
-            UnreliableAnswerError: The server does not answer what it is asked, or counts
+            UnreliableResponseError: The server does not answer what it is asked, or counts
                 more rows than it gives.
             RequestError: A request failed.
         """

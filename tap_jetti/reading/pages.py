@@ -14,7 +14,7 @@ from tap_jetti.errors import (
     ForbiddenError,
     NotFoundError,
     ServerError,
-    UnreliableAnswerError,
+    UnreliableResponseError,
 )
 from tap_jetti.facts.json_codec import decode_json, encode_json
 from tap_jetti.facts.resources import PRIMARY_KEY, REPLICATION_KEY, api_name
@@ -215,7 +215,7 @@ class ResourcePages:
             The page, and the monotonic clock, in seconds, when its request left.
 
         Raises:
-            UnreliableAnswerError: Twice the rows were not those asked for.
+            UnreliableResponseError: Twice the rows were not those asked for.
             RequestError: The request failed.
         """
         fault = None
@@ -233,7 +233,7 @@ class ResourcePages:
             self._logger.warning("%s: %s; asking once more.", self.path, fault)
             if attributes:
                 self._refuse(attributes, f"its answer is wrong ({fault})")
-        raise UnreliableAnswerError(
+        raise UnreliableResponseError(
             f"Jetti did not answer what was asked (GET {self.path}): {fault}."
             " Reading on would lose rows, so this stream stops. Try again; if it lasts,"
             " the server ignores filter or order: tell the vendor."
@@ -277,7 +277,7 @@ class ResourcePages:
         self.profile.tried_large_page = True
         try:
             page, _ = self.page({}, [KeyRange(PRIMARY_KEY, 0)], limit=rows)
-        except (ClientError, UnreliableAnswerError) as error:
+        except (ClientError, UnreliableResponseError) as error:
             self._logger.debug("No large page was seen: %s", error)
         else:
             self.profile.page_sizes.note(len(page))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from tap_jetti.errors import UnreliableAnswerError
+from tap_jetti.errors import UnreliableResponseError
 from tap_jetti.facts.resources import PRIMARY_KEY, REPLICATION_KEY
 from tap_jetti.facts.secret_fields import is_secret, mask_deep, without_secrets
 from tap_jetti.facts.timestamps import normalise
@@ -90,7 +90,7 @@ class RowDecoder:
         Raises:
             msgspec.DecodeError: The content is no complete JSON.
             MalformedPageError: It is not a list of rows with their keys.
-            UnreliableAnswerError: There are undocumented fields, and they are an error.
+            UnreliableResponseError: There are undocumented fields, and they are an error.
         """
         if self._typed is not None and self._odd_pages < MOST_ODD_PAGES and not _needs_a_look(content):
             page = self._typed.decode(content)
@@ -128,7 +128,7 @@ class RowDecoder:
         named = {field for field in unknown if not is_secret(self._stream, field)}
         new = named - self._unknown
         if new and self._policy == "error":
-            raise UnreliableAnswerError(
+            raise UnreliableResponseError(
                 f"{self._stream} has undocumented fields: {', '.join(sorted(new))}."
                 " Set unknown_fields to warn or keep to read it all the same."
             )

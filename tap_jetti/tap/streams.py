@@ -11,11 +11,10 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from typing_extensions import override
 
-from tap_jetti.errors import IncompleteReadError, JettiError, RequestError, SettingsError
+from tap_jetti.errors import IncompleteReadError, Interrupted, JettiError, RequestError, SettingsError
 from tap_jetti.facts import resources
 from tap_jetti.facts.resources import PRIMARY_KEY, REPLICATION_KEY
 from tap_jetti.facts.timestamps import from_epoch
-from tap_jetti.process.command import Interruption
 from tap_jetti.reading.keyset import EARLIEST, FullRead, IncrementalRead, all_by_id, all_from
 from tap_jetti.reading.pages import Page, Projection, ResourcePages, decode_objects
 from tap_jetti.reading.prefetch import StreamRead
@@ -131,7 +130,7 @@ class BaseStream(Stream):
             self._tap.note_success()
         except JettiError as error:
             self._tap.set_aside(self, error)
-        except (Interruption, GeneratorExit):
+        except (Interrupted, GeneratorExit):
             outcome = "interrupted"
             raise
         finally:

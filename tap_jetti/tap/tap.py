@@ -15,17 +15,18 @@ from tap_jetti.errors import (
     ClientError,
     DecodeError,
     ForbiddenError,
+    Interrupted,
     JettiError,
     NotFoundError,
     OutputError,
     ServerError,
     SettingsError,
     TransportError,
-    UnreliableAnswerError,
+    UnreliableResponseError,
 )
 from tap_jetti.facts import resources
 from tap_jetti.facts.timestamps import normalise
-from tap_jetti.process.command import CommandLine, Interruption, read_object, run_command
+from tap_jetti.process.command import CommandLine, read_object, run_command
 from tap_jetti.process.settings import CLIENT_SETTINGS, open_session, plain_numbers
 from tap_jetti.reading.prefetch import Prefetcher
 from tap_jetti.reading.server_profile import ServerProfile
@@ -53,7 +54,7 @@ OF_ONE_STREAM = (
     ClientError,
     ServerError,
     DecodeError,
-    UnreliableAnswerError,
+    UnreliableResponseError,
 )
 """Failures after which the other streams can still be read. An answer that was cut is one, a host out of reach none."""
 
@@ -195,7 +196,7 @@ class TapJetti(CommandLine, Tap):
 
         Raises:
             SystemExit: Some stream could not be read.
-            Interruption: The process was asked to end; the state was written.
+            Interrupted: The process was asked to end; the state was written.
             JettiError: No stream can be read.
         """
         outcome = "failed"
@@ -213,8 +214,8 @@ class TapJetti(CommandLine, Tap):
             outcome = "incomplete" if self.failures else "complete"
         except OutputError:
             raise
-        except (Interruption, JettiError) as error:
-            outcome = "interrupted" if isinstance(error, Interruption) else "failed"
+        except (Interrupted, JettiError) as error:
+            outcome = "interrupted" if isinstance(error, Interrupted) else "failed"
             self.state_writer.write_state(self.state)
             raise
         finally:
@@ -249,7 +250,7 @@ class TapJetti(CommandLine, Tap):
         ).run()
 
     @override
-    def interrupt(self, interruption: Interruption) -> None:
+    def interrupt(self, interruption: Interrupted) -> None:
         self.message_writer.interrupt(interruption)
 
     def _check_catalog(self) -> None:

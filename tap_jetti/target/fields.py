@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
+from tap_jetti.errors import RecordError
 from tap_jetti.facts import resources
 from tap_jetti.facts.secret_fields import SECRET_FIELDS
 from tap_jetti.facts.timestamps import normalise
-from tap_jetti.target.delivery.record_errors import RefusedError
 
 OWN_FIELDS = frozenset({"id", "companyId", "createdAt", "updatedAt"})
 """Fields that Jetti sets itself."""
@@ -73,7 +73,7 @@ class Fields:
             What to send, and the names of fields that the resource does not have.
 
         Raises:
-            RefusedError: A value does not fit.
+            RecordError: A value does not fit.
         """
         payload: dict[str, Value] = {}
         unknown = []
@@ -91,7 +91,7 @@ class Fields:
                 try:
                     payload[name] = found[1](value)
                 except UnfitError as error:
-                    raise RefusedError(f"{name}.invalid", f"{name} must be {error}") from None
+                    raise RecordError(f"{name}.invalid", f"{name} must be {error}") from None
         return payload, unknown
 
 

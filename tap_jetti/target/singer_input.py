@@ -13,9 +13,9 @@ import msgspec
 from singer_sdk.singerlib.encoding import GenericSingerReader
 from typing_extensions import override
 
+from tap_jetti.errors import InputError
 from tap_jetti.facts.json_codec import decode_json
 from tap_jetti.facts.secret_fields import is_secret, mask_credentials
-from tap_jetti.target.delivery.record_errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -14,12 +14,12 @@ from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from typing_extensions import override
 
 from tap_jetti.client.clock import SystemClock
-from tap_jetti.errors import SettingsError
-from tap_jetti.process.command import CommandLine, Interruption, run_command
+from tap_jetti.errors import InputError, Interrupted, RecordError, SettingsError
+from tap_jetti.process.command import CommandLine, run_command
 from tap_jetti.process.settings import CLIENT_SETTINGS, open_session, plain_numbers
 from tap_jetti.target.actions import ACTIONS
 from tap_jetti.target.delivery.operations import InputStream
-from tap_jetti.target.delivery.record_errors import InputError, NoSchemaError, RefusedError
+from tap_jetti.target.delivery.record_errors import MissingSchemaError
 from tap_jetti.target.pipeline import Pipeline
 from tap_jetti.target.settings import TARGET_SETTINGS, check_settings
 from tap_jetti.target.singer_input import SingerInput
@@ -141,15 +141,13 @@ class TargetJetti(CommandLine, Target):
             raise InputError(f"Line {self._line} is a RECORD without stream or record.")
         ways = self._ways.get(stream)
         if ways is None:
-            raise NoSchemaError(f"Line {self._line}: a record of {stream} came before its SCHEMA. Mend the tap.")
+            raise MissingSchemaError(f"Line {self._line}: a record of {stream} came before its SCHEMA. Mend the tap.")
         reader = self.message_reader
         for transform, input_stream in ways:
             try:
                 transformed = record if transform is None else transform(record if len(ways) == 1 else dict(record))
             except Exception as error:  # noqa: BLE001 - an expression may raise anything, about this record alone
-                refusal = RefusedError(
-                    "stream_maps.failed", f"stream_maps cannot be evaluated ({type(error).__name__})"
-                )
+                refusal = RecordError("stream_maps.failed", f"stream_maps cannot be evaluated ({type(error).__name__})")
                 self.delivery.intake.refuse(input_stream, record, refusal, line=reader.line)
                 continue
             if transformed is not None:
@@ -182,7 +180,7 @@ class TargetJetti(CommandLine, Target):
 
         Raises:
             SystemExit: Some record was set aside.
-            Interruption: The process was asked to end; what was in flight is done.
+            Interrupted: The process was asked to end; what was in flight is done.
             JettiError: The input or Jetti failed.
         """
         try:
@@ -212,7 +210,7 @@ class TargetJetti(CommandLine, Target):
         cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env)).run(file_input)
 
     @override
-    def interrupt(self, interruption: Interruption) -> None:
+    def interrupt(self, interruption: Interrupted) -> None:
         self.delivery.output.interrupt(interruption)
 
     @property

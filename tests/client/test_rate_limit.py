@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_jetti.client.clock import Interrupted, VirtualClock
-from tap_jetti.client.rate_limit import MemoryStore, RateLimiter, RateLimitStoreError, open_store
+from tap_jetti.client.clock import VirtualClock
+from tap_jetti.client.rate_limit import MemoryStore, RateLimiter, open_store
 from tap_jetti.client.rate_limit.bucket import HORIZON, Bucket
+from tap_jetti.errors import Interrupted, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -348,7 +349,7 @@ def test_a_missing_redis_package_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     """A Redis URL without the package says what to install, and not the password."""
     monkeypatch.setitem(sys.modules, "redis", None)
     monkeypatch.delitem(sys.modules, "tap_jetti.client.rate_limit.redis", raising=False)
-    with pytest.raises(RateLimitStoreError, match=r"Redis at h:1,.* tap-jetti\[redis\]") as error:
+    with pytest.raises(StoreError, match=r"Redis at h:1,.* tap-jetti\[redis\]") as error:
         open_store("redis://:secret@h:1/0", host="h", token="t", clock=VirtualClock(), logger=LOGGER)
     assert "secret" not in str(error.value)
 

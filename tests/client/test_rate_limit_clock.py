@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from tap_jetti.client.clock import Interrupted, SystemClock, VirtualClock
+from tap_jetti.client.clock import SystemClock, VirtualClock
+from tap_jetti.errors import Interrupted
 
 ASLEEP = 60.0
 """Seconds no test waits for."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_jetti.client.clock import VirtualClock
-from tap_jetti.client.rate_limit import MemoryStore, RateLimiter, RateLimitStoreError
+from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
 from tap_jetti.client.rate_limit.failover import RECHECK_SECONDS, FailoverStore
+from tap_jetti.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ class SharedStore(MemoryStore):
     def _ask(self) -> None:
         self.asked += 1
         if self.lost:
-            raise RateLimitStoreError("The shared store is lost.")
+            raise StoreError("The shared store is lost.")
 
 
 class EventfulClock(VirtualClock):

@@ -17,12 +17,13 @@ from requests.structures import CaseInsensitiveDict
 
 from runs import EXAMPLES, LOGGER
 from tap_jetti.client.clock import VirtualClock
-from tap_jetti.client.rate_limit import MemoryStore, Permit, RateLimiter, RateLimitStoreError
+from tap_jetti.client.rate_limit import MemoryStore, Permit, RateLimiter
 from tap_jetti.client.rate_limit.failover import FailoverStore
 from tap_jetti.client.rate_limit.headers import Reading, Trust, read
 from tap_jetti.client.rate_limit.sqlite import SqliteStore
 from tap_jetti.client.session import JettiSession
 from tap_jetti.client.transport import Transport
+from tap_jetti.errors import StoreError
 from tap_jetti.sandbox import Options, Sandbox
 
 if TYPE_CHECKING:
@@ -298,7 +299,7 @@ class LostStore(MemoryStore):
     def delay(self, reservation: Reservation, seconds: float) -> None:
         """Move all who wait."""
         if self.lost:
-            raise RateLimitStoreError("The store is lost.")
+            raise StoreError("The store is lost.")
         super().delay(reservation, seconds)
 
 

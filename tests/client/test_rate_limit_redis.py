@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tap_jetti.client.clock import SystemClock, VirtualClock
-from tap_jetti.client.rate_limit import RateLimiter, RateLimitStoreError, open_store
+from tap_jetti.client.rate_limit import RateLimiter, open_store
 from tap_jetti.client.rate_limit.bucket import HORIZON, Bucket, Reservation
 from tap_jetti.client.rate_limit.failover import RECHECK_SECONDS
+from tap_jetti.errors import StoreError
 
 redis = pytest.importorskip("redis", reason="needs the extra redis")
 
@@ -276,7 +277,7 @@ def test_a_lost_redis_fails_if_that_is_asked_for(server: Server) -> None:
         store.reserve(0.5, 0.0)
         server.kill()
         for call in (lambda: store.reserve(0.5, 0.0), lambda: store.block(1, 1), store.peek):
-            with pytest.raises(RateLimitStoreError, match=f"127.0.0.1:{server.port} failed: .* Start it") as error:
+            with pytest.raises(StoreError, match=f"127.0.0.1:{server.port} failed: .* Start it") as error:
                 call()
             assert PASSWORD not in f"{error.value} {error.value.__cause__}"
 

@@ -19,9 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_jetti.client.clock import VirtualClock
-from tap_jetti.client.rate_limit import RateLimiter, RateLimitStoreError, open_store
+from tap_jetti.client.rate_limit import RateLimiter, open_store
 from tap_jetti.client.rate_limit.failover import RECHECK_SECONDS
 from tap_jetti.client.rate_limit.sqlite import SqliteStore, boot_id
+from tap_jetti.errors import StoreError
 
 LOGGER = logging.getLogger("rate_limit")
 PROCESSES = 4
@@ -267,7 +268,7 @@ def test_without_a_home_the_process_keeps_to_the_rate_by_itself(
     monkeypatch.setattr(Path, "home", homeless)
     open_store(None, host="h", token="t", clock=VirtualClock(), logger=LOGGER).reserve(1, 0)
     assert "Set XDG_STATE_HOME" in caplog.text
-    with pytest.raises(RateLimitStoreError, match="Set XDG_STATE_HOME"):
+    with pytest.raises(StoreError, match="Set XDG_STATE_HOME"):
         open_store(None, host="h", token="t", fallback="fail", clock=VirtualClock(), logger=LOGGER)
 
 
@@ -348,7 +349,7 @@ def test_a_file_that_cannot_be_used_fails_if_that_is_asked_for(kind: str, tmp_pa
         else open_store(f"sqlite://{path}", host="h", token="t", fallback="fail", clock=clock, logger=LOGGER)
     )
     for call in (lambda: store.reserve(1, 0), lambda: store.block(1, 1), store.peek):
-        with pytest.raises(RateLimitStoreError, match=r"limit cannot be used: .* Delete it if it is damaged"):
+        with pytest.raises(StoreError, match=r"limit cannot be used: .* Delete it if it is damaged"):
             call()
     store.close()
 

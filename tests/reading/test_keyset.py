@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 
 from runs import EXAMPLES, LOGGER, unlimited_session
 from tap_jetti.client.clock import VirtualClock
-from tap_jetti.errors import IncompleteReadError, UnreliableAnswerError
+from tap_jetti.errors import IncompleteReadError, UnreliableResponseError
 from tap_jetti.facts.timestamps import from_epoch, to_epoch
 from tap_jetti.reading.keyset import FullRead, IncrementalRead
 from tap_jetti.reading.pages import Projection, ResourcePages
@@ -566,7 +566,7 @@ def test_a_server_that_ignores_the_query_is_an_error(lie: str, count: int) -> No
     """Rows outside the asked bounds or order are asked for once more, and then the read stops."""
     with living(Story(evenly(count), 0, 100, (100,), server=((lie, True),))) as world:
         start = from_epoch(world.stored()[0][1] / MICROSECOND)
-        with pytest.raises(UnreliableAnswerError, match=r"(?s)sales\.json.*expected"):
+        with pytest.raises(UnreliableResponseError, match=r"(?s)sales\.json.*expected"):
             run(world, bookmark=start)
 
 
@@ -680,7 +680,7 @@ def test_a_page_that_is_none_is_an_error(body: Any, message: str, clock: Virtual
         clock=clock,
         logger=LOGGER,
     )
-    with pytest.raises(UnreliableAnswerError, match=message):
+    with pytest.raises(UnreliableResponseError, match=message):
         list(read.pages())
 
 

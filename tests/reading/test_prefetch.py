@@ -15,11 +15,11 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tap_jetti.client.clock import Interrupted, SystemClock
+from tap_jetti.client.clock import SystemClock
 from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
 from tap_jetti.client.session import JettiSession
 from tap_jetti.client.transport import Transport
-from tap_jetti.errors import AuthenticationError, ForbiddenError, SettingsError
+from tap_jetti.errors import AuthenticationError, ForbiddenError, Interrupted, SettingsError
 from tap_jetti.facts.json_codec import decode_json
 from tap_jetti.reading.keyset import EARLIEST, FullRead, IncrementalRead, all_by_id, all_from
 from tap_jetti.reading.pages import Projection, ResourcePages, decode_objects

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tap_jetti.process.command import Interruption
+from tap_jetti.errors import Interrupted
 from tap_jetti.sandbox import Options, Sandbox
 from tap_jetti.tap.tap import TapJetti
 
@@ -71,7 +71,7 @@ def run(tap, monkeypatch):
     ended = None
     try:
         tap.run()
-    except (SystemExit, Interruption) as end:
+    except (SystemExit, Interrupted) as end:
         ended = end
     monkeypatch.undo()
     messages = [json.loads(line) for line in output.buffer.getvalue().splitlines()]
@@ -163,6 +163,6 @@ def test_an_interrupt_ends_it_with_requests_in_flight(sandbox, monkeypatch):
     finally:
         signal.signal(signal.SIGUSR1, previous)
     timer.join()
-    assert isinstance(ended, Interruption)
+    assert isinstance(ended, Interrupted)
     assert messages[-1]["type"] == "STATE"
     assert set(threading.enumerate()) <= before

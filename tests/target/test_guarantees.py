@@ -26,8 +26,7 @@ from target_runs import (
     variant,
 )
 
-from tap_jetti.errors import AuthenticationError, ForbiddenError, JettiError, SettingsError
-from tap_jetti.target.delivery.record_errors import RefusedError
+from tap_jetti.errors import AuthenticationError, ForbiddenError, JettiError, RecordError, SettingsError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,7 +130,7 @@ def test_the_first_reject_stops_the_run_by_default() -> None:
     """A record that cannot be written fails the run, with its line and reason, and holds STATE back."""
     with jetti() as sandbox:
         outcome = deliver(sandbox, schema(), variant(1, 1), state(1), variant(2, -5), state(2))
-        assert isinstance(outcome.error, RefusedError)
+        assert isinstance(outcome.error, RecordError)
         assert "line 4" in str(outcome.error)
         assert "inventoryQuantity must be a quantity of 0 or more" in str(outcome.error)
         assert 2 not in outcome.states

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from target_runs import FEED, VARIANTS, as_lines, deliver, jetti, record, rejects, schema, state, stock, variant
 
-from tap_jetti.errors import SettingsError
+from tap_jetti.errors import InputError, RecordError, SettingsError
 from tap_jetti.target.actions import ACTIONS
-from tap_jetti.target.delivery.record_errors import InputError, NoSchemaError, RefusedError
+from tap_jetti.target.delivery.record_errors import MissingSchemaError
 from tap_jetti.target.fields import CHECKS, PLAIN
 from tap_jetti.target.singer_input import SHOWN, shown
 
@@ -51,7 +51,7 @@ def test_a_record_before_its_schema_is_an_error() -> None:
     """The stream is named."""
     with jetti() as sandbox:
         outcome = deliver(sandbox, variant(1, 1))
-        assert isinstance(outcome.error, NoSchemaError)
+        assert isinstance(outcome.error, MissingSchemaError)
         assert VARIANTS in str(outcome.error)
 
 
@@ -185,7 +185,7 @@ def test_a_product_whose_key_is_none_is_refused(product: dict[str, Any]) -> None
     """Nothing would tell it from others, nor show whether it took effect."""
     with jetti() as sandbox:
         outcome = deliver(sandbox, schema("products"), record("products", **product))
-        assert isinstance(outcome.error, RefusedError)
+        assert isinstance(outcome.error, RecordError)
         assert not sandbox.ledger.writes
 
 
@@ -224,7 +224,7 @@ def test_a_purchase_is_not_shipped_under_a_blank_number() -> None:
     """It could not be told from another shipment, nor taken back."""
     with jetti() as sandbox:
         outcome = deliver(sandbox, schema("shipments"), record("shipments", purchaseId=21, trackingNumber=" "))
-        assert isinstance(outcome.error, RefusedError)
+        assert isinstance(outcome.error, RecordError)
         assert not sandbox.ledger.writes
 
 

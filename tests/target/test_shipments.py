@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from target_runs import deliver, jetti, record, rejects, schema, state
 
-from tap_jetti.target.delivery.record_errors import UncertainError
+from tap_jetti.errors import UncertainWriteError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ def test_an_uncertain_shipment_stops_the_run_by_default() -> None:
     with jetti() as sandbox:
         fail_ships(sandbox, "reset-before")
         outcome = deliver(sandbox, schema(STREAM), SHIPMENT, state(1))
-        assert isinstance(outcome.error, UncertainError)
+        assert isinstance(outcome.error, UncertainWriteError)
         assert outcome.states == []
 
 

@@ -17,14 +17,8 @@ import threading
 from dataclasses import dataclass
 from typing import Protocol
 
-from tap_jetti.errors import JettiError
-
 HORIZON = 3600.0
 """Seconds. No penalty is longer, and no bucket of living callers is fuller, so one that is was damaged."""
-
-
-class RateLimitStoreError(JettiError):
-    """A bucket's store failed. The message says what failed, where, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +56,7 @@ class Level:
 
 
 class BucketStore(Protocol):
-    """Where a bucket is kept. Each method is atomic for all who share the store and raises `RateLimitStoreError`."""
+    """Where a bucket is kept. Each method is atomic for all who share the store and raises `StoreError`."""
 
     def reserve(self, charge: float, lead: float) -> Reservation:
         """Take the next slot.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tap_jetti.client.rate_limit.bucket import Level, ProcessLock, RateLimitStoreError, Reservation
+from tap_jetti.client.rate_limit.bucket import Level, ProcessLock, Reservation
 from tap_jetti.client.rate_limit.memory import SOURCE, MemoryStore
+from tap_jetti.errors import StoreError
 
 if TYPE_CHECKING:
     import logging
@@ -49,7 +50,7 @@ class FailoverStore:
         if self._shared_answers():
             try:
                 return self._noted(self._shared.reserve(charge, lead))
-            except RateLimitStoreError as error:
+            except StoreError as error:
                 self._lose(error)
         return self._noted(self._own.reserve(charge / self._share, lead / self._share))
 
@@ -58,7 +59,7 @@ class FailoverStore:
         if self._shared_answers():
             try:
                 self._shared.block(seconds, fill)
-            except RateLimitStoreError as error:
+            except StoreError as error:
                 self._lose(error)
             else:
                 return
@@ -71,7 +72,7 @@ class FailoverStore:
         elif not self._lost:
             try:
                 self._shared.delay(reservation, seconds)
-            except RateLimitStoreError as error:
+            except StoreError as error:
                 self._lose(error)
 
     def peek(self) -> Level:
@@ -79,7 +80,7 @@ class FailoverStore:
         if not self._lost:
             try:
                 return self._shared.peek()
-            except RateLimitStoreError as error:
+            except StoreError as error:
                 self._lose(error)
         return self._own.peek()
 
@@ -95,7 +96,7 @@ class FailoverStore:
         """Return the seconds until the last slot taken."""
         return max(0.0, self._last_start - self._clock.monotonic())
 
-    def _lose(self, error: RateLimitStoreError) -> None:
+    def _lose(self, error: StoreError) -> None:
         with self._lock.current():
             if self._lost:
                 return
@@ -120,7 +121,7 @@ class FailoverStore:
         try:
             taken = self._outstanding()
             self._shared.block(taken, taken + self._depth)
-        except RateLimitStoreError:
+        except StoreError:
             self._ask_at = self._clock.monotonic() + RECHECK_SECONDS
             return False
         self._lost = False

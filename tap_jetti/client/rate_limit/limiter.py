@@ -8,8 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tap_jetti.client.rate_limit.bucket import ProcessLock, RateLimitStoreError
+from tap_jetti.client.rate_limit.bucket import ProcessLock
 from tap_jetti.client.rate_limit.headers import ROUNDING, Trust, read
+from tap_jetti.errors import StoreError
 
 if TYPE_CHECKING:
     from requests.structures import CaseInsensitiveDict
@@ -109,7 +110,7 @@ class RateLimiter:
 
         Raises:
             Interrupted: if the clock is stopped meanwhile; the slot is lost.
-            RateLimitStoreError: if the store fails and nothing stands in for it.
+            StoreError: if the store fails and nothing stands in for it.
             ValueError: if `cost` is not a finite number of at least 0.
         """
         reservation = self._store.reserve(*self._seconds(cost))
@@ -144,7 +145,7 @@ class RateLimiter:
             The seconds until the caller may go, 0 for at once.
 
         Raises:
-            RateLimitStoreError: if the store fails and nothing stands in for it.
+            StoreError: if the store fails and nothing stands in for it.
             ValueError: if `cost` is not a finite number of at least 0.
         """
         return self._store.reserve(*self._seconds(cost)).wait
@@ -153,7 +154,7 @@ class RateLimiter:
         """Return the seconds until a request of 1 unit that asked now would go, 0 for at once. Nothing is reserved.
 
         Raises:
-            RateLimitStoreError: if the store fails and nothing stands in for it.
+            StoreError: if the store fails and nothing stands in for it.
         """
         level = self._store.peek()
         _, lead = self._seconds(1.0)
@@ -168,7 +169,7 @@ class RateLimiter:
             seconds: How long; at most an hour is taken, less than 0 or NaN as 0.
 
         Raises:
-            RateLimitStoreError: if the store fails and nothing stands in for it.
+            StoreError: if the store fails and nothing stands in for it.
         """
         self._store.block(seconds if seconds > 0 else 0.0, self._burst / self._rate)
 
@@ -202,7 +203,7 @@ class RateLimiter:
             self._is_alone = False
             _LOGGER.info("The rate limit is used by others, too: requests slow down before Jetti refuses them.")
         # The answer came, whatever becomes of the store; the next request will tell.
-        with suppress(RateLimitStoreError):
+        with suppress(StoreError):
             self._store.delay(permit.reservation, push)
 
     def _seconds(self, cost: float) -> tuple[float, float]:

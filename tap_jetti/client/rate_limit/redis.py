@@ -8,7 +8,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tap_jetti.client.rate_limit.bucket import HORIZON, Level, RateLimitStoreError, Reservation
+from tap_jetti.client.rate_limit.bucket import HORIZON, Level, Reservation
+from tap_jetti.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,7 +116,7 @@ class RedisStore:
         try:
             answer = self._script(keys=[self._key], args=[verb, first, second, HORIZON])
         except (redis.RedisError, OSError) as error:
-            raise RateLimitStoreError(
+            raise StoreError(
                 f"The rate limit's Redis at {self._place} failed: {str(error).rstrip('.')}. "
                 "Start it, or correct rate_limit_store."
             ) from error

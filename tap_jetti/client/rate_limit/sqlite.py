@@ -9,7 +9,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tap_jetti.client.rate_limit.bucket import Bucket, ProcessLock, RateLimitStoreError
+from tap_jetti.client.rate_limit.bucket import Bucket, ProcessLock
+from tap_jetti.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,8 +157,8 @@ class SqliteStore:
         self._connections[os.getpid()] = connection
         return connection
 
-    def _error(self, reason: object) -> RateLimitStoreError:
-        return RateLimitStoreError(
+    def _error(self, reason: object) -> StoreError:
+        return StoreError(
             f"The rate limit's file {self._path} cannot be used: {reason}. Delete it if it is "
             "damaged, or let rate_limit_store name a file that can be written."
         )

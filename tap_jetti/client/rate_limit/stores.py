@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tap_jetti.client.rate_limit.bucket import RateLimitStoreError
 from tap_jetti.client.rate_limit.failover import FailoverStore
 from tap_jetti.client.rate_limit.memory import MemoryStore
+from tap_jetti.errors import StoreError
 
 if TYPE_CHECKING:
     import logging
@@ -46,7 +46,7 @@ def open_store(
 
     Raises:
         ValueError: if `url` or `fallback` is none of these.
-        RateLimitStoreError: if the `redis` package is missing; with `fail`, if there is no place
+        StoreError: if the `redis` package is missing; with `fail`, if there is no place
             for the user's file. With `fail` the store's methods raise it, too.
     """
     if fallback not in {"half", "fail"}:
@@ -67,7 +67,7 @@ def open_store(
     return FailoverStore(store, share=share, clock=clock, logger=logger)
 
 
-class _NoHomeError(RateLimitStoreError):
+class _NoHomeError(StoreError):
     """The user has no home directory."""
 
 
@@ -84,7 +84,7 @@ def _shared_store(url: str | None, account: str, clock: Clock) -> BucketStore:
         try:
             from tap_jetti.client.rate_limit.redis import RedisStore  # noqa: PLC0415 - an extra
         except ModuleNotFoundError as error:
-            raise RateLimitStoreError(
+            raise StoreError(
                 f"rate_limit_store names the Redis at {place}, but the redis package is missing. "
                 "Install tap-jetti[redis]."
             ) from error

@@ -8,9 +8,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from tap_jetti.client.clock import Clock, Interrupted
-from tap_jetti.client.rate_limit import RateLimitStoreError
-from tap_jetti.errors import SettingsError
+from tap_jetti.errors import Interrupted, SettingsError, StoreError
 from tap_jetti.reading.prefetch.memory import places_of_page
 from tap_jetti.reading.prefetch.prefetched_pages import PrefetchedPages
 from tap_jetti.reading.prefetch.scheduler import PriorityScheduler, Stopped
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable
 
+    from tap_jetti.client.clock import Clock
     from tap_jetti.client.session import JettiSession, Response
     from tap_jetti.reading.pages import (
         Decode,
@@ -284,7 +283,7 @@ class Prefetcher:
             with self.changed:
                 self._threads.discard(thread)
                 self.changed.notify_all()
-            with suppress(RateLimitStoreError, SettingsError):  # raised where the reader needs it
+            with suppress(StoreError, SettingsError):  # raised where the reader needs it
                 self.fill()
 
     def _await_first_answer(self) -> None:

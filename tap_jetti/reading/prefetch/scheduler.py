@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from tap_jetti.client.clock import Interrupted
+from tap_jetti.errors import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ class PriorityScheduler:
         Raises:
             Stopped: The request is not wanted any more.
             Interrupted: The gate or the clock was stopped.
-            RateLimitStoreError: The limiter's store failed.
+            StoreError: The limiter's store failed.
         """
         ticket = _Ticket(urgency)
         try:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_jetti.client.clock import Interrupted
-from tap_jetti.errors import JettiError
+from tap_jetti.errors import Interrupted, JettiError
 from tap_jetti.reading.pages import KeyRange, Page, decode_raw
 from tap_jetti.reading.prefetch.memory import places_of
 from tap_jetti.reading.prefetch.scheduler import ScheduledSession, Stopped

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from tap_jetti.errors import AuthenticationError, ForbiddenError, NotFoundError, SettingsError
+from tap_jetti.errors import AuthenticationError, ForbiddenError, NotFoundError, RecordError, SettingsError
 from tap_jetti.reading.keyset import FullRead
 from tap_jetti.reading.pages import Projection, ResourcePages
-from tap_jetti.target.delivery.record_errors import MissingKeyError, RefusedError
+from tap_jetti.target.delivery.record_errors import MissingKeyError
 from tap_jetti.target.fields import UnfitError, integer_of
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Action(ABC):
         """What a record asks to be written.
 
         Raises:
-            RefusedError: It cannot be written.
+            RecordError: It cannot be written.
             RequestError: Something had to be looked up, and could not.
         """
 
@@ -117,7 +117,7 @@ class Action(ABC):
         """Make one call.
 
         Raises:
-            RefusedError: Jetti or this action refuses the only item.
+            RecordError: Jetti or this action refuses the only item.
             RequestError: The call failed.
         """
 
@@ -209,7 +209,7 @@ def id_in(record: Mapping[str, Any], name: str) -> int:
     """The id that a field of a record holds.
 
     Raises:
-        RefusedError: It is absent or no positive integer.
+        RecordError: It is absent or no positive integer.
     """
     required(record, name)
     try:
@@ -217,7 +217,7 @@ def id_in(record: Mapping[str, Any], name: str) -> int:
     except UnfitError:
         found = 0
     if found <= 0:
-        raise RefusedError(f"{name}.invalid", f"{name} must be a positive integer")
+        raise RecordError(f"{name}.invalid", f"{name} must be a positive integer")
     return found
 
 
@@ -225,12 +225,12 @@ def text_in(record: Mapping[str, Any], name: str) -> str:
     """The text that a field of a record holds, also where a warehouse keeps it as a number.
 
     Raises:
-        RefusedError: It is absent or neither a text nor a number.
+        RecordError: It is absent or neither a text nor a number.
     """
     required(record, name)
     value = record[name]
     if isinstance(value, (bool, list, dict)):
-        raise RefusedError(f"{name}.invalid", f"{name} must be a text")
+        raise RecordError(f"{name}.invalid", f"{name} must be a text")
     return str(value)
 
 

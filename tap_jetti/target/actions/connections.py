@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
+from tap_jetti.errors import RecordError
 from tap_jetti.target.actions.action import Action, ActionContext, Draft, holds, id_in, text_in
 from tap_jetti.target.actions.connection_state import Connected
 from tap_jetti.target.actions.endpoint_fallback import RenamedCall
-from tap_jetti.target.delivery.record_errors import MissingKeyError, RefusedError
+from tap_jetti.target.delivery.record_errors import MissingKeyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,7 +67,7 @@ class _Connections(Action):
         sku = text_in(record, "sku")
         vendors = record["vendorSkus"] if holds(record, "vendorSkus") else [record]
         if not isinstance(vendors, list) or not vendors or not all(isinstance(vendor, dict) for vendor in vendors):
-            raise RefusedError("vendorSkus.invalid", "vendorSkus must be an array of objects")
+            raise RecordError("vendorSkus.invalid", "vendorSkus must be an array of objects")
         drafts = []
         for vendor in vendors:
             entry = _entry(vendor)

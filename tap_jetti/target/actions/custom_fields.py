@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
+from tap_jetti.errors import RecordError
 from tap_jetti.facts import resources
 from tap_jetti.target.actions.action import Action, Draft, id_in, text_in
-from tap_jetti.target.delivery.record_errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ class CustomFields(Action):
         self._note_others(record)
         resource = text_in(record, "resource").replace("-", "_")
         if resource not in with_custom_fields():
-            raise RefusedError("resource.unknown", f"resource must be one of {', '.join(sorted(with_custom_fields()))}")
+            raise RecordError("resource.unknown", f"resource must be one of {', '.join(sorted(with_custom_fields()))}")
         row, key = id_in(record, "resourceId"), text_in(record, "key")
         payload = {"key": key, "value": record.get("value")}
         return (Draft((self.name,), (self.name, resource, row, key), payload),)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from tap_jetti.errors import ClientError, JettiError, NotFoundError, ServerError
+from tap_jetti.errors import ClientError, JettiError, NotFoundError, RecordError, ServerError
 from tap_jetti.facts import resources
 from tap_jetti.target.actions.action import Action, ActionContext, Draft, holds, id_in, text_in
 from tap_jetti.target.actions.visible_rows import InOneRow
-from tap_jetti.target.delivery.record_errors import MissingKeyError, RefusedError, refusal_of
+from tap_jetti.target.delivery.record_errors import MissingKeyError, record_error_of
 from tap_jetti.target.fields import Fields
 
 if TYPE_CHECKING:
@@ -83,14 +83,14 @@ class FeedVariants(Action):
         """Refuse a record of another feed than the file's: the one of the settings, or else of the first record.
 
         Raises:
-            RefusedError: It is of another feed.
+            RecordError: It is of another feed.
         """
         feed = self._owners.known_feed_id(value)
         if feed is None:
             return
         self._feed_of_file = self._feed_of_file or self._owners.known_feed_id(None) or feed
         if feed != self._feed_of_file:
-            raise RefusedError(
+            raise RecordError(
                 "inventoryFeedId.mixed",
                 f"a feed file is of one inventory feed, {self._feed_of_file}, and the record is of {feed}",
             )
@@ -171,7 +171,7 @@ class FeedVariantRemovals(Action):
         except NotFoundError:
             self._note_gone()
         except (ClientError, ServerError) as error:
-            if refusal_of(error) is None or self._may_be_there(operations[0]):
+            if record_error_of(error) is None or self._may_be_there(operations[0]):
                 raise
             self._note_gone()
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
+from tap_jetti.errors import RecordError
 from tap_jetti.facts import resources
 from tap_jetti.target.actions.action import Action, ActionContext, Draft, holds, id_in
 from tap_jetti.target.actions.write_once import write_once
-from tap_jetti.target.delivery.record_errors import MissingKeyError, RefusedError
+from tap_jetti.target.delivery.record_errors import MissingKeyError
 from tap_jetti.target.fields import Fields
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class _Registration(Action):
             if all(str(row.get(name)) == str(value) for name, value in where.items())
         ]
         if len(found) > 1:
-            raise RefusedError(f"{self.name}.ambiguous", f"{len(found)} rows have this {' and '.join(self.natural)}")
+            raise RecordError(f"{self.name}.ambiguous", f"{len(found)} rows have this {' and '.join(self.natural)}")
         return found[0]["id"] if found else None
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
+from tap_jetti.errors import RecordError
 from tap_jetti.target.actions.action import Action, Draft, holds, id_in, text_in
-from tap_jetti.target.delivery.record_errors import MissingKeyError, RefusedError
+from tap_jetti.target.delivery.record_errors import MissingKeyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,5 +61,5 @@ class PurchaseStatuses(Action):
             row["id"] for row in self._statuses if str(row.get("name")).strip().lower() == name.strip().lower()
         ]
         if len(found) != 1:
-            raise RefusedError("purchaseStatus.unknown", f"{len(found) or 'no'} purchase statuses have this name")
+            raise RecordError("purchaseStatus.unknown", f"{len(found) or 'no'} purchase statuses have this name")
         return int(found[0])

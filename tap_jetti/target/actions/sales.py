@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
+from tap_jetti.errors import RecordError
 from tap_jetti.target.actions.action import Action, Draft, text_in, without_own
 from tap_jetti.target.actions.visible_rows import InOneRow
-from tap_jetti.target.delivery.record_errors import MissingKeyError, RefusedError
+from tap_jetti.target.delivery.record_errors import MissingKeyError
 from tap_jetti.target.fields import UnfitError, integer_of
 
 if TYPE_CHECKING:
@@ -95,11 +96,11 @@ def _check_lines(lines: object) -> None:
     if lines is None:
         raise MissingKeyError("lineItems.missing", "lineItems is missing")
     if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
-        raise RefusedError("lineItems.invalid", "lineItems must be an array of objects")
+        raise RecordError("lineItems.invalid", "lineItems must be an array of objects")
     for line in lines:
         try:
             quantity = integer_of(line.get("quantity"))
         except UnfitError:
             quantity = -1
         if quantity < 0:
-            raise RefusedError("lineItems.quantity.invalid", "the quantity of a line item must be 0 or more, and whole")
+            raise RecordError("lineItems.quantity.invalid", "the quantity of a line item must be 0 or more, and whole")

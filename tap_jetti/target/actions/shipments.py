@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
+from tap_jetti.errors import RecordError
 from tap_jetti.target.actions.action import Action, Draft, id_in, text_in
 from tap_jetti.target.actions.write_once import write_once
-from tap_jetti.target.delivery.record_errors import RefusedError
 from tap_jetti.target.fields import UnfitError, integer_of
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Shipments(Action):
         except (UnfitError, TypeError):
             ids = None
         if ids is None or not isinstance(given, list):
-            raise RefusedError("ids.invalid", "ids must be an array of integers")
+            raise RecordError("ids.invalid", "ids must be an array of integers")
         payload = {"inventoryStatus": "shipped", "trackingNumber": number, "ids": ids}
         payload |= {name: record[name] for name in ("trackingCompany", "serviceLevel") if record.get(name)}
         return (Draft((self.name,), (self.name, purchase, number), payload),)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tap_jetti.client.query import select
-from tap_jetti.errors import ClientError, NotFoundError, UnreliableAnswerError
-from tap_jetti.target.delivery.record_errors import RefusedError
+from tap_jetti.errors import ClientError, NotFoundError, RecordError, UnreliableResponseError
 from tap_jetti.target.fields import UnfitError, integer_of
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class WebhookHashes:
         """The feed of a record, or that of the settings, or None.
 
         Raises:
-            RefusedError: It is no id.
+            RecordError: It is no id.
         """
         return _id(value, self._known.feed_id, "inventoryFeedId")
 
@@ -63,11 +62,11 @@ class WebhookHashes:
         """The feed of a record, or that of the settings; None if its hash will do.
 
         Raises:
-            RefusedError: It is no id, or there is neither.
+            RecordError: It is no id, or there is neither.
         """
         found = self.known_feed_id(value)
         if found is None and not (by_hash and self._known.feed_hash):
-            raise RefusedError(
+            raise RecordError(
                 "inventoryFeedId.missing", "the record names no inventoryFeedId and inventory_feed_id is not set"
             )
         return found
@@ -76,35 +75,35 @@ class WebhookHashes:
         """The channel of a record, or that of the settings; None if its hash will do.
 
         Raises:
-            RefusedError: It is no id, or there is neither.
+            RecordError: It is no id, or there is neither.
         """
         found = _id(value, self._known.channel_id, "channelId")
         if found is None and not (by_hash and self._known.channel_hash):
-            raise RefusedError("channelId.missing", "the record names no channelId and channel_id is not set")
+            raise RecordError("channelId.missing", "the record names no channelId and channel_id is not set")
         return found
 
     def check_feed(self, feed_id: int) -> None:
         """Make sure that a feed exists and takes pushed data.
 
         Raises:
-            RefusedError: It does not.
+            RecordError: It does not.
         """
         feed = self._once("feed", feed_id, self._feed)
-        if isinstance(feed, RefusedError):
-            raise RefusedError(feed.title, feed.detail, status=feed.status)
+        if isinstance(feed, RecordError):
+            raise RecordError(feed.title, feed.detail, status=feed.status)
 
     def feed_hash(self, feed_id: int | None) -> str:
         """The hash of a feed that takes pushed data.
 
         Raises:
-            RefusedError: There is no such feed, or it takes none, or its hash is not shown.
+            RecordError: There is no such feed, or it takes none, or its hash is not shown.
         """
         if self._known.feed_hash and feed_id == self._known.feed_id:
             return self._known.feed_hash
         self.check_feed(feed_id or 0)
         found = self._found["feed", feed_id or 0].get("hash")
         if not found:
-            raise RefusedError(
+            raise RecordError(
                 "inventory_feeds.hash.missing",
                 f"Jetti does not show the hash of inventory feed {feed_id}; set inventory_feed_hash",
             )
@@ -114,13 +113,13 @@ class WebhookHashes:
         """The hash of a channel.
 
         Raises:
-            RefusedError: There is no such channel, or its hash is not shown.
+            RecordError: There is no such channel, or its hash is not shown.
         """
         if self._known.channel_hash and channel_id == self._known.channel_id:
             return self._known.channel_hash
         found = self._once("channel", channel_id or 0, self._channel_hash)
         if not found:
-            raise RefusedError(
+            raise RecordError(
                 "channels.hash.missing", f"Jetti shows no hash of channel {channel_id}; set channel_id and channel_hash"
             )
         return str(found)
@@ -134,7 +133,7 @@ class WebhookHashes:
                     found = self._found[kind, owner] = find(owner)
         return found
 
-    def _feed(self, feed_id: int) -> dict[str, Any] | RefusedError:
+    def _feed(self, feed_id: int) -> dict[str, Any] | RecordError:
         # The hash is documented of the list; whether a feed asked for alone shows it is not known.
         feed = self._listed_feed(feed_id)
         if not feed.get("hash"):
@@ -142,14 +141,14 @@ class WebhookHashes:
                 feed = {**feed, **_row(self._session.get(f"inventory-feeds/{feed_id}.json"))}
             except NotFoundError as error:
                 if not feed:
-                    return RefusedError(
+                    return RecordError(
                         error.title or "inventory_feeds.missing",
                         f"there is no inventory feed {feed_id}",
                         status=error.status,
                     )
         kind = feed.get("resourceType")
         if kind is not None and kind != PUSHED:
-            return RefusedError(
+            return RecordError(
                 "inventory_feeds.resource_type",
                 f"inventory feed {feed_id} takes no pushed data: its resourceType is {kind}, set it to {PUSHED}",
             )
@@ -177,7 +176,7 @@ class WebhookHashes:
 
 def _row(answer: Response) -> dict[str, Any]:
     if not isinstance(answer.body, dict):
-        raise UnreliableAnswerError(f"Jetti gave {type(answer.body).__name__} for one inventory feed or channel.")
+        raise UnreliableResponseError(f"Jetti gave {type(answer.body).__name__} for one inventory feed or channel.")
     return answer.body
 
 
@@ -187,4 +186,4 @@ def _id(value: object, default: int | None, field: str) -> int | None:
     try:
         return integer_of(value)
     except UnfitError:
-        raise RefusedError(f"{field}.invalid", f"{field} must be an integer") from None
+        raise RecordError(f"{field}.invalid", f"{field} must be an integer") from None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from tap_jetti.errors import RetriableError
-from tap_jetti.target.delivery.record_errors import UncertainError, refusal_of
+from tap_jetti.errors import RetriableError, UncertainWriteError
+from tap_jetti.target.delivery.record_errors import record_error_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +30,8 @@ def write_once(write: Callable[[], object], find: Callable[[], Found | None], *,
         What was found in place of an answer; None if the write was answered.
 
     Raises:
-        UncertainError: The answer was lost and there is no effect to be seen: it is not sent again.
-        RefusedError: Jetti refused it, in words that only a look at the effect told from a failure.
+        UncertainWriteError: The answer was lost and there is no effect to be seen: it is not sent again.
+        RecordError: Jetti refused it, in words that only a look at the effect told from a failure.
         RequestError: It failed, and cannot have arrived.
     """
     try:
@@ -44,10 +44,10 @@ def write_once(write: Callable[[], object], find: Callable[[], Found | None], *,
             found = find()
             if found is not None:
                 return found
-        refusal = refusal_of(error)
+        refusal = record_error_of(error)
         if refusal is not None:
             raise refusal from error
-        raise UncertainError(
+        raise UncertainWriteError(
             "uncertain",
             f"no answer came ({error.what}, {error.method} {error.path}) and no effect is to be seen."
             " It is not sent again by itself: check it in Jetti, then feed it in once more",

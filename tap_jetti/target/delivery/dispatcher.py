@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from tap_jetti.client.clock import Interrupted
+from tap_jetti.errors import Interrupted
 from tap_jetti.target.delivery.batch_queue import BatchQueue
 from tap_jetti.target.delivery.operations import Batch
 

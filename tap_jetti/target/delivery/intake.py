@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from tap_jetti.errors import RecordError
 from tap_jetti.target.delivery.operations import Origin, WriteOperation
 from tap_jetti.target.delivery.quota import FirstComeQuota, LargestChangeQuota
-from tap_jetti.target.delivery.record_errors import MissingKeyError, RefusedError
+from tap_jetti.target.delivery.record_errors import MissingKeyError
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -102,7 +103,7 @@ class RecordProcessor:
             size: The length of its line.
 
         Raises:
-            RefusedError: It is rejected, and the run is to stop at a reject.
+            RecordError: It is rejected, and the run is to stop at a reject.
             JettiError: Something had to be asked of Jetti and could not, or the delivery failed.
         """
         input_stream.figures.received += 1
@@ -112,7 +113,7 @@ class RecordProcessor:
                 if key not in record:
                     raise MissingKeyError(f"{key}.missing", f"the key property {key} is missing")
             drafts = input_stream.action.drafts(record)
-        except RefusedError as refusal:
+        except RecordError as refusal:
             self._outcomes.rejected([origin], refusal, which=f"the record on line {line}")
             return
         for number, draft in enumerate(drafts):
@@ -122,11 +123,11 @@ class RecordProcessor:
                 origin.record = {**raw, **draft.part}  # so that feeding it back in repeats no other of them
             self._decide(WriteOperation(input_stream.action, draft.route, draft.key, draft.payload, size, [origin]))
 
-    def refuse(self, input_stream: InputStream, raw: dict[str, Any], refusal: RefusedError, *, line: int) -> None:
+    def refuse(self, input_stream: InputStream, raw: dict[str, Any], refusal: RecordError, *, line: int) -> None:
         """Take a record in that stream maps made nothing of.
 
         Raises:
-            RefusedError: The run is to stop at a reject.
+            RecordError: The run is to stop at a reject.
         """
         input_stream.figures.received += 1
         origin = Origin(input_stream, raw, self._checkpoints.receive())

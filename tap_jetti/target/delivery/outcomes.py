@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable, Sequence
 
+    from tap_jetti.errors import RecordError
     from tap_jetti.target.delivery.checkpoints import Checkpoint, Checkpoints
     from tap_jetti.target.delivery.operations import Origin, WriteOperation
     from tap_jetti.target.delivery.read_back import Confirmation
-    from tap_jetti.target.delivery.record_errors import RefusedError
     from tap_jetti.target.delivery.rejects import RejectsFile
     from tap_jetti.target.delivery.summary import Summary
 
@@ -69,7 +69,7 @@ class Outcomes:
         self._tally.add(operation.action.name, confirmed=1)
         self._settle(operation.origins)
 
-    def refused(self, operation: WriteOperation, refusal: RefusedError) -> None:
+    def refused(self, operation: WriteOperation, refusal: RecordError) -> None:
         """Jetti does not write it, see `rejected`."""
         self.rejected(operation.origins, refusal, which=operation.label)
 
@@ -78,7 +78,7 @@ class Outcomes:
         self._tally.add(operation.action.name, left=1)
         self._checkpoints.hold()
 
-    def rejected(self, origins: Sequence[Origin], refusal: RefusedError, *, which: str) -> None:
+    def rejected(self, origins: Sequence[Origin], refusal: RecordError, *, which: str) -> None:
         """It cannot be written.
 
         Args:
@@ -87,7 +87,7 @@ class Outcomes:
             which: What tells it from others: a line, or its key.
 
         Raises:
-            RefusedError: The run is to stop at the first rejected record.
+            RecordError: The run is to stop at the first rejected record.
         """
         action = origins[0].input_stream.action.name
         self._tally.add(action, rejected=1)

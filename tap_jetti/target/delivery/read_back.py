@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tap_jetti.target.delivery.record_errors import RefusedError
+from tap_jetti.errors import RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,7 +52,7 @@ class Confirmation:
         seconds: float,
         clock: Clock,
         confirmed: Callable[[WriteOperation], None],
-        rejected: Callable[[WriteOperation, RefusedError], None],
+        rejected: Callable[[WriteOperation, RecordError], None],
     ) -> None:
         self._seconds = seconds
         self._clock = clock
@@ -88,7 +88,7 @@ class Confirmation:
 
         Raises:
             RequestError: A look failed.
-            RefusedError: Something did not take effect, and the run is to stop at a reject.
+            RecordError: Something did not take effect, and the run is to stop at a reject.
         """
         deadline = self._clock.monotonic() + self._seconds
         pause = 0.5
@@ -98,7 +98,7 @@ class Confirmation:
                 break
             self._clock.sleep(min(pause, deadline - self._clock.monotonic()))
             pause = min(2 * pause, LONGEST_PAUSE)
-        refusal = RefusedError(
+        refusal = RecordError(
             "unconfirmed", f"it was accepted, but did not take effect within {self._seconds:g} s; see Jetti's own log"
         )
         for key in list(self._expected):

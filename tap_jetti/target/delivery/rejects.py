@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tap_jetti.client.clock import Clock
+    from tap_jetti.errors import RecordError
     from tap_jetti.target.delivery.operations import InputStream, Record
-    from tap_jetti.target.delivery.record_errors import RefusedError
 
 _BLOCK = 1 << 16
 
@@ -68,7 +68,7 @@ class RejectsFile:
                 f"rejects_path {self._path} is the very file being read. Move it away before feeding it back in."
             )
 
-    def add(self, input_stream: InputStream, record: Record, refusal: RefusedError) -> None:
+    def add(self, input_stream: InputStream, record: Record, refusal: RecordError) -> None:
         """Write a record, so that a kill cannot lose it any more."""
         kept, withheld = _without_secrets(input_stream.action.resource, record)
         rejection: Record = {

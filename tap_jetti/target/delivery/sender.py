@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_jetti.errors import JettiError, NotFoundError
-from tap_jetti.target.delivery.record_errors import refusal_of
+from tap_jetti.target.delivery.record_errors import record_error_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ class BatchSender:
         try:
             operations[0].action.send(operations)
         except JettiError as error:
-            refusal = refusal_of(error)
+            refusal = record_error_of(error)
             if refusal is None:
                 raise
             is_missing = isinstance(error, NotFoundError) and not leads_somewhere

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tap_jetti.errors import RecordError
 from tap_jetti.facts.json_codec import encode_json
 from tap_jetti.target.delivery.intake import COMPARED
-from tap_jetti.target.delivery.record_errors import RefusedError
 from tap_jetti.target.feed_file.formats import FORMATS, check_xml
 
 if TYPE_CHECKING:
@@ -61,13 +61,13 @@ class FeedFile:
         """Take an item.
 
         Raises:
-            RefusedError: The format cannot hold it, and the run is to stop at a reject.
+            RecordError: The format cannot hold it, and the run is to stop at a reject.
         """
         external_id = str(operation.key[-1])
         if self._form == "xml":
             try:
                 check_xml(operation.payload)
-            except RefusedError as refusal:
+            except RecordError as refusal:
                 self._outcomes.rejected(operation.origins, refusal, which=external_id)
                 return True
         self._columns |= operation.payload.keys()

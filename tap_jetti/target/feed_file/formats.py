@@ -11,8 +11,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+from tap_jetti.errors import RecordError
 from tap_jetti.facts.json_codec import encode_json
-from tap_jetti.target.delivery.record_errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -71,11 +71,11 @@ def check_xml(row: Record) -> None:
     """Refuse a row with characters that XML cannot hold.
 
     Raises:
-        RefusedError: It has such a character.
+        RecordError: It has such a character.
     """
     for name, value in row.items():
         if value is not None and _NOT_XML.search(_text(value)):
-            raise RefusedError(f"{name}.invalid", f"{name} has a control character, which XML cannot hold")
+            raise RecordError(f"{name}.invalid", f"{name} has a control character, which XML cannot hold")
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
