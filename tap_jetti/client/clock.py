@@ -29,6 +29,17 @@ class Clock(Protocol):
         """
         ...
 
+    def wait(self, condition: threading.Condition, seconds: float | None = None) -> bool:
+        """Wait for a notification of `condition`, which the caller holds, for at most `seconds`.
+
+        Every wait of one thread for another goes through here, so that a simulation decides who runs next. Stopping
+        the clock does not end it: whoever stops it notifies the conditions that it owns.
+
+        Returns:
+            False if the time was over first.
+        """
+        ...
+
 
 class SystemClock:
     """The machine's own clock, whose sleepers can be woken.
@@ -73,6 +84,10 @@ class SystemClock:
             self._sleepers.discard(bell)
         raise Interrupted
 
+    def wait(self, condition: threading.Condition, seconds: float | None = None) -> bool:
+        """Wait for a notification of `condition`, for at most `seconds`; False if the time was over first."""
+        return condition.wait(seconds)
+
     def stop(self) -> None:
         """Wake every sleeper in every thread, and let none sleep from now on: each raises `Interrupted`."""
         self._stopped = True
@@ -116,6 +131,13 @@ class VirtualClock:
         if self._stopped:
             raise Interrupted
         self.advance(max(0.0, seconds))
+
+    def wait(self, condition: threading.Condition, seconds: float | None = None) -> bool:
+        """Wait for a notification of `condition`; with a limit nothing is waited for, and the time is over at once."""
+        if seconds is None:
+            return condition.wait()
+        self.advance(max(0.0, seconds))
+        return False
 
     def advance(self, seconds: float) -> None:
         """Let `seconds` pass.
