@@ -15,6 +15,7 @@ import msgspec
 
 from tap_jetti.errors import RecordError
 from tap_jetti.facts import resources
+from tap_jetti.facts.kinds import Kind, kind_of
 from tap_jetti.facts.secret_fields import SECRET_FIELDS
 from tap_jetti.facts.timestamps import normalise
 
@@ -40,7 +41,11 @@ class UnfitError(ValueError):
 @cache
 def kinds(resource: str) -> dict[str, str]:
     """The kind of each field of a resource: integer, quantity, number, boolean, date, text, array or json."""
-    return {name: _kind(name, facts) for name, facts in resources.schema(resource)["properties"].items()}
+    found = {name: kind_of(facts) for name, facts in resources.schema(resource)["properties"].items()}
+    return {
+        name: "quantity" if kind is Kind.INTEGER and name.endswith("Quantity") else kind.value
+        for name, kind in found.items()
+    }
 
 
 class Fields:
@@ -148,18 +153,6 @@ def _plain(value: Value) -> Value:
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
     return str(value)
-
-
-def _kind(name: str, facts: Mapping[str, Any]) -> str:
-    types = [kind for kind in facts["type"] if kind != "null"]
-    if len(types) > 1 or types == ["object"]:
-        return "json"
-    if facts.get("format") == "date-time":
-        return "date"
-    if types == ["integer"]:
-        return "quantity" if name.endswith("Quantity") else "integer"
-    kind: str = types[0]
-    return "text" if kind == "string" else kind
 
 
 def _integer(value: Value) -> int:
