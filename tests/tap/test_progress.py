@@ -24,9 +24,9 @@ import pytest
 from runs import config_for, run_here
 from tap_jetti.client.session import RequestStats
 from tap_jetti.errors import AuthenticationError
-from tap_jetti.tap.progress.progress import Progress, in_words
+from tap_jetti.tap.progress.progress import Progress, format_duration
 from tap_jetti.tap.progress.terminal_line import TerminalLine
-from tap_jetti.tap.progress.throughput import LONG_PAGES, Throughput
+from tap_jetti.tap.progress.throughput import COUNT_AFTER_PAGES, Throughput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,34 +138,34 @@ def fields_of(line: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def paces(clock: VirtualClock) -> Callable[..., Throughput]:
+def throughputs(clock: VirtualClock) -> Callable[..., Throughput]:
     """Begin streams whose rows are counted as told, at a limit of two GETs a second."""
     return lambda total, stats=None: Throughput(lambda: total, clock=clock, stats=stats or RequestStats(), rate=2.0)
 
 
-def test_what_is_left_is_told_by_the_last_minute(paces: Callable[..., Throughput], clock: VirtualClock) -> None:
+def test_what_is_left_is_told_by_the_last_minute(throughputs: Callable[..., Throughput], clock: VirtualClock) -> None:
     """A stream that was slow at first is expected to end as fast as it goes now, in steps of pages."""
-    pace = paces(50_000)
+    throughput = throughputs(50_000)
     for seconds, pages in ((5.0, 40), (0.5, 160)):
         for _ in range(pages):
             clock.advance(seconds)
-            pace.advance(100)
-            pace.look()
-    assert pace.rows_a_second == pytest.approx(200, rel=0.02)
-    assert pace.seconds_left == pytest.approx((50_000 - 20_000) / 200, rel=0.02)
+            throughput.advance(100)
+            throughput.measure()
+    assert throughput.rows_per_second == pytest.approx(200, rel=0.02)
+    assert throughput.seconds_left == pytest.approx((50_000 - 20_000) / 200, rel=0.02)
 
 
 @pytest.mark.parametrize(("total", "left"), [(3_000, 0), (2_999, None), (0, None), (None, None)])
 def test_a_count_that_is_outgrown_is_forgotten(
-    total: int | None, left: float | None, paces: Callable[..., Throughput], clock: VirtualClock
+    total: int | None, left: float | None, throughputs: Callable[..., Throughput], clock: VirtualClock
 ) -> None:
     """Nothing is ever left to read for less than no time, and where more came than was counted nothing is told."""
-    pace = paces(total)
+    throughput = throughputs(total)
     for _ in range(30):
         clock.advance(1)
-        pace.advance(100)
-        pace.look()
-    assert pace.seconds_left == left
+        throughput.advance(100)
+        throughput.measure()
+    assert throughput.seconds_left == left
 
 
 @pytest.mark.parametrize(
@@ -178,40 +178,42 @@ def test_rows_are_counted_once_and_only_of_what_is_long(
 ) -> None:
     """The count is asked for once a stream has had 20 pages and 10 seconds, also if nothing is answered."""
     questions: list[None] = []
-    pace = Throughput(lambda: questions.append(None), clock=clock, stats=RequestStats(), rate=2.0)
+    throughput = Throughput(lambda: questions.append(None), clock=clock, stats=RequestStats(), rate=2.0)
     for _ in range(pages):
         clock.advance(seconds / pages)
-        pace.advance(100)
-        pace.look()
+        throughput.advance(100)
+        throughput.measure()
     assert len(questions) == asked
 
 
-def test_the_share_of_the_limit_is_the_last_minutes(paces: Callable[..., Throughput], clock: VirtualClock) -> None:
+def test_the_share_of_the_limit_is_the_last_minutes(
+    throughputs: Callable[..., Throughput], clock: VirtualClock
+) -> None:
     """The share is of what the limit allowed lately, at most all of it, and not told before that is a whole GET."""
     stats = RequestStats()
-    pace = paces(None, stats)
+    throughput = throughputs(None, stats)
     stats.add(gets=2)
     clock.advance(0.4)
-    pace.look()
-    assert pace.share is None
+    throughput.measure()
+    assert throughput.limit_share is None
     clock.advance(0.4)
-    pace.look()
-    assert pace.share == 1.0
+    throughput.measure()
+    assert throughput.limit_share == 1.0
     for _ in range(100):
         clock.advance(1)
         stats.add(gets=1)
-        pace.look()
-    assert pace.share == pytest.approx(0.5)
+        throughput.measure()
+    assert throughput.limit_share == pytest.approx(0.5)
 
 
-def test_a_stall_shows(paces: Callable[..., Throughput], clock: VirtualClock) -> None:
+def test_a_stall_shows(throughputs: Callable[..., Throughput], clock: VirtualClock) -> None:
     """A stream that has had nothing for five minutes is told to be as slow as that."""
-    pace = paces(None)
+    throughput = throughputs(None)
     for pause in (*[1.0] * 30, 300.0):
         clock.advance(pause)
-        pace.advance(100)
-        pace.look()
-    assert pace.rows_a_second < 10
+        throughput.advance(100)
+        throughput.measure()
+    assert throughput.rows_per_second < 10
 
 
 @pytest.mark.parametrize(
@@ -230,7 +232,7 @@ def test_a_stall_shows(paces: Callable[..., Throughput], clock: VirtualClock) ->
 )
 def test_times_are_told_as_one_says_them(seconds: float, words: str) -> None:
     """The two largest units of a time are told."""
-    assert in_words(seconds) == words
+    assert format_duration(seconds) == words
 
 
 # --- the live line -------------------------------------------------------------------------------------------------
@@ -311,7 +313,7 @@ def test_a_terminal_that_is_gone_stops_nothing(terminals: Callable[..., Terminal
 
 @pytest.mark.parametrize("width", [2, 10, 30, 40, 60, 90])
 def test_the_line_fits_the_terminal(width: int, terminals: Callable[..., Terminal], clock: VirtualClock) -> None:
-    """However narrow the terminal is, no picture fills its last column; what is dropped first is missed least."""
+    """However narrow the terminal is, the last column stays empty, and the least important parts are left out."""
     terminal = terminals(width)
     progress = Progress(
         TerminalLine(terminal.file),
@@ -323,7 +325,7 @@ def test_the_line_fits_the_terminal(width: int, terminals: Callable[..., Termina
         rate=2.0,
     )
     progress.begin("sales", lambda: 60_000)
-    for _ in range(LONG_PAGES):
+    for _ in range(COUNT_AFTER_PAGES):
         clock.advance(0.5)
         progress.advance(100)
     picture = terminal.pictures()[-1]

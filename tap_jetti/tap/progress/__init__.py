@@ -1,1 +1,1 @@
-"""Shows how far a run is: on a terminal, or in the log."""
+"""Shows the progress of a run: live on a terminal, or in the log."""

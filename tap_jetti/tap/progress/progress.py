@@ -1,6 +1,6 @@
-"""How far a run is: a live line a stream on a terminal, a line a stream in a log, and the figures of all at the end.
+"""Reports the progress of a run: a live line on a terminal, lines per stream in the log, and the figures of the run.
 
-Nothing of it ever goes to standard output, which belongs to the messages.
+Nothing is written to standard output, which is for Singer messages only.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from tap_jetti.tap.progress.terminal_line import TerminalLine
 
 REFRESH_SECONDS = 0.25
-"""Seconds between two pictures of the live line."""
+"""Seconds between two updates of the live line."""
 
 LOG_SECONDS = 30.0
-"""Seconds between two lines in a log about the same stream."""
+"""Seconds between two log lines about the same stream."""
 
 
 class Progress:
     """Reports the streams of a run, one after the other.
 
     Args:
-        line: Where somebody looks on, if anybody does.
-        is_logged: Whether the log is told of long streams before their end.
-        streams: How many streams there are.
+        line: The live line, or None if there is no terminal to show it on.
+        is_logged: Whether streams that are still being read are reported in the log.
+        streams: The number of streams in the run.
         logger: Where streams are reported.
-        clock: What seconds are measured by.
-        stats: The figures of the session.
-        rate: The GETs a second that are allowed.
+        clock: The clock to measure with.
+        stats: The request statistics of the session.
+        rate: The GETs per second that the rate limit allows.
     """
 
     def __init__(
@@ -53,60 +53,60 @@ class Progress:
         self._streams = streams
         self._logger = logger
         self._clock = clock
-        self._traffic = stats
+        self._stats = stats
         self._rate = rate
-        self._started = self._told = clock.monotonic()
+        self._started_at = self._reported_at = clock.monotonic()
         self._begun = self._complete = self._rows = 0
 
     def begin(self, stream: str, count: Callable[[], int | None]) -> None:
-        """A stream begins.
+        """Report that a stream begins.
 
         Args:
-            stream: Its name.
-            count: Asks the server how many rows it will have; None where that is not known.
+            stream: The name of the stream.
+            count: Asks the server how many rows the stream will have. None: unknown.
         """
         self._begun += 1
         self._stream = stream
-        self._pace = Throughput(count, clock=self._clock, stats=self._traffic, rate=self._rate)
-        self._told = self._clock.monotonic()
+        self._throughput = Throughput(count, clock=self._clock, stats=self._stats, rate=self._rate)
+        self._reported_at = self._clock.monotonic()
         if self._line:
             self._line.open()
-            self._line.show(self._place())
+            self._line.show(self._position())
 
     def advance(self, rows: int) -> None:
-        """A page of so many more rows was written."""
-        self._pace.advance(rows)
+        """Record that a page with so many rows was written, and report the stream if that is due."""
+        self._throughput.advance(rows)
         if self._line and self._is_due(REFRESH_SECONDS):
-            self._line.show(self._picture(self._line.width))
+            self._line.show(self._live_text(self._line.width))
         elif self._is_logged and self._is_due(LOG_SECONDS):
-            self._logger.info("%s", self._report())
+            self._logger.info("%s", self._log_text())
 
     def end(self, outcome: str) -> None:
-        """The stream is over.
+        """Report that the stream has ended.
 
         Args:
             outcome: `complete`, `failed` or `interrupted`.
         """
         if self._line:
             self._line.close()
-        pace, seconds = self._pace, self._pace.seconds
-        self._rows += pace.rows
+        throughput, seconds = self._throughput, self._throughput.seconds
+        self._rows += throughput.rows
         self._complete += outcome == "complete"
         self._logger.info(
             "stream=%s outcome=%s rows=%d seconds=%.1f rows_per_second=%.0f gets=%d",
             self._stream,
             outcome,
-            pace.rows,
+            throughput.rows,
             seconds,
-            pace.rows / seconds if seconds else 0,
-            pace.gets,
+            throughput.rows / seconds if seconds else 0,
+            throughput.gets,
         )
 
     def summarise(self, outcome: str) -> None:
-        """The run is over.
+        """Report that the run has ended.
 
         Args:
-            outcome: `complete`, `incomplete` if a stream could not be read, `failed` or `interrupted`.
+            outcome: `complete`, `incomplete` if a stream failed, `failed` or `interrupted`.
         """
         self._logger.info(
             "outcome=%s streams=%d complete=%d rows=%d seconds=%.1f gets=%d waited_seconds=%.1f retries=%d refused=%d",
@@ -114,57 +114,59 @@ class Progress:
             self._streams,
             self._complete,
             self._rows,
-            self._clock.monotonic() - self._started,
-            self._traffic.gets,
-            self._traffic.waited,
-            self._traffic.retries,
-            self._traffic.refused,
+            self._clock.monotonic() - self._started_at,
+            self._stats.gets,
+            self._stats.waited,
+            self._stats.retries,
+            self._stats.refused,
         )
 
-    def _is_due(self, every: float) -> bool:
-        """Whether to tell how far the stream is. It is looked at then, and not more often."""
+    def _is_due(self, interval: float) -> bool:
+        """Whether the last report is this many seconds old. If so, a sample is taken, and the next interval begins."""
         now = self._clock.monotonic()
-        if now - self._told < every:
+        if now - self._reported_at < interval:
             return False
-        self._told = now
-        self._pace.look()
+        self._reported_at = now
+        self._throughput.measure()
         return True
 
-    def _place(self) -> str:
+    def _position(self) -> str:
         return f"{self._begun}/{self._streams} {self._stream}"
 
-    def _picture(self, width: int) -> str:
-        """The live line; where it is too long, without what is missed least."""
-        pace = self._pace
-        rows, left = f"{pace.rows:,} rows", ""
-        if pace.total is not None:
-            total = f"{pace.total:,}"
-            rows = f"{pace.rows:{len(total)},} of {total} rows  {pace.rows * 100 // pace.total:2}%"
-        if pace.seconds_left is not None:
-            left = f"ETA {in_words(pace.seconds_left)}"
-        rate = f"{pace.rows_a_second:,.0f}/s"
-        limit = "" if pace.share is None else f"limit {pace.share:.0%}"
+    def _live_text(self, width: int) -> str:
+        """The text of the live line. If it is too long, the rate limit's share is left out first, then the rate."""
+        throughput = self._throughput
+        rows, left = f"{throughput.rows:,} rows", ""
+        if throughput.total is not None:
+            total = f"{throughput.total:,}"
+            percent = throughput.rows * 100 // throughput.total
+            # Padded, so that the line does not jump while the number grows.
+            rows = f"{throughput.rows:{len(total)},} of {total} rows  {percent:2}%"
+        if throughput.seconds_left is not None:
+            left = f"ETA {format_duration(throughput.seconds_left)}"
+        rate = f"{throughput.rows_per_second:,.0f}/s"
+        limit = "" if throughput.limit_share is None else f"limit {throughput.limit_share:.0%}"
         for parts in ((rows, rate, limit, left), (rows, rate, left), (rows, left)):
-            text = "  ".join([self._place(), *filter(None, parts)])
+            text = "  ".join([self._position(), *filter(None, parts)])
             if len(text) <= width:
                 break
         return text
 
-    def _report(self) -> str:
-        """The same for a log."""
-        pace = self._pace
+    def _log_text(self) -> str:
+        """The same figures for the log, as ``name=value`` pairs."""
+        throughput = self._throughput
         figures = {
-            "rows_per_second": pace.rows_a_second,
-            "limit_percent": None if pace.share is None else pace.share * 100,
-            "total": pace.total,
-            "eta_seconds": pace.seconds_left,
+            "rows_per_second": throughput.rows_per_second,
+            "limit_percent": None if throughput.limit_share is None else throughput.limit_share * 100,
+            "total": throughput.total,
+            "eta_seconds": throughput.seconds_left,
         }
         known = (f"{name}={value:.0f}" for name, value in figures.items() if value is not None)
-        return " ".join([f"stream={self._stream} rows={pace.rows}", *known])
+        return " ".join([f"stream={self._stream} rows={throughput.rows}", *known])
 
 
-def in_words(seconds: float) -> str:
-    """A time as one says it: ``<1 s``, ``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
+def format_duration(seconds: float) -> str:
+    """Format a duration by its two largest units: ``<1 s``, ``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
     if seconds < 1:
         return "<1 s"
     minutes, seconds = divmod(round(seconds), 60)

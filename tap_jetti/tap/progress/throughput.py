@@ -1,4 +1,4 @@
-"""How fast one stream goes, and when it will be at its end."""
+"""Measures how fast one stream is read, and estimates when it will be complete."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from tap_jetti.client.clock import Clock
     from tap_jetti.client.session import RequestStats
 
-PACE_SECONDS = 60.0
-"""How far back to look for how fast a stream goes: rows that were read ahead come half a minute's worth at a time."""
+WINDOW_SECONDS = 60.0
+"""Rates are averages over this many seconds. Prefetched rows arrive in bursts of up to half a minute's worth."""
 
 SAMPLE_SECONDS = 1.0
-"""Seconds between two samples of that."""
+"""Minimum time between two samples of the window, in seconds."""
 
-LONG_SECONDS = 10.0
-"""How long a stream has gone on when its rows are counted, which takes a GET: not for those that end before."""
+COUNT_AFTER_SECONDS = 10.0
+"""Rows are counted only of streams that take this many seconds: the count costs one GET."""
 
-LONG_PAGES = 20
-"""How many pages it has had by then: the count is one request in twenty at most."""
+COUNT_AFTER_PAGES = 20
+"""Rows are counted only of streams with this many pages, so that at most one request in twenty is a count."""
 
 
 class _Sample(NamedTuple):
@@ -31,17 +31,17 @@ class _Sample(NamedTuple):
 
 
 class Throughput:
-    """How far one stream is.
+    """Measures one stream.
 
     Args:
-        count: Asks the server how many rows it will have; None where that is not known.
-        clock: What seconds are measured by.
-        stats: The figures of the session.
-        rate: The GETs a second that are allowed.
+        count: Asks the server how many rows the stream will have. None: unknown.
+        clock: The clock to measure with.
+        stats: The request statistics of the session.
+        rate: The GETs per second that the rate limit allows.
 
     Attributes:
         rows: The rows so far.
-        total: The rows that it will have; None where that is not known.
+        total: The rows that the stream will have. None: unknown.
     """
 
     def __init__(self, count: Callable[[], int | None], *, clock: Clock, stats: RequestStats, rate: float) -> None:
@@ -49,60 +49,63 @@ class Throughput:
         self.total: int | None = None
         self._count = count
         self._clock = clock
-        self._traffic = stats
+        self._stats = stats
         self._rate = rate
         self._pages = 0
         self._is_counted = False
-        self._start = self._now = self._sample()
-        self._past = deque([self._start])
+        self._start = self._latest = self._sample()
+        self._window = deque([self._start])
 
     @property
     def seconds(self) -> float:
-        """How long it has gone on."""
+        """Seconds since the stream began."""
         return self._clock.monotonic() - self._start.time
 
     @property
     def gets(self) -> int:
-        """The GETs since it began."""
-        return self._traffic.gets - self._start.gets
+        """GETs since the stream began."""
+        return self._stats.gets - self._start.gets
 
     @property
-    def rows_a_second(self) -> float:
-        """How fast it is, lately."""
-        return self._a_second(self._now.rows - self._past[0].rows)
+    def rows_per_second(self) -> float:
+        """Rows per second, averaged over the window."""
+        return self._per_second(self._latest.rows - self._window[0].rows)
 
     @property
-    def share(self) -> float | None:
-        """The part of the limit in use, lately; None where it is too early to tell."""
-        is_early = self._rate * (self._now.time - self._past[0].time) < 1
-        return None if is_early else min(self._a_second(self._now.gets - self._past[0].gets) / self._rate, 1.0)
+    def limit_share(self) -> float | None:
+        """The share of the rate limit that is in use, from 0 to 1. None: too early to tell."""
+        is_early = self._rate * (self._latest.time - self._window[0].time) < 1
+        return None if is_early else min(self._per_second(self._latest.gets - self._window[0].gets) / self._rate, 1.0)
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it will go on; None where that is not known."""
-        return None if self.total is None or not self.rows_a_second else (self.total - self.rows) / self.rows_a_second
+        """The estimated seconds until the stream is complete. None: unknown."""
+        return (
+            None if self.total is None or not self.rows_per_second else (self.total - self.rows) / self.rows_per_second
+        )
 
     def advance(self, rows: int) -> None:
-        """A page of so many more rows was written."""
+        """Record that a page with so many rows was written."""
         self.rows += rows
         self._pages += 1
 
-    def look(self) -> None:
-        """Measure how fast it is now. The server is asked how long it will be, once and only if it is long already."""
-        if not self._is_counted and self._pages >= LONG_PAGES and self.seconds >= LONG_SECONDS:
+    def measure(self) -> None:
+        """Take a sample. A stream that turns out to be long is counted, once."""
+        if not self._is_counted and self._pages >= COUNT_AFTER_PAGES and self.seconds >= COUNT_AFTER_SECONDS:
             self._is_counted = True
             self.total = self._count()
         if self.total is not None and self.rows > self.total:
-            self.total = None  # it has grown, or is read once more
-        self._now = self._sample()
-        if self._now.time - self._past[-1].time >= SAMPLE_SECONDS:
-            self._past.append(self._now)
-            while self._now.time - self._past[1].time >= PACE_SECONDS:
-                self._past.popleft()
+            self.total = None  # rows were added since the count, or rows are read a second time
+        self._latest = self._sample()
+        # Samples are dropped until the first one is the youngest that is at least as old as the window is long.
+        if self._latest.time - self._window[-1].time >= SAMPLE_SECONDS:
+            self._window.append(self._latest)
+            while self._latest.time - self._window[1].time >= WINDOW_SECONDS:
+                self._window.popleft()
 
     def _sample(self) -> _Sample:
-        return _Sample(self._clock.monotonic(), self.rows, self._traffic.gets)
+        return _Sample(self._clock.monotonic(), self.rows, self._stats.gets)
 
-    def _a_second(self, number: int) -> float:
-        seconds = self._now.time - self._past[0].time
+    def _per_second(self, number: int) -> float:
+        seconds = self._latest.time - self._window[0].time
         return number / seconds if seconds else 0.0
