@@ -72,6 +72,24 @@ _CREDENTIALS_IN_URL = re.compile(
     r"|[^/?#\s@:]*:(?!\d*(?:[/?#\s]|$))[^\s@]*)@"  # a password with a slash, but no port with a path
 )
 
+_CREDENTIALS_IN_JSON = re.compile(rb"://[^\s\"]*@")
+
+
+def may_contain_credentials(content: bytes) -> bool:
+    """Whether `mask_credentials` would change a text in this JSON. Fast, because nothing is decoded.
+
+    True may be wrong, False is always right: any character of a URL can be written as an escape sequence,
+    so an ``@`` together with any backslash is enough.
+
+    Args:
+        content: The encoded JSON.
+    """
+    if b"\\u0040" in content:
+        return True
+    if b"@" not in content:
+        return False
+    return b"\\" in content or (b"://" in content and _CREDENTIALS_IN_JSON.search(content) is not None)
+
 
 def mask_credentials(text: str) -> str:
     """Mask the user information of every URL in a text: ``ftp://***@host/file.csv``."""

@@ -1,4 +1,4 @@
-"""Associated models that a stream's rows carry along: the ``include`` setting."""
+"""Associated models in the rows of a stream: the ``include`` setting."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tap_jetti.facts.resources import names, schema
 from tap_jetti.facts.secret_fields import SECRET_FIELDS, is_secret, mask_deep, without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 @dataclass(frozen=True)
 class Include:
-    """One associated model and what is wanted of it.
+    """One associated model.
 
     Attributes:
-        model: The API's name of it, such as ``SaleItem``.
-        attributes: The only fields wanted; none means all.
-        include: What it carries along itself.
+        model: Its name in the API, such as ``SaleItem``.
+        attributes: The fields to request. Empty: all fields.
+        include: The models associated with this one.
     """
 
     model: str
@@ -32,21 +32,21 @@ class Include:
 
     @property
     def singular(self) -> str:
-        """The key of the result in a row that belongs to one of them: ``sale_item``."""
+        """The key of the model in a row that belongs to one such model: ``sale_item``."""
         return _WORD_START.sub("_", self.model).lower()
 
     @property
     def plural(self) -> str:
-        """The key of the result in a row that has many of them: ``sale_items``."""
+        """The key of the models in a row that has many of them: ``sale_items``."""
         return plural_of(self.singular)
 
     @property
     def foreign_key(self) -> str:
-        """The field of a row that belongs to one of them: ``saleItemId``."""
+        """The field of a row that refers to the model: ``saleItemId``."""
         return f"{self.model[0].lower()}{self.model[1:]}Id"
 
     def to_query(self) -> dict[str, Any]:
-        """The include as the API spells it, with the foreign keys that it needs itself."""
+        """The include in the spelling of the API, with the foreign keys that its inner includes need."""
         query: dict[str, Any] = {"model": self.model}
         if self.attributes:
             query["attributes"] = [*self.attributes, *(key for key in self._inner_keys() if key not in self.attributes)]
@@ -55,39 +55,38 @@ class Include:
         return query
 
     def _inner_keys(self) -> list[str]:
-        """The foreign keys that the includes within this one need: without them the call fails."""
-        documented = schema(self.plural)["properties"] if self.plural in names() else ()
-        return [inner.foreign_key for inner in self.include if inner.foreign_key in documented]
+        """The foreign keys of the inner includes. If they are not requested, the API fails."""
+        return [inner.foreign_key for inner in self.include if inner.foreign_key in self._documented]
 
-    def clean(self, row: dict[str, Any]) -> None:
-        """Take the secrets out of what a row carries of this model."""
+    @property
+    def _documented(self) -> Collection[str]:
+        """The fields of the model in its schema file, none if it has no such file."""
+        return schema(self.plural)["properties"] if self.plural in names() else ()
+
+    def remove_secrets(self, row: dict[str, Any]) -> None:
+        """Remove secret fields from the models in a row, and mask credentials in their URLs."""
         for key in (self.singular, self.plural):
             found = row.get(key)
             for item in found if isinstance(found, list) else [found]:
                 if isinstance(item, dict):
-                    for field in [name for name in item if self._hides(name)]:
-                        del item[field]
-                    self._clean_undocumented(item)
+                    self._remove_secrets_of(item)
                     for inner in self.include:
-                        inner.clean(item)
+                        inner.remove_secrets(item)
             if found is not None:
                 row[key] = mask_deep(found)
 
-    def _clean_undocumented(self, item: dict[str, Any]) -> None:
-        """Take secrets out of what no schema and no inner include accounts for."""
-        documented = schema(self.plural)["properties"] if self.plural in names() else ()
-        expected = {key for inner in self.include for key in (inner.singular, inner.plural)}
-        for field in item.keys() - expected:
-            if field not in documented:
+    def _remove_secrets_of(self, item: dict[str, Any]) -> None:
+        """Remove secrets from one model, from its undocumented fields at any depth."""
+        inner_keys = {key for inner in self.include for key in (inner.singular, inner.plural)}
+        for field in item.keys() - self._documented:
+            if is_secret(self.plural, field):
+                del item[field]
+            elif field not in inner_keys:  # what is in those is the business of the inner include
                 item[field] = without_secrets(item[field])
-
-    def _hides(self, field: str) -> bool:
-        documented = schema(self.plural)["properties"] if self.plural in names() else ()
-        return field not in documented and is_secret(self.plural, field)
 
 
 def plural_of(singular: str) -> str:
-    """The plural that the API makes of a singular: ``purchase_statuses``, ``currencies``."""
+    """The plural of a singular, as the API forms it: ``purchase_statuses``, ``currencies``."""
     for ending, plural in (("y", "ies"), ("s", "ses"), ("x", "xes"), ("ch", "ches")):
         if singular.endswith(ending) and not singular.endswith(("ay", "ey", "oy")):
             return singular[: -len(ending)] + plural
@@ -95,14 +94,14 @@ def plural_of(singular: str) -> str:
 
 
 def parse_includes(stream: str, wanted: Sequence[Mapping[str, Any]]) -> tuple[Include, ...]:
-    """Read what the setting lists for one stream.
+    """Parse the ``include`` setting of one stream.
 
     Args:
         stream: The stream, for the error.
-        wanted: Objects of ``model``, ``attributes`` and ``include``.
+        wanted: Objects with ``model``, ``attributes`` and ``include``.
 
     Raises:
-        SettingsError: A model is misspelt, or a secret field is asked for.
+        SettingsError: The name of a model is invalid, or a secret field is requested.
     """
     return tuple(_parse(stream, item) for item in wanted)
 
@@ -110,9 +109,13 @@ def parse_includes(stream: str, wanted: Sequence[Mapping[str, Any]]) -> tuple[In
 def _parse(stream: str, item: Mapping[str, Any]) -> Include:
     model = item["model"]
     if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", model):
-        raise SettingsError(f"include of {stream}: a model is PascalCase and singular, such as SaleItem, not {model!r}")
+        raise SettingsError(
+            f"Invalid model {model!r} in include of {stream}: write it in PascalCase and singular, such as SaleItem."
+        )
     include = Include(model, tuple(item.get("attributes", ())), parse_includes(stream, item.get("include", ())))
     secret = [field for field in include.attributes if field in SECRET_FIELDS.get(include.plural, ())]
     if secret:
-        raise SettingsError(f"include of {stream}: {model}.{secret[0]} is a secret and never leaves Jetti.")
+        raise SettingsError(
+            f"Invalid include of {stream}: {model}.{secret[0]} is a secret, which is never extracted. Remove it."
+        )
     return include

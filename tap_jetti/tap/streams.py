@@ -19,7 +19,8 @@ from tap_jetti.reading.keyset import EARLIEST, FullRead, IncrementalRead, all_by
 from tap_jetti.reading.pages import Page, Projection, ResourcePages, decode_objects
 from tap_jetti.reading.prefetch import StreamRead
 from tap_jetti.tap.includes import parse_includes
-from tap_jetti.tap.row_decoder import NEEDED, UNMAPPED, RowDecoder
+from tap_jetti.tap.row_decoder import UNMAPPED, RowDecoder
+from tap_jetti.tap.typed_decoder import KEY_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -292,7 +293,7 @@ class JettiStream(BaseStream):
         return RowDecoder(
             self.name,
             self._documented,
-            deselected=self._documented["properties"].keys() - set(self._selected()) - NEEDED,
+            deselected=self._documented["properties"].keys() - set(self._selected()) - KEY_FIELDS,
             includes=self._includes,
             unknown_fields=self.config["unknown_fields"],
             typed=self.writes_pages,
@@ -313,7 +314,7 @@ class JettiStream(BaseStream):
         ]
         attributes: list[str] = []
         if len(selected) < len(documented):
-            needed = {*NEEDED, *(include.foreign_key for include in includes)}
+            needed = {*KEY_FIELDS, *(include.foreign_key for include in includes)}
             attributes = sorted({*selected, *(needed & documented.keys())})
         return Projection(attributes, [include.to_query() for include in includes])
 

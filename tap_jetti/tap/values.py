@@ -1,4 +1,4 @@
-"""Brings the values of a row to the types that its schema promises, exactly and without loss."""
+"""Converts the values of a row to the kinds that its schema promises, exactly and without loss."""
 
 from __future__ import annotations
 
@@ -8,37 +8,40 @@ from functools import partial
 from typing import Any
 
 from tap_jetti.facts.json_codec import encode_json
+from tap_jetti.facts.kinds import Kind, items_of, kind_of
 from tap_jetti.facts.secret_fields import mask_credentials, mask_deep
 from tap_jetti.facts.timestamps import normalise
 
-Row = dict[str, Any]
-Convert = Callable[[Any], Any]
+Converter = Callable[[Any], Any]
 
 _NULL_TEXTS = frozenset({"", "null"})
-"""Texts that stand for null where no text belongs."""
+"""Texts that mean null in a field that is not text."""
 
 
-def converters(schema: Mapping[str, Any]) -> dict[str, Convert]:
-    """What to do with the value of each field of a schema, unless it is null.
+def converters(schema: Mapping[str, Any]) -> dict[str, Converter]:
+    """Return the converter of each field of a schema. It is called for values that are not null.
 
-    A value that cannot be brought to its type is returned as it is: the warehouse's
-    loader decides, rather than a row being lost or altered.
+    A value that does not fit its kind is returned unchanged, so that no row is lost or altered:
+    the loader of the warehouse decides what to do with it.
     """
     return {name: _converter(facts) for name, facts in schema["properties"].items()}
 
 
-def _converter(facts: Mapping[str, Any]) -> Convert:
-    types = [kind for kind in facts["type"] if kind != "null"]
-    if len(types) > 1 or types == ["object"]:
-        return mask_deep
-    if types == ["array"]:
-        return partial(_to_array, item=_converter(facts["items"]))
-    if facts.get("format") == "date-time":
-        return _to_instant
-    return {"string": _to_text, "integer": _to_integer, "number": _to_number, "boolean": _to_boolean}[types[0]]
+def _converter(property_schema: Mapping[str, Any]) -> Converter:
+    kind = kind_of(property_schema)
+    if kind is Kind.ARRAY:
+        return partial(_to_array, item=_converter(items_of(property_schema)))
+    return {
+        Kind.TEXT: _to_text,
+        Kind.INTEGER: _to_integer,
+        Kind.NUMBER: _to_number,
+        Kind.BOOLEAN: _to_boolean,
+        Kind.DATE: _to_date,
+        Kind.JSON: mask_deep,
+    }[kind]
 
 
-def _to_text(value: Any) -> Any:  # noqa: ANN401
+def _to_text(value: object) -> object:
     if type(value) is str:
         return mask_credentials(value)
     if isinstance(value, bool):
@@ -48,7 +51,7 @@ def _to_text(value: Any) -> Any:  # noqa: ANN401
     return encode_json(mask_deep(value)).decode()
 
 
-def _to_integer(value: Any) -> Any:  # noqa: ANN401
+def _to_integer(value: object) -> object:
     if type(value) is int:
         return value
     number = _to_number(value)
@@ -57,7 +60,7 @@ def _to_integer(value: Any) -> Any:  # noqa: ANN401
     return number
 
 
-def _to_number(value: Any) -> Any:  # noqa: ANN401
+def _to_number(value: object) -> object:
     if isinstance(value, str):
         text = value.strip()
         if text.lower() in _NULL_TEXTS:
@@ -70,7 +73,7 @@ def _to_number(value: Any) -> Any:  # noqa: ANN401
     return value
 
 
-def _to_boolean(value: Any) -> Any:  # noqa: ANN401
+def _to_boolean(value: object) -> object:
     if isinstance(value, str):
         return {"true": True, "false": False, "1": True, "0": False, "": None, "null": None}.get(
             value.strip().lower(), value
@@ -80,7 +83,7 @@ def _to_boolean(value: Any) -> Any:  # noqa: ANN401
     return value
 
 
-def _to_instant(value: Any) -> Any:  # noqa: ANN401
+def _to_date(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
@@ -89,7 +92,7 @@ def _to_instant(value: Any) -> Any:  # noqa: ANN401
         return value or None
 
 
-def _to_array(value: Any, *, item: Convert) -> Any:  # noqa: ANN401
+def _to_array(value: object, *, item: Converter) -> object:
     if isinstance(value, list):
         return [None if element is None else item(element) for element in value]
     if isinstance(value, str) and value.lower() in _NULL_TEXTS:
