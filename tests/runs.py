@@ -186,9 +186,8 @@ def run_here(
             catalog=json.loads(json.dumps(catalog)) if catalog else None,
             state=json.loads(json.dumps(state)) if state else None,
             parse_env_config=False,
+            clock=clock,
         )
-        if clock is not None:
-            tap.clock, tap._state_written = clock, clock.monotonic()
         if error is None:
             try:
                 tap.run()

@@ -1,12 +1,17 @@
-"""The settings of the tap, beside those that it shares with the target."""
+"""The settings of the tap that it does not share with the target."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
+from tap_jetti.errors import SettingsError
 from tap_jetti.facts import resources
+from tap_jetti.facts.timestamps import normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _INCLUDE: th.JSONTypeHelper[Any] = th.ArrayType(
     th.ObjectType(
@@ -21,63 +26,99 @@ TAP_SETTINGS = th.PropertiesList(
         "start_date",
         th.DateTimeType(nullable=False),
         title="Start date",
-        description="Rows changed from here on are read where no bookmark says more. By default all rows.",
+        description="Earliest `updatedAt` to sync when there is no bookmark. Default: all rows.",
     ),
     th.Property(
         "end_date",
         th.DateTimeType(nullable=False),
         title="End date",
-        description="Rows changed from here on are not read: the exclusive end of a slice of a backfill.",
+        description="Sync only rows whose `updatedAt` is before this date.",
     ),
     th.Property(
         "page_size",
         th.IntegerType(nullable=False, minimum=1),
         default=100,
         title="Page size",
-        description="Rows asked for a page. The server may give fewer; more than 100 was never seen.",
+        description="Rows to request per page. The server may return fewer; no more than 100 have been observed.",
     ),
     th.Property(
         "bookmark_lag",
         th.NumberType(nullable=False, minimum=0),
         default=10,
         title="Bookmark lag",
-        description="Seconds that bookmarks stay behind the server's clock, for transactions that commit late.",
+        description="Seconds to keep bookmarks behind the server's clock,"
+        " so that rows of transactions that commit late are not missed.",
     ),
     th.Property(
         "unknown_fields",
         th.StringType(nullable=False, allowed_values=["warn", "keep", "error"]),
         default="warn",
         title="Unknown fields",
-        description="Fields that no schema lists: leave out with a warning, keep under _unmapped, or fail.",
+        description="What to do with fields that are not in the schema. warn: leave them out and log a warning."
+        " keep: put them into the column _unmapped. error: fail the stream.",
     ),
     th.Property(
         "verify_counts",
         th.BooleanType(nullable=False),
         default=True,
         title="Verify counts",
-        description="Prove by the server's own count that each read is complete.",
+        description="Compare the number of rows read with the server's own count,"
+        " and fail the stream if rows are missing.",
     ),
     th.Property(
         "include",
         th.ObjectType(additional_properties=_INCLUDE, nullable=False),
         default={},
         title="Include",
-        description="Associated models that rows carry along, by stream: lists of {model, attributes, include}.",
+        description="Associated models to extract with the rows of a stream,"
+        " by stream name: a list of {model, attributes, include}.",
     ),
     th.Property(
         "id_snapshots",
         th.ArrayType(th.StringType(nullable=False, allowed_values=list(resources.names())), nullable=False),
         default=[],
         title="Id snapshots",
-        description="Streams whose current ids are also emitted, as <stream>_ids, to find deleted rows by.",
+        description="Streams whose current ids are also extracted, into a stream <stream>_ids, to detect deleted rows.",
     ),
     th.Property(
         "progress",
         th.StringType(nullable=False, allowed_values=["auto", "always", "never"]),
         default="auto",
         title="Progress",
-        description="How far a stream is: live on a terminal (auto), where there is none every 30 s in the log"
-        " (always), or not at all (never).",
+        description="How to report the progress of a stream. auto: a live line if standard error is a terminal."
+        " always: if it is not, a log line every 30 s. never: not at all.",
     ),
 )
-"""All of them: what is read, from when to when, and what is done with oddities."""
+"""All settings of the tap itself."""
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Check what a JSON Schema cannot express.
+
+    Raises:
+        SettingsError: A date is invalid, the dates are in the wrong order, or `include` names an unknown stream.
+    """
+    start, end = date_setting(settings, "start_date"), date_setting(settings, "end_date")
+    if start and end and start >= end:
+        raise SettingsError(f"start_date {start} must be before end_date {end}.")
+    unknown = sorted(set(settings.get("include", ())) - set(resources.names()))
+    if unknown:
+        raise SettingsError(
+            f"The setting include names unknown streams: {', '.join(unknown)}."
+            " List the streams with tap-jetti --discover."
+        )
+
+
+def date_setting(settings: Mapping[str, Any], name: str) -> str | None:
+    """Return a date setting in the normal form of `tap_jetti.facts.timestamps`, or None if it is not set.
+
+    Raises:
+        SettingsError: It is not a date.
+    """
+    value = settings.get(name)
+    if value is None:
+        return None
+    try:
+        return normalise(str(value))
+    except ValueError as error:
+        raise SettingsError(f"Invalid {name}: {error}.") from error

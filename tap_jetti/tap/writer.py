@@ -1,4 +1,4 @@
-"""Writes the messages of a tap to standard output, rows a page at a time, and each line whole."""
+"""Writes the messages of the tap to standard output: each line whole, and rows a page at a time."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 class _Record(msgspec.Struct, tag="RECORD", tag_field="type"):
+    """A RECORD message. msgspec encodes it in C, together with the row in it."""
+
     stream: str
     record: Any
     time_extracted: str
@@ -24,10 +26,10 @@ class _Record(msgspec.Struct, tag="RECORD", tag_field="type"):
 
 
 class MessageWriter(SingerWriter):
-    """The SDK's writer, and beside it a way for whole pages of rows.
+    """The SDK's writer, which can also write whole pages of rows.
 
     Raises:
-        OutputError: From all that writes, if nobody reads any more, or the disk is full.
+        OutputError: From every method that writes, if standard output is closed or its disk is full.
     """
 
     def __init__(self) -> None:
@@ -36,21 +38,21 @@ class MessageWriter(SingerWriter):
         self._output = Output()
 
     def interrupt(self, interruption: BaseException) -> None:
-        """Raise this as soon as no line can be torn by it, see `Output.interrupt`."""
+        """Raise this as soon as it cannot tear a line, see `Output.interrupt`."""
         self._output.interrupt(interruption)
 
     def write_rows(self, stream: str, rows: list[Any], *, extracted: float, version: int | None) -> None:
-        """Write rows as RECORD messages, with one write for all.
+        """Write rows as RECORD messages, all in one write.
 
         Args:
-            stream: The stream.
-            rows: Dicts, or structs whose fields are the stream's.
-            extracted: When they were read, in seconds since the epoch.
-            version: The version of the table, where it is replaced as a whole.
+            stream: The name of the stream.
+            rows: Dicts, or structs whose fields are those of the stream.
+            extracted: When the rows were read, in seconds since the epoch.
+            version: The version of the table, if the stream replaces it.
         """
         time_extracted = from_epoch(extracted)
-        number = UNSET if version is None else version
-        lines = self._encoder.encode_lines([_Record(stream, row, time_extracted, number) for row in rows])
+        table_version = UNSET if version is None else version
+        lines = self._encoder.encode_lines([_Record(stream, row, time_extracted, table_version) for row in rows])
         self._output.write(lines)
 
     @override

@@ -467,7 +467,7 @@ def test_no_state_passes_a_batch_that_did_not_get_out(
 ) -> None:
     """In batch mode no STATE covers rows of a batch that was not announced yet, whatever ends or delays the run."""
     from tap_jetti.errors import JettiError  # noqa: PLC0415
-    from tap_jetti.tap import tap as module  # noqa: PLC0415
+    from tap_jetti.tap import state_cadence as module  # noqa: PLC0415
 
     if cause == "time":
         monkeypatch.setattr(module, "STATE_SECONDS", 0.0)

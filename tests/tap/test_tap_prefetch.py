@@ -90,7 +90,7 @@ def test_writes_the_same(sandbox, monkeypatch, tie, options):
     alone, _ = run(make_tap(one, concurrency=1), monkeypatch)
     tap = make_tap(one, concurrency=8)
     together, _ = run(tap, monkeypatch)
-    assert tap.prefetcher.most_held
+    assert tap.run_context.prefetcher.most_held
     assert together == alone
 
 
@@ -128,7 +128,7 @@ def test_a_row_given_is_in_the_snapshot_that_follows(sandbox, monkeypatch, concu
 
 
 def test_a_stream_fails_in_its_turn(sandbox, monkeypatch):
-    """A stream that is forbidden is left as it is, and everything else is as without reading ahead."""
+    """A stream that is forbidden fails, and everything else is as without reading ahead."""
     one = sandbox(dict.fromkeys(NAMES, made_rows(250)), forbidden=("sales",))
     alone, ended_alone = run(make_tap(one, concurrency=1), monkeypatch)
     together, ended = run(make_tap(one, concurrency=8), monkeypatch)

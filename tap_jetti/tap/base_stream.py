@@ -1,0 +1,186 @@
+"""What all streams share: how rows and STATE are written, and how a failure of one stream is kept from the others.
+
+This module and `tap_jetti.tap.tap` are the only ones of the tap that use private names of the SDK. Review both when
+the SDK is upgraded.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk import Stream
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import SameRecordTransform
+from typing_extensions import override
+
+from tap_jetti.errors import Interrupted, JettiError, RequestError
+from tap_jetti.facts.resources import PRIMARY_KEY, REPLICATION_KEY
+from tap_jetti.tap.state_cadence import STATE_ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from singer_sdk import Tap
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
+    from singer_sdk.helpers.types import Context, Record
+
+    from tap_jetti.reading.pages import Decode, Page
+    from tap_jetti.reading.prefetch import StreamRead
+    from tap_jetti.reading.prefetch.stream_read import Reader
+    from tap_jetti.tap.run_context import RunContext
+
+
+class BaseStream(Stream):
+    """A stream whose rows are read and written in pages.
+
+    Args:
+        tap: The tap, for the SDK.
+        run: What the streams of this run share.
+        name: The name of the stream.
+        schema: The JSON Schema of its rows.
+    """
+
+    STATE_MSG_FREQUENCY = STATE_ROWS
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # `RowDecoder` has converted the values already
+    primary_keys = (PRIMARY_KEY,)
+
+    def __init__(self, tap: Tap, run: RunContext, *, name: str, schema: dict[str, Any]) -> None:
+        super().__init__(tap, name=name, schema=schema)
+        self.run = run
+        self._reader: Reader | None = None
+
+    def make_read(self) -> StreamRead:
+        """Choose how the stream is read."""
+        raise NotImplementedError
+
+    def read_pages(self) -> Iterator[Page]:
+        """Read the pages to emit, of rows that may be emitted as they are."""
+        raise NotImplementedError
+
+    def advance_bookmark(self, key: str | None) -> None:
+        """Record that all rows up to this `updatedAt` were written. Streams without a bookmark ignore it."""
+
+    def hold_bookmark(self) -> None:
+        """Keep the bookmark where it is until `release_bookmark`. Streams without a bookmark ignore it."""
+
+    def release_bookmark(self) -> None:
+        """Let the bookmark pass the rows of a batch that was announced. Streams without a bookmark ignore it."""
+
+    @cached_property
+    def stream_read(self) -> StreamRead:
+        """How the stream is read. It is made once: the prefetcher knows the stream by this object."""
+        return self.make_read()
+
+    @property
+    def writes_pages(self) -> bool:
+        """Whether rows can be written a page at a time.
+
+        Otherwise they go through the SDK one by one: for stream maps, flattening, batch files and dry runs.
+        """
+        maps = self.stream_maps
+        return (
+            self.ABORT_AT_RECORD_COUNT is None
+            and self.get_batch_config(self.config) is None
+            and len(maps) == 1
+            and type(maps[0]) is SameRecordTransform
+            and not maps[0].flattening_enabled
+        )
+
+    def open_reader(self, decode: Decode) -> Reader:
+        """Begin to read.
+
+        Args:
+            decode: Decodes the body of a response into a page.
+        """
+        self._reader = self.stream_read.reader(self.run.open_pages(self.stream_read, decode))
+        return self._reader
+
+    @override
+    def get_records(self, context: Context | None) -> Iterator[Record]:
+        for page in self._supervised_pages():
+            yield from page.rows
+
+    def _supervised_pages(self) -> Iterator[Page]:
+        """The pages of the stream, with progress reports, a STATE when time is up, and failures kept in the stream."""
+        progress = self.run.progress
+        progress.begin(self.name, self._count_rows)
+        outcome = "failed"
+        try:
+            for page in self.read_pages():
+                yield page
+                # The caller has written the page before it asks for the next one.
+                progress.advance(len(page))
+                if self.run.state_cadence.is_due():
+                    self._write_state_message()
+            outcome = "complete"
+            self.run.failed_streams.note_success()
+        except JettiError as error:
+            self.run.failed_streams.add(self.name, error)
+        except (Interrupted, GeneratorExit):
+            outcome = "interrupted"
+            raise
+        finally:
+            progress.end(outcome)
+
+    def _count_rows(self) -> int | None:
+        """Ask the server how many rows the stream will have, for the progress. None: unknown; errors are ignored."""
+        try:
+            return self._reader.total() if self._reader else None
+        except RequestError as error:
+            self.logger.debug("Cannot estimate the time left for stream %s: %s", self.name, error)
+            return None
+
+    # From here on: private names of the SDK, which has no public way to do the same.
+
+    @override
+    def _sync_records(
+        self, context: Context | None = None, *, write_messages: bool = True
+    ) -> Generator[dict[str, Any], Any, Any]:
+        """Write whole pages, because the SDK's loop takes several times as long per row as reading them.
+
+        A STATE is written as soon as the next rows would make more than `STATE_ROWS` since the last one. Larger pages
+        are written in parts.
+        """
+        if not (write_messages and self.writes_pages):
+            yield from super()._sync_records(context, write_messages=write_messages)
+            return
+        with self.get_record_counter() as counter, self.get_sync_timer():
+            rows_since_state = 0
+            for page in self._supervised_pages():
+                for start in range(0, len(page), STATE_ROWS):
+                    part = page.only(range(start, min(start + STATE_ROWS, len(page))))
+                    rows_since_state += len(part)
+                    if rows_since_state > STATE_ROWS:
+                        self._write_state_message()
+                        rows_since_state = len(part)
+                    # _stream_version: set by the SDK if it writes ACTIVATE_VERSION messages.
+                    self.run.write_rows(self.name, part.rows, version=self._stream_version)
+                    self.advance_bookmark(part.keys[-1])
+                    counter.increment(len(part))
+        # As the SDK's loop ends: the entry of the stream in the state is complete, and it is written.
+        self._finalize_state(self.stream_state)
+        self._write_state_message()
+
+    @override
+    def _increment_stream_state(self, latest_record: Record, *, context: Context | None = None) -> None:
+        """Advance the bookmark after a row that went through the SDK: not by the SDK's rules, but as after a page."""
+        self.advance_bookmark(latest_record.get(REPLICATION_KEY))
+
+    @override
+    def _write_starting_replication_value(self, context: Context | None) -> None:
+        """Do nothing: only bookmarks belong in the state. The tap itself finds out where to start."""
+
+    @override
+    def _sync_batches(self, batch_config: BatchConfig, context: Context | None = None) -> None:
+        """Write batches. The bookmark passes the rows of a batch only after its message, see `Bookmark`."""
+        self.hold_bookmark()
+        super()._sync_batches(batch_config, context)
+        self.release_bookmark()
+        self._write_state_message()
+
+    @override
+    def _write_batch_message(self, encoding: BaseBatchFileEncoding, manifest: list[str]) -> None:
+        """Announce a batch. The SDK calls this between its file and its STATE."""
+        super()._write_batch_message(encoding, manifest)
+        self.release_bookmark()

@@ -1,0 +1,68 @@
+"""Decides whether the run goes on after a stream has failed, and keeps the names of those that did."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tap_jetti.errors import (
+    ClientError,
+    DecodeError,
+    ForbiddenError,
+    NotFoundError,
+    ServerError,
+    TransportError,
+    UnreliableResponseError,
+)
+
+if TYPE_CHECKING:
+    import logging
+
+    from tap_jetti.errors import JettiError
+
+OF_ONE_STREAM = (
+    ForbiddenError,
+    NotFoundError,
+    ClientError,
+    ServerError,
+    DecodeError,
+    UnreliableResponseError,
+)
+"""Errors that concern one stream: the others can probably be read. So is a `TransportError` if the response was cut
+off, but not if the host could not be reached."""
+
+
+class FailedStreams:
+    """The streams that failed while the run went on with the others.
+
+    Args:
+        logger: Where failures are reported.
+
+    Attributes:
+        names: Their names, in the order of failure.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self.names: list[str] = []
+        self._logger = logger
+        self._last_was_server_failure = False
+
+    def note_success(self) -> None:
+        """Record that a stream was read completely."""
+        self._last_was_server_failure = False
+
+    def add(self, stream: str, error: JettiError) -> None:
+        """Record that a stream failed, so that the run can go on with the next one.
+
+        Raises:
+            JettiError: The same error, if the other streams cannot be read either: the token or a setting is
+                wrong, the host cannot be reached, or the server failed for the previous stream, too (an outage).
+        """
+        is_cut_off = isinstance(error, TransportError) and error.may_have_arrived
+        is_server_failure = is_cut_off or isinstance(error, (ServerError, DecodeError))
+        is_of_one_stream = is_cut_off or isinstance(error, OF_ONE_STREAM)
+        is_outage = is_server_failure and self._last_was_server_failure
+        if is_outage or not is_of_one_stream:
+            raise error
+        self._last_was_server_failure = is_server_failure
+        self.names.append(stream)
+        self._logger.error("Stream %s failed; continuing with the others: %s", stream, error)

@@ -1,0 +1,98 @@
+"""Checks of the state and the catalog that a run is given. What is wrong with them ends the run before any request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_jetti.errors import SettingsError
+from tap_jetti.facts.timestamps import normalise
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Mapping
+
+    from singer_sdk import Stream
+    from singer_sdk.singerlib import Catalog
+
+
+def check_state(state: Mapping[str, Any]) -> None:
+    """Check that the bookmarks of a state are objects. Ignoring others would read all rows again.
+
+    Raises:
+        SettingsError: They are not.
+    """
+    bookmarks = state.get("bookmarks", {})
+    if not isinstance(bookmarks, dict) or not all(isinstance(bookmark, dict) for bookmark in bookmarks.values()):
+        raise SettingsError(
+            'Invalid state: it must have the form {"bookmarks": {"sales": {…}}}.'
+            " Correct it, or remove it to read all rows again."
+        )
+
+
+def normalise_bookmarks(bookmarks: Mapping[str, dict[str, Any]]) -> None:
+    """Bring the dates of all bookmarks to the normal form of `tap_jetti.facts.timestamps`, in place.
+
+    Raises:
+        SettingsError: A bookmark is not a date.
+    """
+    for stream, bookmark in bookmarks.items():
+        value = bookmark.get("replication_key_value")
+        if value is not None:
+            try:
+                bookmark["replication_key_value"] = normalise(str(value))
+            except ValueError as error:
+                raise SettingsError(
+                    f"Invalid bookmark of stream {stream}: {error}."
+                    " Correct the state, or remove it to read all rows again."
+                ) from error
+
+
+def check_catalog(catalog: dict[str, Any]) -> dict[str, Any]:
+    """Check the form of a catalog and return it.
+
+    Raises:
+        SettingsError: The form is wrong.
+    """
+    streams = catalog.get("streams")
+    if not isinstance(streams, list) or not all(
+        isinstance(entry, dict)
+        and isinstance(entry.get("tap_stream_id"), str)
+        and isinstance(entry.get("schema"), dict)
+        for entry in streams
+    ):
+        raise SettingsError(
+            "Invalid catalog: it needs a list of streams, each with tap_stream_id and schema."
+            " Create one with tap-jetti --discover."
+        )
+    return catalog
+
+
+def check_selection(catalog: Catalog, streams: Mapping[str, Stream], logger: logging.Logger) -> None:
+    """Check that all streams and fields that a catalog selects exist: otherwise their data would silently be missing.
+
+    Args:
+        catalog: The catalog that the run is given.
+        streams: The streams of the tap by name.
+        logger: Where unknown streams and fields that are not selected are reported.
+
+    Raises:
+        SettingsError: The catalog selects an unknown stream or field.
+    """
+    for name, entry in catalog.items():
+        is_selected = entry.metadata.root.selected is not False
+        stream = streams.get(name)
+        if stream is None:
+            _report_unknown(f"stream: {name}", logger, is_selected=is_selected)
+            continue
+        breadcrumbs = [("properties", field) for field in entry.schema.properties or {}]
+        for breadcrumb in {*breadcrumbs, *(path[:2] for path in entry.metadata if path)}:
+            field = breadcrumb[1]
+            if field not in stream.schema["properties"]:
+                selected = entry.metadata[breadcrumb].selected if breadcrumb in entry.metadata else None
+                _report_unknown(f"field: {name}.{field}", logger, is_selected=is_selected and selected is not False)
+
+
+def _report_unknown(what: str, logger: logging.Logger, *, is_selected: bool) -> None:
+    if is_selected:
+        raise SettingsError(f"The catalog selects an unknown {what}. Create a new catalog with tap-jetti --discover.")
+    logger.warning("The catalog lists an unknown %s. It is ignored, because it is not selected.", what)

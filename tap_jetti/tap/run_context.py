@@ -1,0 +1,147 @@
+"""What the streams of one run share."""
+
+from __future__ import annotations
+
+import sys
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from tap_jetti.process.settings import open_session
+from tap_jetti.reading.prefetch import Prefetcher
+from tap_jetti.reading.server_profile import ServerProfile
+from tap_jetti.tap.failed_streams import FailedStreams
+from tap_jetti.tap.progress.progress import Progress
+from tap_jetti.tap.progress.terminal_line import TerminalLine, can_show_line
+from tap_jetti.tap.settings import date_setting
+from tap_jetti.tap.state_cadence import StateCadence
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterable, Mapping
+
+    from tap_jetti.client.clock import Clock
+    from tap_jetti.client.session import JettiSession
+    from tap_jetti.reading.pages import Decode, PageReader
+    from tap_jetti.reading.prefetch import StreamRead
+    from tap_jetti.tap.writer import MessageWriter
+
+
+class RunContext:
+    """Everything that a stream needs besides its own schema and state.
+
+    Nothing is opened before it is used: discovery needs no token and sends no request.
+
+    Args:
+        settings: The settings of the tap, validated.
+        writer: Writes the messages.
+        clock: The clock of everything that waits or measures time.
+        started_at: When the run began, in seconds since the epoch.
+        logger: The logger of the tap.
+
+    Attributes:
+        profile: What the reads of this run have learnt about the server.
+        failed_streams: The streams that failed while the run went on with the others.
+        state_cadence: Tells when a STATE message is due.
+        stream_count: The number of streams in the run, for the progress.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        *,
+        writer: MessageWriter,
+        clock: Clock,
+        started_at: float,
+        logger: logging.Logger,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.started_at = started_at
+        self.profile = ServerProfile()
+        self.failed_streams = FailedStreams(logger)
+        self.state_cadence = StateCadence(clock)
+        self.stream_count = 0
+        self._writer = writer
+        self._logger = logger
+
+    @cached_property
+    def session(self) -> JettiSession:
+        """The HTTP session of all streams."""
+        return open_session(self.settings, clock=self.clock, logger=self._logger)
+
+    @cached_property
+    def progress(self) -> Progress:
+        """What the user sees of the run while it goes on."""
+        mode = self.settings["progress"]
+        # If the messages go to the terminal, too, a live line would be in their midst.
+        is_live = mode != "never" and can_show_line(sys.stderr) and not sys.stdout.isatty()
+        return Progress(
+            TerminalLine(sys.stderr) if is_live else None,
+            is_logged=mode == "always" and not is_live,
+            streams=self.stream_count,
+            logger=self._logger,
+            clock=self.clock,
+            stats=self.session.stats,
+            rate=self.session.reads_a_second,
+        )
+
+    @cached_property
+    def prefetcher(self) -> Prefetcher:
+        """Reads ahead of the streams."""
+        return Prefetcher(self.session, concurrency=self.settings["concurrency"], clock=self.clock, logger=self._logger)
+
+    @cached_property
+    def start_date(self) -> str | None:
+        """Where streams without a later bookmark begin, in the normal form."""
+        return date_setting(self.settings, "start_date")
+
+    @cached_property
+    def end_date(self) -> str | None:
+        """The exclusive upper bound of `updatedAt`, in the normal form."""
+        return date_setting(self.settings, "end_date")
+
+    def open(self) -> None:
+        """Open the session and begin the progress, so that a wrong setting fails the run, not its first stream.
+
+        Raises:
+            SettingsError: A setting does not work.
+        """
+        _ = self.session, self.progress
+
+    def prefetch(self, reads: Iterable[StreamRead]) -> None:
+        """Say which streams will be read, in order, so that they can be read ahead."""
+        if self.settings["concurrency"] > 1:
+            self.prefetcher.follow(reads)
+
+    def open_pages(self, read: StreamRead, decode: Decode) -> PageReader:
+        """Open the pages of the next stream: prefetched ones, unless only one request at a time is allowed.
+
+        Args:
+            read: How the stream is read.
+            decode: Decodes the body of a response into a page.
+        """
+        if self.settings["concurrency"] == 1:
+            return read.pages_from(self.session, decode)
+        return self.prefetcher.open(read, decode)
+
+    def write_rows(self, stream: str, rows: list[Any], *, version: int | None) -> None:
+        """Write rows as RECORD messages, all in one write.
+
+        Args:
+            stream: The name of the stream.
+            rows: Dicts, or structs whose fields are those of the stream.
+            version: The version of the table, if the stream replaces it.
+        """
+        self._writer.write_rows(stream, rows, extracted=self.clock.time(), version=version)
+
+    def close(self, outcome: str) -> None:
+        """End the run: its threads, its summary, its connections.
+
+        Args:
+            outcome: How the run ended, see `Progress.summarise`.
+        """
+        if "prefetcher" in self.__dict__:
+            self.prefetcher.close()
+        if "session" in self.__dict__:
+            self.progress.summarise(outcome)
+            self.session.close()
