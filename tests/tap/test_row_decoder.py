@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -14,8 +14,12 @@ from hypothesis import strategies as st
 
 from runs import EXAMPLES
 from tap_jetti.facts import resources
+from tap_jetti.facts.secret_fields import mask_credentials, may_contain_credentials
 from tap_jetti.reading.pages import MalformedPageError
 from tap_jetti.tap.row_decoder import RowDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DAY = "2020-01-01T00:00:00.000Z"
 FIELDS = {
@@ -142,6 +146,69 @@ def test_both_ways_write_fields_in_the_same_order() -> None:
     encoder = msgspec.json.Encoder(decimal_format="number")
     typed, general = (encoder.encode(decoder(content.encode()).rows) for content in rows)
     assert general.replace("\ufffd".encode(), b"?") == typed
+
+
+ODD_URLS = {
+    "user and password": "ftp://user:word@host/",
+    "user only": "https://word@host/path",
+    "password only": "https://:word@host",
+    "nothing before the @": "https://@host/",
+    "an @ in the password": "ftp://user:wo@rd@host/",
+    "a slash in the password": "ftp://user:word/word@host/",
+    "a question mark in the password": "ftp://user:word?word@host/",
+    "a quotation mark in the password": 'ftp://user:word"word@host/',
+    "a backslash in the password": "ftp://user:word\\word@host/",
+    "a port and an @ in the path": "https://host:443/@name",
+    "an @ in the path": "https://host/@name",
+    "an @ in the query": "https://host/?mail=a@b.c",
+    "two URLs": "see https://host/ and sftp://user:word@host/",
+    "a URL in a sentence": "(ftp://user:word@host/file.csv), daily",
+    "a compound scheme": "git+ssh://user:word@host/",
+    "a scheme in capitals": "FTP://USER:word@HOST/",
+    "a mail address": "a@b.c",
+    "blanks before the @": "https://host/ is not a@b.c",
+    "other blanks before the @": "https://host/\u2028a@b.c",
+    "letters outside ASCII": "ftp://us\u00e9r:word\U0001f600@host/",
+    "no scheme": "//user:word@host/",
+    "no @": "ftp://user:word.host/",
+}
+"""Texts with URLs, most of which hold credentials."""
+
+
+def as_it_is(text: str) -> str:
+    """JSON with as few escape sequences as possible."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def with_escaped_slashes(text: str) -> str:
+    """JSON as PHP writes it."""
+    return json.dumps(text).replace("/", "\\/")
+
+
+def fully_escaped(text: str) -> str:
+    """JSON with every character of the text as an escape sequence."""
+    units = text.encode("utf-16-be")
+    return '"' + "".join(f"\\u{units[n]:02x}{units[n + 1]:02X}" for n in range(0, len(units), 2)) + '"'
+
+
+@pytest.mark.parametrize("spell", [as_it_is, json.dumps, with_escaped_slashes, fully_escaped])
+@pytest.mark.parametrize("field", ["reference", "dropshipProblems", "tags"])
+@pytest.mark.parametrize("text", ODD_URLS.values(), ids=ODD_URLS)
+def test_both_ways_mask_the_same(text: str, field: str, spell: Callable[[str], str]) -> None:
+    """Whatever a URL looks like and however JSON spells it, both ways mask what `mask_credentials` masks."""
+    value = f"[{spell(text)}]" if field == "tags" else spell(text)
+    content = f'[{{"id": 1, "updatedAt": "{DAY}", "{field}": {value}}}]'.encode()
+    masked = mask_credentials(text)
+    assert may_contain_credentials(content) or masked == text
+    for typed in (True, False):
+        for rows, _, _ in leaves(content, typed=typed, deselected=set()):
+            assert rows[0][field] == ([masked] if field == "tags" else masked)
+
+
+def test_pages_without_credentials_need_no_second_look() -> None:
+    """A page with mail addresses and plain URLs, but no escape sequences, can be decoded the fast way."""
+    content = json.dumps([{"email": "a@b.c"}, {"url": "https://host/path"}]).encode()
+    assert not may_contain_credentials(content)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from tap_jetti.facts.timestamps import later
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tap_jetti.sandbox import Sandbox
 
@@ -165,8 +166,9 @@ def test_the_newest_rows_are_read_again_within_the_lag(sandboxes: Callable[..., 
     assert 99 in second.ids("sales")
 
 
+@pytest.mark.parametrize("is_batched", [False, True], ids=["records", "batches"])
 def test_an_incomplete_read_puts_the_bookmark_back(
-    sandboxes: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch
+    is_batched: bool, sandboxes: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Where the server hides rows, the stream ends as it began, the others go on, and the exit code is 1."""
     import json  # noqa: PLC0415
@@ -187,11 +189,18 @@ def test_an_incomplete_read_puts_the_bookmark_back(
     state = {
         "bookmarks": {"sales": {"replication_key": "updatedAt", "replication_key_value": "2020-01-01T00:00:30.000Z"}}
     }
-    output = run_here(config_for(sandbox), streams=("sales", "vendors"), state=state)
+    batches = {
+        "encoding": {"format": "jsonl", "compression": "gzip"},
+        "storage": {"root": f"file://{tmp_path}"},
+        "batch_size": 100,
+    }
+    config = config_for(sandbox, **({"batch_config": batches} if is_batched else {}))
+    output = run_here(config, streams=("sales", "vendors"), state=state)
     assert output.code == 1
     assert output.bookmark("sales") == "2020-01-01T00:00:30.000Z"
-    assert len(output.ids("vendors")) == 20
-    fresh = run_here(config_for(sandbox), streams=("sales",))
+    assert output.bookmark("vendors") == "2020-01-01T00:00:19.000Z"
+    assert len(output.ids("vendors")) == (0 if is_batched else 20)
+    fresh = run_here(config, streams=("sales",))
     assert fresh.bookmark("sales") is None
 
 
