@@ -1,4 +1,4 @@
-"""The command ``jetti demo``: a sandbox, Meltano, a DuckDB file, and a comparison of all they hold.
+"""The command ``jetti demo``: syncs a sandbox into DuckDB through Meltano and compares both, value by value.
 
-The rest of the package never imports this one; it needs Meltano, DuckDB and the extra ``sandbox``.
+It needs Meltano, DuckDB and the extra ``sandbox``. No other part of the package imports it.
 """

@@ -1,4 +1,4 @@
-"""What happens in the company between the two reads."""
+"""Changes the rows of the sandbox between the two syncs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ if TYPE_CHECKING:
     Row = dict[str, object]
 
 UPDATED = 0.05
+"""Share of the rows of a stream in `EDITED` that are updated."""
+
 INSERTED = 0.02
+"""How many rows are added to a stream in `NEW`, as a share of those that it has."""
+
 MASS_UPDATED = 0.6
-"""Shares of a stream's rows."""
+"""Share of the rows of `MASS` that are updated."""
 
 NEW = ("customers", "sales", "sale_items", "transactions")
 EDITED = {
@@ -24,17 +28,17 @@ EDITED = {
     "sales": "total",
     "variants": "costPrice",
 }
-"""The field that is changed."""
+"""The field that is changed, by stream."""
 
 MASS = "inventory_feed_variants"
-"""A feed import: most variants get one and the same updatedAt."""
+"""The stream that is updated as by a feed import: most rows get the same updatedAt."""
 
 DATE_HEADER_SECONDS = 1.0
-"""How coarse the clock is that a server tells: changes of the running second may belong to the next read."""
+"""Resolution of the Date header. Rows changed in the current second may belong to the next sync, so it has to pass."""
 
 
 def change(sandbox: Sandbox) -> dict[str, int]:
-    """Add rows, edit rows and update most rows of one stream at once; answers how many of each stream."""
+    """Add rows, edit rows, and update most rows of one stream at once. Returns the number of changed rows by stream."""
     changed: Counter[str] = Counter()
     for name, field in EDITED.items():
         for row in sandbox.rows(name)[:: round(1 / UPDATED)]:

@@ -1,4 +1,4 @@
-"""The command ``jetti demo``: shows on one screen that nothing is lost between Jetti and a warehouse."""
+"""The command ``jetti demo``: shows on one screen that no row is lost between Jetti and a warehouse."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ AWKWARD: dict[str, Any] = {
     "faults": FAULTS,
     "fault_kinds": FAULT_KINDS,
 }
-"""What the sandbox is like; no fault is a 429, so that each one in the table is the limiter's."""
+"""The options of the sandbox. No injected fault is a 429, so every 429 in the table is an error of the limiter."""
 
 INTRODUCTION = f"""\
-A sandbox company is read through Meltano into a DuckDB file, twice, and compared value by value;
-then stock that was changed in the warehouse goes back to it.
-The server is awkward on purpose: {PAGE_CAP} rows a page at most, hidden microseconds, ties in any
-order, decimals as text, and {FAULTS:.0%} of all requests fail. It allows {RATE} requests a second, ten times
-what Jetti does, so that this takes a minute.
+This demo syncs a sandbox of Jetti into a DuckDB file through Meltano, twice, and compares both, value by value.
+Then it changes stock in the warehouse and writes it back.
+The sandbox is difficult on purpose: at most {PAGE_CAP} rows per page, hidden microseconds, rows with equal
+dates in any order, decimals as text, and {FAULTS:.0%} of all requests fail. Its rate limit is {RATE} requests per
+second, ten times that of Jetti, so that the demo takes about a minute.
 """
 
 _STEPS = 9
 
 
 class Progress:
-    """Prints one line a step: what it does, and at its end what came of it and how long it took."""
+    """Prints one line per step: what it does, and at its end the outcome and the duration."""
 
     def __init__(self) -> None:
         self._done = 0
@@ -59,7 +59,7 @@ class Progress:
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
-        """Do one step; `outcome` is what came of it."""
+        """Run one step. It sets `outcome`."""
         self._done += 1
         self.outcome = ""
         click.echo(f"[{self._done}/{_STEPS}] {text:<38}", nl=False)
@@ -74,19 +74,21 @@ class Progress:
 
 @click.command()
 @click.option("--directory", default="output/demo", show_default=True, type=click.Path(file_okay=False, path_type=Path))
-@click.option("--seed", default=1, show_default=True, help="Another seed makes another company.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the random company.")
 @click.option("--scale", default=0.4, show_default=True, help="Size of the company; 1 is 3,000 sales.")
 def demo(directory: Path, seed: int, scale: float) -> None:
-    """Read a sandbox into a warehouse, twice, compare all they hold, and push stock back.
+    """Sync a sandbox into a warehouse, twice, compare both, and write stock back.
 
-    It ends with 1 if a single row differs.
+    The exit code is 1 if any row differs.
     """
     missing = [name for name in ("duckdb", "meltano") if find_spec(name) is None]
     if missing:
-        raise click.ClickException(f"jetti demo needs {' and '.join(missing)}: pip install {' '.join(missing)}")
+        raise click.ClickException(
+            f"jetti demo needs {' and '.join(missing)}. Install with: pip install {' '.join(missing)}"
+        )
     click.echo(INTRODUCTION)
     progress = Progress()
-    with progress.step("Found the company"):
+    with progress.step("Create the company"):
         sandbox = Sandbox(Options(seed=seed, scale=scale, **AWKWARD))
         streams = sorted(SELECTED_BY_DEFAULT)
         progress.outcome = f"{sum(map(sandbox.count, streams)):,} rows in {len(streams)} streams"
@@ -95,11 +97,11 @@ def demo(directory: Path, seed: int, scale: float) -> None:
             project = _project(sandbox, directory)
             is_equal = _extract(sandbox, project, streams, progress) and _push_back(sandbox, project, progress)
     except OSError as error:
-        raise click.ClickException(f"{error}. Choose another --directory.") from error
+        raise click.ClickException(f"Cannot use {directory}: {error}. Choose another --directory.") from error
     if not is_equal:
-        click.echo("The warehouse and Jetti differ.", err=True)
+        click.echo("The warehouse and Jetti differ, see above.", err=True)
         sys.exit(1)
-    click.echo(f"Everything that Jetti holds is in the warehouse. Look into it: {directory / 'jetti.duckdb'}")
+    click.echo(f"The warehouse holds exactly what Jetti holds: {directory / 'jetti.duckdb'}")
 
 
 def _project(sandbox: Sandbox, directory: Path) -> Project:
@@ -117,37 +119,37 @@ def _project(sandbox: Sandbox, directory: Path) -> Project:
 
 
 def _extract(sandbox: Sandbox, project: Project, streams: Sequence[str], progress: Progress) -> bool:
-    """Read everything, change something, read what changed; answers whether all was equal both times."""
-    full = _read(sandbox, project, streams, progress, "Read everything through Meltano", changed={})
+    """Sync all rows, change some, sync those. Returns whether both sides were equal both times."""
+    full = _read(sandbox, project, streams, progress, "Sync all rows through Meltano", changed={})
     with progress.step("Add, edit and mass-update rows"):
         changed = change(sandbox)
         progress.outcome = f"{sum(changed.values()):,} rows in {len(changed)} streams"
-    incremental = _read(sandbox, project, streams, progress, "Read what changed through Meltano", changed=changed)
+    incremental = _read(sandbox, project, streams, progress, "Sync the changes through Meltano", changed=changed)
     return all(one.is_equal for one in (*full, *incremental))
 
 
 def _push_back(sandbox: Sandbox, project: Project, progress: Progress) -> bool:
-    """Change stock in the warehouse, send it to Jetti, read it again; answers whether both hold the same."""
-    from tap_jetti.demo import stock  # noqa: PLC0415 - DuckDB was looked for before
+    """Change stock in the warehouse, write it to Jetti, sync again. Returns whether both sides are equal."""
+    from tap_jetti.demo import stock  # noqa: PLC0415 - only now it is known that DuckDB is installed
 
-    with progress.step("Count stock anew in the warehouse"):
-        counted = stock.count_anew(project.warehouse)
-        progress.outcome = f"{counted:,} variants changed"
-    with progress.step("Push it all through target-jetti"):
+    with progress.step("Change stock in the warehouse"):
+        changed = stock.change(project.warehouse)
+        progress.outcome = f"{changed:,} variants changed"
+    with progress.step("Send all stock through target-jetti"):
         summary = project.push(stock.messages(project.warehouse))
         done = summary["actions"][stock.STREAM]
         progress.outcome = f"{done['unchanged']:,} unchanged, {done['sent']:,} sent in {done['calls']:,} calls"
-    with progress.step("Read the stock again, compare"):
+    with progress.step("Sync the stock again and compare"):
         sandbox.settle()
         wrong = stock.differing(sandbox, project.warehouse)
         project.run(TAP, WAREHOUSE)
         wrong = max(wrong, stock.differing(sandbox, project.warehouse))
         progress.outcome = f"{sandbox.count(stock.STREAM):,} variants, {wrong:,} wrong"
     click.echo(
-        f"\n  target-jetti read {summary['gets']:,} pages to find the {counted:,} changes among"
-        f" {done['received']:,} records, and made {summary['writes']:,} writes.\n"
+        f"\n  target-jetti found the {changed:,} changes among {done['received']:,} records with {summary['gets']:,}"
+        f" GETs, and made {summary['writes']:,} writes.\n"
     )
-    return not wrong and done["sent"] == counted
+    return not wrong and done["sent"] == changed
 
 
 def _read(
@@ -159,8 +161,8 @@ def _read(
     *,
     changed: Mapping[str, int],
 ) -> list[Comparison]:
-    """Read what is new into the warehouse, compare all streams, and show that."""
-    from tap_jetti.demo.comparison import compare  # noqa: PLC0415 - DuckDB was looked for before
+    """Sync the new rows into the warehouse, compare all streams, and print the comparison."""
+    from tap_jetti.demo.comparison import compare  # noqa: PLC0415 - only now it is known that DuckDB is installed
 
     since = sandbox.now()
     with progress.step(text):

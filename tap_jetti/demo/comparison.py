@@ -1,4 +1,4 @@
-"""Compares the sandbox with the warehouse, value by value, and says what the reading took."""
+"""Compares the sandbox with the warehouse, value by value, and measures the requests of the sync."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from tap_jetti.facts import resources
+from tap_jetti.facts.kinds import Kind, kind_of
 from tap_jetti.facts.secret_fields import mask_deep
 
 if TYPE_CHECKING:
@@ -27,20 +28,20 @@ _TOO_MANY_REQUESTS = 429
 
 @dataclass(frozen=True)
 class Comparison:
-    """One stream after a run."""
+    """One stream after a sync."""
 
     stream: str
     changed: int
-    """Rows that were changed before the run."""
+    """Rows that were changed before the sync."""
     in_jetti: int
     in_warehouse: int
     wrong: int
-    """Rows that are missing, too many, or have a value that differs."""
+    """Rows that are missing, that should not be there, or that have a different value."""
     requests: int
     seconds: float
-    """From its first request to its last one."""
+    """Seconds from its first request to its last."""
     refused: int
-    """Requests answered 429."""
+    """Requests that were refused with 429."""
 
     @property
     def is_equal(self) -> bool:
@@ -54,17 +55,17 @@ def compare(
     """Compare all rows of some streams.
 
     Args:
-        sandbox: What was read.
-        warehouse: The DuckDB file that it was read into.
+        sandbox: The source.
+        warehouse: The DuckDB file that it was synced into.
         streams: The streams.
-        since: When the run began, by the sandbox's clock.
-        changed: How many rows of a stream had been changed before.
+        since: When the sync began, by the sandbox's clock.
+        changed: How many rows were changed before the sync, by stream.
     """
-    traffic = _traffic(sandbox.ledger.entries(since))
+    requests = _requests_by_stream(sandbox.ledger.entries(since))
     with duckdb.connect(str(warehouse), read_only=True) as database:
         return [
             _compare_stream(
-                name, sandbox.rows(name), _stored(database, name), traffic.get(name, []), changed.get(name, 0)
+                name, sandbox.rows(name), _stored(database, name), requests.get(name, []), changed.get(name, 0)
             )
             for name in streams
         ]
@@ -86,46 +87,42 @@ def _compare_stream(name: str, rows: list[Row], stored: list[Row], entries: list
     )
 
 
-def _traffic(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
-    """The requests of each stream in order of arrival."""
-    traffic: dict[str, list[Entry]] = {}
+def _requests_by_stream(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    """The requests of each stream, in the order in which they arrived."""
+    requests: dict[str, list[Entry]] = {}
     for entry in entries:
         resource = _RESOURCE.fullmatch(entry.path)
         if resource:
-            traffic.setdefault(resource[1].replace("-", "_"), []).append(entry)
-    return traffic
+            requests.setdefault(resource[1].replace("-", "_"), []).append(entry)
+    return requests
 
 
 def _stored(database: duckdb.DuckDBPyConnection, name: str) -> list[Row]:
     known = database.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [name]).fetchone()
     if known is None:
         return []
-    cursor = database.execute(f'SELECT * FROM "{name}"')  # noqa: S608 - a stream
+    cursor = database.execute(f'SELECT * FROM "{name}"')  # noqa: S608 - the name of a stream
     columns = [column[0] for column in cursor.description or ()]
     return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _is_any_json(facts: Mapping[str, Any]) -> bool:
-    return "object" in facts["type"]
-
-
 def _expected(value: Any, facts: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON
-    """A value as the API shows it, in the form that both sides are compared in."""
+    """Convert a value of the API to the form in which both sides are compared."""
     if value is None:
         return None
-    if _is_any_json(facts):
-        return mask_deep(value)
-    if "number" in facts["type"]:
+    kind = kind_of(facts)
+    if kind is Kind.NUMBER:
         return Decimal(str(value))
-    return int(value) if "integer" in facts["type"] else mask_deep(value)
+    return int(value) if kind is Kind.INTEGER else mask_deep(value)
 
 
 def _found(value: Any, facts: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any value of a warehouse
-    """A value as the warehouse gives it, in the form that both sides are compared in."""
+    """Convert a value of the warehouse to the form in which both sides are compared."""
     if value is None:
         return None
-    if _is_any_json(facts):
+    kind = kind_of(facts)
+    if kind is Kind.JSON:
         return json.loads(value)
-    if facts.get("format") == "date-time":
+    if kind is Kind.DATE:
         return value.isoformat(timespec="milliseconds") + "Z"
     return value

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The demo's loader: a Singer target that keeps every value exactly, in a DuckDB file.
+"""The loader of the demo: a Singer target that stores every value exactly in a DuckDB file.
 
-The published loader for DuckDB goes through CSV: with current versions of DuckDB the first row
-of each batch is taken for a header, quotes around a text vanish, empty texts become null. This
-one hands DuckDB the records as the JSON they are. For a real warehouse choose a real loader.
+The published loader for DuckDB goes through CSV. With current versions of DuckDB it takes the first
+row of each batch for a header, drops quotes around texts, and turns empty texts into null. This one
+passes the records to DuckDB as JSON. It is made for the demo only.
 """
 
 from __future__ import annotations
@@ -20,32 +20,37 @@ from singer_sdk import typing as th
 from singer_sdk.sinks import BatchSink
 from typing_extensions import override
 
+from tap_jetti.facts.kinds import Kind, items_of, kind_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCALARS = {"integer": "BIGINT", "number": "DECIMAL(38, 10)", "boolean": "BOOLEAN", "string": "VARCHAR"}
-"""The column type of each JSON type that is no structure."""
+COLUMN_TYPES = {
+    Kind.TEXT: "VARCHAR",
+    Kind.INTEGER: "BIGINT",
+    Kind.NUMBER: "DECIMAL(38, 10)",
+    Kind.BOOLEAN: "BOOLEAN",
+    Kind.DATE: "TIMESTAMP",
+    Kind.JSON: "JSON",
+}
+"""The column type of each kind of property, except arrays."""
 
-LONGEST_RECORD = 64 * 1024 * 1024
-"""Bytes of one record at most; DuckDB's own bound is 16 MiB."""
+MAX_RECORD_BYTES = 64 * 1024 * 1024
+"""Maximum size of one record in bytes. The default of DuckDB is 16 MiB."""
 
 
 def column_type(facts: Mapping[str, Any]) -> str:
-    """The type of the column that holds a property, such as ``VARCHAR[]``.
+    """Return the type of the column for a property, such as ``VARCHAR[]``.
 
     Args:
         facts: The JSON Schema of the property.
     """
-    types = [kind for kind in facts.get("type", ()) if kind != "null"]
-    if types == ["array"] and facts.get("items"):
-        return f"{column_type(facts['items'])}[]"
-    if len(types) != 1 or types[0] not in SCALARS:
-        return "JSON"
-    return "TIMESTAMP" if facts.get("format") == "date-time" else SCALARS[types[0]]
+    kind = kind_of(facts)
+    return f"{column_type(items_of(facts))}[]" if kind is Kind.ARRAY else COLUMN_TYPES[kind]
 
 
 class WarehouseSink(BatchSink):
-    """One table: rows with a key that is already there replace the older ones."""
+    """Writes one table. A row replaces the row with the same key."""
 
     def __init__(self, target: TargetWarehouse, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - the SDK's own
         super().__init__(target, *arguments, **named)
@@ -67,6 +72,7 @@ class WarehouseSink(BatchSink):
 
     @override
     def process_batch(self, context: dict[str, Any]) -> None:
+        # Of several rows with the same key only the last one counts: one statement cannot replace a row twice.
         latest = {tuple(record[name] for name in self.key_properties): record for record in context["records"]}
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "batch.ndjson"
@@ -74,9 +80,9 @@ class WarehouseSink(BatchSink):
                 for record in latest.values():
                     lines.write(simplejson.dumps(record, use_decimal=True, default=str, ensure_ascii=False) + "\n")
             self._database.execute(
-                f'INSERT OR REPLACE INTO "{self.stream_name}" BY NAME '  # noqa: S608 - names from the schema
+                f'INSERT OR REPLACE INTO "{self.stream_name}" BY NAME '  # noqa: S608 - names are from the schema
                 "SELECT * FROM read_json(?, format = 'newline_delimited', "
-                f"columns = {self.columns}, maximum_object_size = {LONGEST_RECORD})",
+                f"columns = {self.columns}, maximum_object_size = {MAX_RECORD_BYTES})",
                 [str(file)],
             )
 
@@ -93,13 +99,13 @@ class TargetWarehouse(Target):
             th.StringType(nullable=False),
             required=True,
             title="Path",
-            description="The DuckDB file. It is made if there is none.",
+            description="Path of the DuckDB file. It is created if it does not exist.",
         ),
     ).to_dict()
 
     def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - the SDK's own
         super().__init__(**arguments)
-        self.max_parallelism = 1  # one connection
+        self.max_parallelism = 1  # all sinks share one connection
 
     @cached_property
     def database(self) -> duckdb.DuckDBPyConnection:

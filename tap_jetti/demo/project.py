@@ -1,4 +1,4 @@
-"""The Meltano project of the demo: a folder of its own, with the settings of this run."""
+"""The Meltano project of the demo, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 TAP = "tap-jetti"
 WAREHOUSE = "target-warehouse"
 
-PATIENCE = 600
-"""Seconds that one run may take."""
+TIMEOUT_SECONDS = 600
+"""Maximum duration of one command, in seconds."""
 
 _LOADER = Path("tap_jetti/demo/loader.py")
 _SETTINGS_OF_OTHERS = ("MELTANO_", "TAP_JETTI_", "TARGET_JETTI_", "TARGET_WAREHOUSE_")
@@ -31,18 +31,18 @@ _SUMMARY = re.compile(r"Summary: (\{.*\})")
 
 
 def project_file() -> Path:
-    """The ``meltano.yml`` of tap-jetti: in a wheel beside this file, in a checkout at its top."""
+    """Return the path of ``meltano.yml``: beside this file in a wheel, in the top folder of a checkout."""
     here = Path(__file__).resolve()
     shipped = here.with_name("meltano.yml")
     return shipped if shipped.is_file() else here.parents[2] / "meltano.yml"
 
 
 class Project:
-    """A fresh Meltano project, with the commands of the Python that runs this.
+    """A new Meltano project. It uses the commands of the Python environment that runs the demo.
 
     Args:
-        folder: Where it is made; what an earlier demo left there is removed.
-        settings: The settings of the connection, by name, for tap and target.
+        folder: The folder of the project. The state and the warehouse of an earlier demo in it are removed.
+        settings: The connection settings of tap and target, by name.
         inbound_url: The base of the inbound API, for the target.
     """
 
@@ -77,31 +77,31 @@ class Project:
         }
 
     def run(self, extractor: str, loader: str) -> float:
-        """Move what is new from an extractor to a loader; answers the seconds it took.
+        """Sync an extractor to a loader. Returns the duration in seconds.
 
         Raises:
-            ClickException: Meltano failed. The message names its log.
+            ClickException: Meltano failed. The message names its log file.
         """
         begin = time.monotonic()
         self._execute(f"meltano run {extractor} {loader}", [self._meltano, "run", extractor, loader], b"")
         return time.monotonic() - begin
 
     def push(self, messages: bytes) -> dict[str, Any]:
-        """Send Singer messages to ``target-jetti``; answers its closing summary.
+        """Send Singer messages to ``target-jetti``. Returns its summary.
 
         Raises:
-            ClickException: The target failed. The message names its log.
+            ClickException: The target failed. The message names its log file.
         """
         command = [sys.executable, "-c", "from tap_jetti.target.target import main; main()", "--config", "ENV"]
         log = self._execute("target-jetti", command, messages)
         found = _SUMMARY.findall(log.read_text("utf-8", "replace"))
         if not found:
-            raise click.ClickException(f"target-jetti said nothing of what it did. See {log}.")
+            raise click.ClickException(f"target-jetti logged no summary. See {log}.")
         summary: dict[str, Any] = json.loads(found[-1])
         return summary
 
     def _execute(self, what: str, command: Sequence[str], messages: bytes) -> Path:
-        """Run a command to its end, with its log in a file of its own, whose path is returned."""
+        """Run a command. Returns the path of its log file."""
         self._runs += 1
         log = self.folder / f"run-{self._runs}.log"
         with log.open("wb") as lines:
@@ -114,13 +114,13 @@ class Project:
                     input=messages,
                     stdout=lines,
                     stderr=subprocess.STDOUT,
-                    timeout=PATIENCE,
+                    timeout=TIMEOUT_SECONDS,
                 ).returncode
             except subprocess.TimeoutExpired:
                 code = None
         if code:
             last = "\n".join(log.read_text("utf-8", "replace").rstrip().splitlines()[-_LAST_LINES:])
-            raise click.ClickException(f"{what} ended with {code}.\n{last}\nAll of it: {log}")
+            raise click.ClickException(f"{what} failed with exit code {code}.\n{last}\nFull log: {log}")
         if code is None:
-            raise click.ClickException(f"{what} took longer than {PATIENCE} s. See {log}.")
+            raise click.ClickException(f"{what} did not finish within {TIMEOUT_SECONDS} s. Log: {log}")
         return log

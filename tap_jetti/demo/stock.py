@@ -1,4 +1,4 @@
-"""The way back: stock that is counted anew in the warehouse goes to Jetti through ``target-jetti``."""
+"""The way back: changes stock in the warehouse, for ``target-jetti`` to write to Jetti."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 STREAM = "inventory_feed_variants"
 
-COUNTED_ANEW = 0.04
+CHANGED = 0.04
 """Share of the variants whose quantity changes."""
 
 _PUSHED = (
     "FROM inventory_feed_variants WHERE inventoryFeedId IN"
     " (SELECT id FROM inventory_feeds WHERE resourceType = 'webhook')"
 )
-"""The variants that can be written at all: those of feeds that take them by webhook."""
+"""The variants that can be written: those of feeds that receive them by webhook."""
 
 _SCHEMA: dict[str, Any] = {
     "type": "SCHEMA",
@@ -38,11 +38,11 @@ _SCHEMA: dict[str, Any] = {
 }
 
 
-def count_anew(warehouse: Path) -> int:
-    """Change the quantity of some variants in the warehouse; answers of how many."""
+def change(warehouse: Path) -> int:
+    """Change the quantity of some variants in the warehouse. Returns their number."""
     with duckdb.connect(str(warehouse)) as database:
         ids = [row[0] for row in database.execute(f"SELECT id {_PUSHED} ORDER BY id").fetchall()]
-        chosen = ids[:: round(1 / COUNTED_ANEW)]
+        chosen = ids[:: round(1 / CHANGED)]
         database.execute(
             "UPDATE inventory_feed_variants SET inventoryQuantity = coalesce(inventoryQuantity, 0) + 7"
             " WHERE id IN (SELECT unnest(?))",
@@ -52,7 +52,7 @@ def count_anew(warehouse: Path) -> int:
 
 
 def messages(warehouse: Path) -> bytes:
-    """The stock of the warehouse as Singer messages, all of it: the target finds what changed."""
+    """All stock of the warehouse as Singer messages: the target finds out what has changed."""
     with duckdb.connect(str(warehouse), read_only=True) as database:
         rows = database.execute(
             f"SELECT externalId, inventoryFeedId, inventoryQuantity {_PUSHED} ORDER BY id"
@@ -64,7 +64,7 @@ def messages(warehouse: Path) -> bytes:
 
 
 def differing(sandbox: Sandbox, warehouse: Path) -> int:
-    """The variants whose quantity is another one in Jetti than in the warehouse."""
+    """The number of variants whose quantity in Jetti differs from that in the warehouse."""
     with duckdb.connect(str(warehouse), read_only=True) as database:
         stored = dict(database.execute(f"SELECT id, inventoryQuantity FROM {STREAM}").fetchall())  # noqa: S608
     shown = {row["id"]: row.get("inventoryQuantity") for row in sandbox.rows(STREAM)}

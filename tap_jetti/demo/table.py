@@ -1,4 +1,4 @@
-"""Prints what was compared as an aligned table."""
+"""Prints comparisons as an aligned table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HEAD = ("stream", "changed", "in Jetti", "in warehouse", "wrong", "requests", "
 
 
 def show(comparisons: Sequence[Comparison]) -> None:
-    """Print one line a stream, and their totals."""
+    """Print one line per stream, and the totals."""
     lines = [_cells(one) for one in comparisons]
     total = (
         "total",
@@ -50,7 +50,7 @@ def _cells(one: Comparison) -> tuple[str, ...]:
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """The cells below their heads: texts on the left, numbers on the right."""
+    """Align the cells below their headings: text to the left, numbers to the right."""
     stream, *numbers, verdict = cells
     aligned = (f"{number:>{width}}" for number, width in zip(numbers, widths[1:-1], strict=True))
     return "  ".join([f"{stream:<{widths[0]}}", *aligned, verdict]).rstrip()
