@@ -13,7 +13,6 @@ from singer_sdk.typing import PropertiesList
 from tap_jetti.facts import resources
 from tap_jetti.process.settings import CLIENT_SETTINGS
 from tap_jetti.tap.settings import TAP_SETTINGS
-from tap_jetti.tap.streams import DATES_MAY_BE_NULL, SELECTED_BY_DEFAULT
 from tap_jetti.target.actions import ACTIONS
 from tap_jetti.target.settings import TARGET_SETTINGS
 
@@ -62,11 +61,11 @@ def actions() -> str:
 def streams() -> str:
     """The streams that are selected by default, as a table, and the others as a list."""
     rows = ["| selected by default | read | fields |", "|---|---|---|"]
-    for name in sorted(SELECTED_BY_DEFAULT):
-        how = "whole, by `id`" if name in DATES_MAY_BE_NULL else "incrementally, by `updatedAt`"
+    for name in resources.selected_by_default():
+        how = f"incrementally, by `{key}`" if (key := resources.replication_key(name)) else "whole, by `id`"
         rows.append(f"| `{name}` | {how} | {len(resources.schema(name)['properties'])} |")
-    others = [name for name in resources.names() if name not in SELECTED_BY_DEFAULT]
-    listed = ", ".join(f"`{name}`{'*' if name in DATES_MAY_BE_NULL else ''}" for name in others)
+    others = [name for name in resources.names() if not resources.is_selected(name)]
+    listed = ", ".join(f"`{name}`{'' if resources.replication_key(name) else '*'}" for name in others)
     return "\n".join(
         [
             *rows,

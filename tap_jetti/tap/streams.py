@@ -32,51 +32,6 @@ if TYPE_CHECKING:
     from tap_jetti.reading.prefetch.stream_read import Reader
     from tap_jetti.tap.tap import TapJetti
 
-SELECTED_BY_DEFAULT = frozenset(
-    {
-        "channels",
-        "customers",
-        "dropship_providers",
-        "dropshipment_items",
-        "dropshipments",
-        "fulfillment_items",
-        "fulfillments",
-        "inventory_feed_variants",
-        "inventory_feeds",
-        "products",
-        "purchase_invoices",
-        "purchase_items",
-        "purchase_statuses",
-        "purchases",
-        "sale_invoices",
-        "sale_items",
-        "sale_return_items",
-        "sale_returns",
-        "sales",
-        "tracking_events",
-        "transactions",
-        "transfers",
-        "variants",
-        "vendors",
-        "warehouses",
-    }
-)
-"""What is read where a catalog says nothing: the business; the rest is there to be selected."""
-
-DATES_MAY_BE_NULL = frozenset(
-    {
-        "purchase_invoice_payments",
-        "purchase_invoices",
-        "purchase_return_payments",
-        "purchase_shipping_rates",
-        "sale_invoice_payments",
-        "sale_invoices",
-        "sale_return_payments",
-        "sale_shipping_rates",
-    }
-)
-"""The resources that cannot be read incrementally: rows without a date would never be seen."""
-
 SNAPSHOT_SUFFIX = "_ids"
 
 STATE_SECONDS = 30.0
@@ -204,7 +159,7 @@ class JettiStream(BaseStream):
     """
 
     def __init__(self, tap: TapJetti, name: str) -> None:
-        self.selected_by_default = name in SELECTED_BY_DEFAULT
+        self.selected_by_default = resources.is_selected(name)
         self._includes = parse_includes(name, tap.config["include"].get(name, ()))
         documented = resources.schema(name)
         properties = dict(documented["properties"])
@@ -214,7 +169,7 @@ class JettiStream(BaseStream):
         if tap.config["unknown_fields"] == "keep":
             properties[UNMAPPED] = any_json
         super().__init__(tap, name=name, schema={**documented, "properties": properties})
-        self.replication_key = None if name in DATES_MAY_BE_NULL else REPLICATION_KEY
+        self.replication_key = resources.replication_key(name)
         self._documented = documented
         self._held: str | None = None
 

@@ -12,7 +12,6 @@ import pytest
 
 from runs import TOKEN, UNLIMITED
 from tap_jetti.facts import resources
-from tap_jetti.facts.secret_fields import SECRET_FIELDS
 from tap_jetti.tap.tap import TapJetti
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "catalog.txt"
@@ -67,43 +66,6 @@ def test_a_stream_is_as_it_was(stream: str, request: pytest.FixtureRequest) -> N
     if request.config.getoption("--update-golden"):
         pytest.skip("the golden catalog is being written")
     assert offered()[stream] == golden()[stream]
-
-
-@pytest.mark.parametrize("resource", sorted(set(SECRET_FIELDS) & set(resources.names())))
-def test_no_schema_has_a_secret(resource: str) -> None:
-    """No secret field of a resource is in its schema."""
-    fields = {line.partition(".")[2].partition(" ")[0] for line in offered()[resource][1:]}
-    assert not fields & SECRET_FIELDS[resource]
-
-
-def test_the_contracts_secrets_are_all_known() -> None:
-    """The list of secret fields is the contract's."""
-    contract = {
-        "users": "token password resetToken hash",
-        "dropship_providers": "authenticationSecret authenticationToken shippoToken taxJarToken"
-        " commissionRateEndpointHash",
-        "inventory_feeds": "authenticationSecret authenticationToken hash",
-        "referrals": "authenticationSecret authenticationToken",
-        "channels": "hash shipstationPassword",
-        "webhooks": "hash",
-        "amazon_accounts": "authToken",
-        "big_commerce_stores": "accessToken clientSecret",
-        "duoplane_accounts": "duoplanePassword",
-        "dropship_purchase_imports": "duoplanePassword",
-        "elastic_path_stores": "clientSecret",
-        "inventory_exports": "s3Key s3Secret",
-        "magento_stores": "apiPassword",
-        "saleor_stores": "accessToken",
-        "salesforce_accounts": "password securityToken",
-        "shopify_stores": "accessToken apiKey password",
-        "square_space_stores": "accessToken",
-        "woo_commerce_stores": "consumerKey consumerSecret",
-        "purchases": "vendorEndpointHeaders",
-        "custom_channels": "webhookHash",
-    }
-    assert {name: set(fields) for name, fields in SECRET_FIELDS.items()} == {
-        name: set(fields.split()) for name, fields in contract.items()
-    }
 
 
 def test_the_business_is_selected_by_default() -> None:

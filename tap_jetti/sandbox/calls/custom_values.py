@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tap_jetti.facts import resources
 from tap_jetti.sandbox.calls import validation
 from tap_jetti.sandbox.data import models
 from tap_jetti.sandbox.http.problems import Problem
@@ -46,7 +47,7 @@ def _set(account: Account, resource: str, row_id: int, entry: Mapping[str, Any])
         "custom_fields",
         {"name": key, "label": key, "resource": models.singular(resource), "fieldType": "text"},
     )
-    owner = next(name for name, target in models.references(table(resource)).items() if target == resource)
+    owner = next(name for name, target in resources.references(table(resource)).items() if target == resource)
     value = entry.get("value")
     fields = {
         owner: row_id,

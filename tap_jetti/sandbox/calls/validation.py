@@ -107,8 +107,8 @@ def writable(resource: str, body: Mapping[str, Any], *, strict: bool = True) -> 
     Raises:
         Problem: A value does not fit.
     """
-    types = models.types(resource)
-    fields = {name: value for name, value in body.items() if name in types and name not in _OWN}
+    kinds = models.kinds(resource)
+    fields = {name: value for name, value in body.items() if name in kinds and name not in _OWN}
     if not strict:
         return fields
     for name in REQUIRED.get(resource, ()):
@@ -133,22 +133,22 @@ def blank(resource: str) -> Document:
 
 
 def _fitting(resource: str, name: str, value: Any) -> Any:
-    kinds = models.types(resource)[name]
-    if value is None or "object" in kinds:
+    kind = models.kinds(resource)[name]
+    if value is None or kind == "json":
         return value
-    if "integer" in kinds:
+    if kind == "integer":
         value = _integer(resource, name, value)
         if name == "inventoryQuantity" and value < 0:
             raise _invalid(resource, name, "must not be negative")
-    elif "number" in kinds:
+    elif kind == "number":
         value = _decimal(resource, name, value)
-    elif "boolean" in kinds and not isinstance(value, bool):
+    elif kind == "boolean" and not isinstance(value, bool):
         raise _invalid(resource, name, "must be a boolean")
-    elif "array" in kinds and not isinstance(value, list):
+    elif kind == "array" and not isinstance(value, list):
         raise _invalid(resource, name, "must be an array")
-    elif "date-time" in kinds:
+    elif kind == "date-time":
         _date(resource, name, value)
-    elif "string" in kinds:
+    elif kind == "string":
         if not isinstance(value, (str, int, float)):
             raise _invalid(resource, name, "must be a text")
         value = str(value)

@@ -134,7 +134,7 @@ def _fields(account: Account, resource: str, body: object) -> Document:
     fields = validation.writable(resource, validation.whole(body), strict=strict)
     key = _REFERRED.get(resource, "")
     if strict and fields.get(key) is not None:
-        target = models.references(resource)[key]
+        target = resources.references(resource)[key]
         if account.database.row(target, fields[key]) is None:
             title = f"api.{resource}.{models.singular(target)}.missing"
             raise Problem(422, title, f"There is no {target} {fields[key]}.", field=key)

@@ -73,7 +73,7 @@ class Company:
         for key, target, kind in _foreign_keys(resource):
             if key not in fields and chance.random() >= _EMPTY_KEYS:
                 document[key] = kind(1 + int(chance.random() * self.counts[target]))
-        if resource in models.NULL_DATES and chance.random() < self._null_dates:
+        if resources.replication_key(resource) is None and chance.random() < self._null_dates:
             self._rows[resource].append(documents.row(resource, document, None, None))
             return
         if updated is None:
@@ -104,9 +104,9 @@ class Company:
 @cache
 def _foreign_keys(resource: str) -> list[tuple[str, str, type[int | str]]]:
     """The keys to other resources, where they lead and the type of their values."""
-    types = models.types(resource)
+    kinds = models.kinds(resource)
     return [
-        (key, target, str if "string" in types[key] else int)
-        for key, target in models.references(resource).items()
+        (key, target, str if kinds[key] == "string" else int)
+        for key, target in resources.references(resource).items()
         if target != resource
     ]

@@ -15,10 +15,9 @@ from tap_jetti.sandbox.data.documents import COMPANY, Document
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
 _DAY = 86_400_000_000
-_ENUM = re.compile(r"Documented values: ([^.]+)\.")
 _WORDS = [
     "amber",
     "basic",
@@ -90,35 +89,34 @@ class Plausible:
         return {**templates[row_id % self._size], "id": row_id, **_named(resource, row_id)}
 
     def _template(self, resource: str) -> Document:
-        properties = resources.schema(resource)["properties"]
-        document = {name: self._value(name, field) for name, field in properties.items()}
-        return {**document, "companyId": COMPANY, **dict.fromkeys(models.references(resource))}
+        values = resources.documented_values(resource)
+        document = {
+            name: self._value(name, kind, values.get(name, ())) for name, kind in models.kinds(resource).items()
+        }
+        return {**document, "companyId": COMPANY, **dict.fromkeys(resources.references(resource))}
 
-    def _value(self, name: str, field: Mapping[str, Any]) -> Any:
+    def _value(self, name: str, kind: str, documented: Sequence[str]) -> Any:
         chance = self._random
-        kinds = set(field["type"]) - {"null"}
         if chance.random() < _NULLS:
             return None
-        if "format" in field:
+        if kind == "date-time":
             return instants.shown(self._now - chance.randrange(365 * _DAY))
-        if kinds == {"boolean"}:
+        if kind == "boolean":
             return chance.choice((True, False))
-        if kinds == {"integer"}:
+        if kind == "integer":
             return chance.randrange(1, 60)
-        if kinds == {"number"}:
+        if kind == "number":
             return chance.randrange(100, 20_000) / 100
-        if kinds == {"array"}:
+        if kind == "array":
             return chance.sample(_WORDS, chance.randrange(4))
-        if kinds == {"string"}:
-            return self._text(name, field)
+        if kind == "string":
+            return self._text(name, documented)
         return chance.choice([{"source": "sandbox", "lines": [1, 2]}, [], {"ok": True}, "text"])
 
-    def _text(self, name: str, field: Mapping[str, Any]) -> str:
+    def _text(self, name: str, documented: Sequence[str]) -> str:
         chance = self._random
-        enum = _ENUM.search(field.get("description", ""))
-        if enum:
-            values = enum[1].split(", ")
-            return "unexpected" if chance.random() < _DEVIATION else chance.choice(values)
+        if documented:
+            return "unexpected" if chance.random() < _DEVIATION else chance.choice(documented)
         for pattern, values_by_name in _BY_NAME:
             if pattern.search(name):
                 return chance.choice(values_by_name)
@@ -144,6 +142,6 @@ def _names(resource: str) -> dict[str, str]:
         "firstName": label.split()[0],
         "lastName": "Number {}",
     }
-    found = {name: text for name, text in texts.items() if name in models.types(resource)}
+    found = {name: text for name, text in texts.items() if name in models.kinds(resource)}
     extra = dict.fromkeys(models.EXTRA_FIELDS.get(resource, ()), f"{label} {{}}")
     return {**found, **extra}

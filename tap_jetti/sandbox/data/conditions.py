@@ -73,21 +73,21 @@ class _Field:
     def __init__(self, resource: str, attribute: str, expression: str) -> None:
         self.attribute = attribute
         self.expression = expression
-        self.kinds = models.types(resource).get(attribute, frozenset(["string"]))
-        if "date-time" in self.kinds and attribute not in COLUMNS:
+        self.kind = models.kinds(resource).get(attribute, "string")
+        if self.kind == "date-time" and attribute not in COLUMNS:
             self.comparable = f"instant({expression})"
         else:
             self.comparable = expression
 
     def candidates(self, text: str) -> list[Any]:
         """The stored values that a text equals."""
-        if "date-time" in self.kinds:
+        if self.kind == "date-time":
             return [self.instant(text)]
         found: list[Any] = []
         number = _number(text)
         if number is not None:
             found.append(number)
-        if self.kinds <= {"integer", "null"}:
+        if self.kind == "integer":
             if number is None:
                 raise self.refusal(text)
             return found
@@ -97,7 +97,7 @@ class _Field:
 
     def bound(self, text: str) -> float | int:
         """The value that a text bounds by."""
-        if "date-time" in self.kinds:
+        if self.kind == "date-time":
             return self.instant(text)
         number = _number(text)
         if number is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tap_jetti.facts.secret_fields import SECRET_FIELDS
+from tap_jetti.facts import resources
 from tap_jetti.sandbox.data import models
 from tap_jetti.sandbox.data import timestamps as instants
 from tap_jetti.sandbox.data.database import Row
@@ -50,7 +50,7 @@ def stored(resource: str, document: Mapping[str, Any], *, microseconds: bool = T
 
 def row(resource: str, document: Document, updated: int | None, created: int | None) -> Row:
     """The row of a document whose dates are known in microseconds; changes the document."""
-    for name in sorted(SECRET_FIELDS.get(resource, ())):
+    for name in sorted(resources.secret_fields(resource)):
         document.setdefault(name, fake_secret(resource, name, document))
     document["updatedAt"] = None if updated is None else instants.shown(updated)
     document["createdAt"] = None if created is None else instants.shown(created)
