@@ -1,6 +1,6 @@
-"""A Jetti that runs on your machine: the API's rules, its ambiguities and its faults.
+"""A simulated Jetti on this machine: the API's rules, its ambiguities and its faults.
 
-The rest of the package never imports this one; it needs the extra ``sandbox``.
+Of the package it imports `tap_jetti.facts` only; it needs the extra ``sandbox``.
 """
 
 from __future__ import annotations

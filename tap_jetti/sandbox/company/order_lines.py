@@ -1,4 +1,4 @@
-"""What the orders of the company are made of: lines of sales and purchases of them."""
+"""The parts of an order: the lines of a sale, and the purchases from providers that fulfil them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Line:
 
 @dataclass
 class Purchase:
-    """What one provider is asked to ship of one sale."""
+    """The lines of one sale that one provider is to ship."""
 
     id: int
     sale: int
     provider: int
     shipped: bool
     lines: list[tuple[int, Line]] = field(default_factory=list)
-    """The ids of the purchase items and what they are of."""
+    """Ids of purchase items, each with the line of the sale that it belongs to."""

@@ -1,9 +1,9 @@
-"""The company's orders: sales and all that follows from them, down to the tracking events."""
+"""The orders of the company: sales, and all rows that follow from them, down to tracking events."""
 
 from __future__ import annotations
 
 from tap_jetti.sandbox.company.catalogue import STATUSES, Catalogue
-from tap_jetti.sandbox.company.company import FEWEST, Company
+from tap_jetti.sandbox.company.company import MIN_ROWS, Company
 from tap_jetti.sandbox.company.order_lines import Line, Purchase
 
 _DROPSHIPPED = 0.75
@@ -17,28 +17,28 @@ class Orders:
     """The orders of a company."""
 
     def __init__(self, company: Company, catalogue: Catalogue) -> None:
-        """Plan who bought what, so that all counts are known before a row is made."""
+        """Generate sales and purchases, so that all counts are known before the first row is added."""
         self._company = company
-        chance = company.random
+        rng = company.random
         self._lines: dict[int, list[Line]] = {}
         self._purchases: list[Purchase] = []
         lines = purchase_items = 0
         for sale in range(1, company.counts["sales"] + 1):
             by_provider: dict[int, Purchase] = {}
             self._lines[sale] = []
-            size = chance.choices((1, 2, 3), (6, 3, 1))[0]
-            # The first sales have one line of either kind: every resource gets a few rows.
-            first = sale <= FEWEST
+            size = rng.choices((1, 2, 3), (6, 3, 1))[0]
+            # The first sales have a dropshipped and a fulfilled line, so that every resource gets rows.
+            first = sale <= MIN_ROWS
             for number in range(max(size, 2) if first else size):
                 lines += 1
-                variant = chance.randint(1, company.counts["variants"])
+                variant = rng.randint(1, company.counts["variants"])
                 line = Line(
                     lines,
                     sale,
                     variant,
-                    chance.randint(1, 4),
-                    number == 0 if first else chance.random() < _DROPSHIPPED,
-                    chance.randrange(500, 20_000) / 100,
+                    rng.randint(1, 4),
+                    number == 0 if first else rng.random() < _DROPSHIPPED,
+                    rng.randrange(500, 20_000) / 100,
                 )
                 self._lines[sale].append(line)
                 if line.dropshipped:
@@ -48,7 +48,7 @@ class Orders:
                             len(self._purchases) + 1,
                             sale,
                             provider,
-                            first or chance.random() < _SHIPPED,
+                            first or rng.random() < _SHIPPED,
                         )
                         self._purchases.append(by_provider[provider])
                     purchase_items += 1
@@ -57,11 +57,11 @@ class Orders:
         self._fulfilled = [
             (sale, [line for line in own if not line.dropshipped])
             for sale, own in self._lines.items()
-            if any(not line.dropshipped for line in own) and (sale <= FEWEST or chance.random() < _SHIPPED)
+            if any(not line.dropshipped for line in own) and (sale <= MIN_ROWS or rng.random() < _SHIPPED)
         ]
         self._returned = self._some_shipped(_RETURNED)
         self._invoiced = self._some_shipped(_INVOICED)
-        self._events = [chance.randint(1, 2) for _ in self._shipped]
+        self._events = [rng.randint(1, 2) for _ in self._shipped]
         company.counts |= {
             "sale_items": lines,
             "purchases": len(self._purchases),
@@ -81,8 +81,8 @@ class Orders:
         }
 
     def _some_shipped(self, share: float) -> list[Purchase]:
-        chance = self._company.random
-        return [purchase for number, purchase in enumerate(self._shipped) if number < FEWEST or chance.random() < share]
+        rng = self._company.random
+        return [purchase for number, purchase in enumerate(self._shipped) if number < MIN_ROWS or rng.random() < share]
 
     def add(self) -> None:
         """Add all rows of the orders."""
@@ -122,16 +122,16 @@ class Orders:
 
     def _add_purchases(self) -> None:
         company = self._company
-        chance = company.random
+        rng = company.random
         for purchase in self._purchases:
-            deviating = chance.random() < _DEVIATING_STATUS
+            deviating = rng.random() < _DEVIATING_STATUS
             names = ("shipped", "notShipped") if deviating else ("received", "notReceived")
             company.add(
                 "purchases",
                 purchase.id,
                 saleId=purchase.sale,
                 dropshipProviderId=purchase.provider,
-                purchaseStatusId=chance.randint(1, len(STATUSES)),
+                purchaseStatusId=rng.randint(1, len(STATUSES)),
                 purchaseType="dropship",
                 isDropship=True,
                 quantity=sum(line.quantity for _, line in purchase.lines),
@@ -235,8 +235,8 @@ class Orders:
                 )
 
 
-def found(company: Company) -> None:
-    """Make the whole company: its catalogue, its orders and a few rows of all the rest."""
+def generate(company: Company) -> None:
+    """Add all rows of a company: its catalogue, its orders and some rows of every other resource."""
     catalogue = Catalogue(company)
     orders = Orders(company, catalogue)
     catalogue.add()

@@ -1,4 +1,4 @@
-"""The control surface under ``/_sandbox/``: for other processes, not part of the API."""
+"""The control endpoints under ``/_sandbox/``, for other processes: they are not part of the API."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 
 class Control:
-    """Looks into a sandbox and changes it; neither limited nor in the ledger."""
+    """Inspects and changes a sandbox. Its requests are not rate limited and not in the ledger."""
 
     def __init__(self, account: Account, ledger: Ledger, inbound: Inbound) -> None:
-        """Control these."""
+        """Control an account, its ledger and its inbound queue."""
         self._account = account
         self._ledger = ledger
         self._inbound = inbound
 
-    def answer(self, method: str, path: str, query: str, body: bytes) -> Response:
-        """Answer one request, with 400 to what cannot be done and 404 to what is unknown."""
+    def respond(self, method: str, path: str, query: str, body: bytes) -> Response:
+        """The response to one request: 400 if a value is invalid, 404 if the call is unknown."""
         name, _, rest = path.removeprefix("/_sandbox/").partition("/")
         try:
             return as_json(self._value(f"{method} {name}", rest, query, json.loads(body or b"{}")))
         except LookupError as error:
-            return as_json({"error": f"Unknown: {error}."}, 404)
+            return as_json({"error": f"Unknown call or key: {error}."}, 404)
         except (ValueError, TypeError) as error:
             return as_json({"error": str(error)}, 400)
 

@@ -1,4 +1,4 @@
-"""The calls of the API: which path and method leads to what."""
+"""Routing: which method and path leads to which read or write."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _HASH_HEADER = "jetti-webhook-hash"
 
 
 class Routes:
-    """Finds what answers a request."""
+    """Dispatches the requests of one account."""
 
     def __init__(self, account: Account, inbound: Inbound) -> None:
-        """Answer for one account."""
+        """Dispatch the requests of an account and its inbound queue."""
         self._account = account
         self._inbound = inbound
         self._reader = Reader(account.database, account.options, account.random)
 
-    def answer(self, entry: Entry, headers: dict[str, str]) -> Response:
-        """The answer to a request.
+    def respond(self, entry: Entry, headers: dict[str, str]) -> Response:
+        """The response to a request.
 
         Raises:
             Problem: The request is refused.
@@ -53,7 +53,7 @@ class Routes:
         try:
             return as_json(self._write(entry, resource, rest, body))
         except Problem as problem:
-            return problem.answer(500 if options.permanent_errors == "500" else None)
+            return problem.response(500 if options.permanent_errors == "500" else None)
 
     def _read(self, entry: Entry, resource: str, rest: list[str]) -> Response:
         query = brackets.parse(entry.query)
@@ -88,7 +88,7 @@ class Routes:
         raise _no_route(entry)
 
     def _accept(self, entry: Entry, secret: str, body: object) -> Response:
-        """Take inbound data in: 200 to nearly everything, whatever becomes of it."""
+        """Accept inbound records: the response is 200 even if they are invalid, as on the real inbound host."""
         kind, *rest = _parts(entry.path, "/webhooks/")
         queue = writes.INBOUND.get((entry.method, kind, "/".join(rest)))
         if queue is None:

@@ -1,6 +1,6 @@
-"""Plausible values for the fields of any resource, made from its schema."""
+"""Sample values for the fields of any resource, derived from its schema."""
 
-# ruff: noqa: ANN401, PLR0911 - a value is whatever its schema says, one return a type
+# ruff: noqa: ANN401, PLR0911 - a value is any JSON; one return per kind
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tap_jetti.facts import resources
-from tap_jetti.sandbox.data import models
-from tap_jetti.sandbox.data import timestamps as instants
+from tap_jetti.sandbox.data import models, timestamps
 from tap_jetti.sandbox.data.documents import COMPANY, Document
 
 if TYPE_CHECKING:
@@ -50,8 +49,8 @@ _WORDS = [
     "soft",
 ]
 _COUNTRIES = ("US", "GB", "DE", "FR", "NL", "IT", "AU", "CA")
-_NULLS = 0.35
-_DEVIATION = 0.02
+_NULL_SHARE = 0.35
+_UNDOCUMENTED_SHARE = 0.02
 
 _BY_NAME: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     (re.compile(r"country$", re.IGNORECASE), _COUNTRIES),
@@ -70,18 +69,18 @@ _BY_NAME: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
 )
 
 
-class Plausible:
-    """Makes documents with plausible values, deterministically."""
+class SampleValues:
+    """Generates documents with plausible values; the same seed gives the same documents."""
 
-    def __init__(self, chance: random.Random, now: int, templates: int) -> None:
-        """Make `templates` different sets of values for each resource."""
-        self._random = chance
+    def __init__(self, rng: random.Random, now: int, templates: int) -> None:
+        """Generate `templates` different documents per resource, which its rows share."""
+        self._random = rng
         self._now = now
         self._size = templates
         self._templates: dict[str, list[Document]] = {}
 
     def document(self, resource: str, row_id: int) -> Document:
-        """A document without meaningful foreign keys, dates and names of its own."""
+        """A document with its own id and names; foreign keys and dates are left for the caller."""
         templates = self._templates.get(resource)
         if templates is None:
             templates = [self._template(resource) for _ in range(self._size)]
@@ -96,36 +95,36 @@ class Plausible:
         return {**document, "companyId": COMPANY, **dict.fromkeys(resources.references(resource))}
 
     def _value(self, name: str, kind: str, documented: Sequence[str]) -> Any:
-        chance = self._random
-        if chance.random() < _NULLS:
+        rng = self._random
+        if rng.random() < _NULL_SHARE:
             return None
         if kind == "date-time":
-            return instants.shown(self._now - chance.randrange(365 * _DAY))
+            return timestamps.format_millis(self._now - rng.randrange(365 * _DAY))
         if kind == "boolean":
-            return chance.choice((True, False))
+            return rng.choice((True, False))
         if kind == "integer":
-            return chance.randrange(1, 60)
+            return rng.randrange(1, 60)
         if kind == "number":
-            return chance.randrange(100, 20_000) / 100
+            return rng.randrange(100, 20_000) / 100
         if kind == "array":
-            return chance.sample(_WORDS, chance.randrange(4))
+            return rng.sample(_WORDS, rng.randrange(4))
         if kind == "string":
             return self._text(name, documented)
-        return chance.choice([{"source": "sandbox", "lines": [1, 2]}, [], {"ok": True}, "text"])
+        return rng.choice([{"source": "sandbox", "lines": [1, 2]}, [], {"ok": True}, "text"])
 
     def _text(self, name: str, documented: Sequence[str]) -> str:
-        chance = self._random
+        rng = self._random
         if documented:
-            return "unexpected" if chance.random() < _DEVIATION else chance.choice(documented)
+            return "unexpected" if rng.random() < _UNDOCUMENTED_SHARE else rng.choice(documented)
         for pattern, values_by_name in _BY_NAME:
             if pattern.search(name):
-                return chance.choice(values_by_name)
-        length = 40 if name in {"description", "content"} else chance.randrange(1, 5)
-        return " ".join(chance.choices(_WORDS, k=length)).capitalize()
+                return rng.choice(values_by_name)
+        length = 40 if name in {"description", "content"} else rng.randrange(1, 5)
+        return " ".join(rng.choices(_WORDS, k=length)).capitalize()
 
 
 def _named(resource: str, row_id: int) -> Document:
-    """The fields that tell the rows of a resource apart."""
+    """Fields with a value of their own in each row."""
     return {name: text.format(row_id) for name, text in _names(resource).items()}
 
 
