@@ -31,7 +31,7 @@ def test_foreign_keys_resolve(company):
 
 
 def test_orders_are_consistent(company):
-    """What is shipped, purchased and sold belongs together."""
+    """Dropshipments, purchases and sales refer to each other consistently."""
     sale_of_item = {row["id"]: row["saleId"] for row in company["sale_items"]}
     sale_of_purchase = {row["id"]: row["saleId"] for row in company["purchases"]}
     purchase_of_item = {row["id"]: row["purchaseId"] for row in company["purchase_items"]}
@@ -43,7 +43,7 @@ def test_orders_are_consistent(company):
 
 
 def test_deterministic():
-    """The same seed makes the same company, another seed another one."""
+    """The same seed generates the same company, another seed a different one."""
 
     def made(seed):
         with Sandbox(Options(scale=0.01, seed=seed, clock=lambda: 1_700_000_000.0)) as sandbox:
@@ -54,17 +54,17 @@ def test_deterministic():
 
 
 def test_dates(company):
-    """Dates are recent, in the past, and null only where they may be."""
+    """Dates are recent, in the past, and null only in resources whose dates may be null."""
     for name in NAMES:
         nulls = [row for row in company[name] if row["updatedAt"] is None]
         assert not nulls or resources.replication_key(name) is None, name
-    instants = [row["updatedAt"] for row in company["inventory_feed_variants"]]
-    assert max(instants.count(instant) for instant in set(instants)) > 10
+    dates = [row["updatedAt"] for row in company["inventory_feed_variants"]]
+    assert max(dates.count(date) for date in set(dates)) > 10
     assert any(row["updatedAt"] is None for row in company["sale_invoices"])
 
 
 def test_secrets_and_deviations(company):
-    """Secrets are there with fake values, URLs with credentials, enums that deviate."""
+    """Rows have secrets with fake values, URLs with credentials, and undocumented values of enums."""
     for name in NAMES:
         for row in company[name]:
             assert all(str(row[field]).startswith("fake-") for field in resources.secret_fields(name))

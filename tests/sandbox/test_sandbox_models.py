@@ -25,14 +25,14 @@ def test_a_model_is_the_singular_of_its_resource(resource, singular, model):
 
 @pytest.mark.parametrize("resource", resources.names())
 def test_every_model_leads_back_to_its_resource(resource):
-    """The plural that the tap derives of a model is the resource, whatever its ending."""
+    """The plural that the tap derives from a model is the name of its resource."""
     assert models.models()[models.model(resource)] == resource
     assert inflection.pluralize(inflection.underscore(models.model(resource))) == resource
     assert inflection.pluralize(models.singular(resource)) == resource != models.singular(resource)
 
 
 def test_the_key_that_is_named_for_a_resource_wins():
-    """Of two keys to one resource an include goes by the one that bears its name."""
+    """Of two foreign keys to one resource, an include uses the one that is named for it."""
     found = models.association("variants", "dropship_providers")
     assert found is not None
     assert found.foreign_key == "dropshipProviderId"

@@ -137,9 +137,9 @@ def _converted(resource: str, name: str, value: Any) -> Any:
         raise _invalid(resource, name, "must be a boolean")
     elif kind == "array" and not isinstance(value, list):
         raise _invalid(resource, name, "must be an array")
-    elif kind == "date-time":
+    elif kind == "date":
         _date(resource, name, value)
-    elif kind == "string":
+    elif kind == "text":
         if not isinstance(value, (str, int, float)):
             raise _invalid(resource, name, "must be a text")
         value = str(value)

@@ -108,7 +108,7 @@ def _foreign_keys(resource: str) -> list[tuple[str, str, type[int | str]]]:
     """The foreign keys to other resources: field, resource and the type of the values."""
     kinds = models.kinds(resource)
     return [
-        (key, target, str if kinds[key] == "string" else int)
+        (key, target, str if kinds[key] == "text" else int)
         for key, target in resources.references(resource).items()
         if target != resource
     ]

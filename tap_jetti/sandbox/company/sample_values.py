@@ -98,7 +98,7 @@ class SampleValues:
         rng = self._random
         if rng.random() < _NULL_SHARE:
             return None
-        if kind == "date-time":
+        if kind == "date":
             return timestamps.format_millis(self._now - rng.randrange(365 * _DAY))
         if kind == "boolean":
             return rng.choice((True, False))
@@ -108,7 +108,7 @@ class SampleValues:
             return rng.randrange(100, 20_000) / 100
         if kind == "array":
             return rng.sample(_WORDS, rng.randrange(4))
-        if kind == "string":
+        if kind == "text":
             return self._text(name, documented)
         return rng.choice([{"source": "sandbox", "lines": [1, 2]}, [], {"ok": True}, "text"])
 

@@ -72,15 +72,15 @@ class _Field:
     def __init__(self, resource: str, attribute: str, expression: str) -> None:
         self.attribute = attribute
         self.expression = expression
-        self.kind = models.kinds(resource).get(attribute, "string")
-        if self.kind == "date-time" and attribute not in COLUMNS:
+        self.kind = models.kinds(resource).get(attribute, "text")
+        if self.kind == "date" and attribute not in COLUMNS:
             self.comparable = f"micros({expression})"
         else:
             self.comparable = expression
 
     def candidates(self, text: str) -> list[Any]:
         """The stored values that a text of the query equals."""
-        if self.kind == "date-time":
+        if self.kind == "date":
             return [self.micros(text)]
         found: list[Any] = []
         number = _number(text)
@@ -96,7 +96,7 @@ class _Field:
 
     def bound(self, text: str) -> float | int:
         """The lower or upper bound that a text of the query means."""
-        if self.kind == "date-time":
+        if self.kind == "date":
             return self.micros(text)
         number = _number(text)
         if number is None:

@@ -53,11 +53,13 @@ def kinds(resource: str) -> dict[str, str]:
 
 
 def kind_of(property_schema: Mapping[str, Any]) -> str:
-    """What kind a property is: integer, number, boolean, string, date-time, array or json (any value)."""
+    """What kind a property is: text, integer, number, boolean, date, array or json (any value)."""
     if "format" in property_schema:
-        return "date-time"
+        return "date"
     types = [name for name in property_schema["type"] if name != "null"]
-    return types[0] if len(types) == 1 else "json"
+    if len(types) > 1:
+        return "json"
+    return "text" if types == ["string"] else str(types[0])
 
 
 @cache
