@@ -165,7 +165,7 @@ def _read(
     since = sandbox.now()
     with progress.step(text):
         project.run(TAP, WAREHOUSE)
-        entries = sandbox.ledger.entries(since)
+        entries = sandbox.requests.entries(since)
         progress.outcome = f"{len(entries):,} requests"
     with progress.step("Compare every value"):
         comparisons = compare(sandbox, project.warehouse, streams, since=since, changed=changed)

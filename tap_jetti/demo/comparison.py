@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from tap_jetti.sandbox import Entry, Sandbox
+    from tap_jetti.sandbox import LoggedRequest, Sandbox
 
     Row = dict[str, Any]
 
@@ -60,7 +60,7 @@ def compare(
         since: When the run began, by the sandbox's clock.
         changed: How many rows of a stream had been changed before.
     """
-    traffic = _traffic(sandbox.ledger.entries(since))
+    traffic = _traffic(sandbox.requests.entries(since))
     with duckdb.connect(str(warehouse), read_only=True) as database:
         return [
             _compare_stream(
@@ -70,7 +70,9 @@ def compare(
         ]
 
 
-def _compare_stream(name: str, rows: list[Row], stored: list[Row], entries: list[Entry], changed: int) -> Comparison:
+def _compare_stream(
+    name: str, rows: list[Row], stored: list[Row], entries: list[LoggedRequest], changed: int
+) -> Comparison:
     fields = resources.schema(name)["properties"]
     wanted = {row["id"]: {field: _expected(row.get(field), fields[field]) for field in fields} for row in rows}
     found = {row["id"]: {field: _found(row.get(field), fields[field]) for field in fields} for row in stored}
@@ -86,9 +88,9 @@ def _compare_stream(name: str, rows: list[Row], stored: list[Row], entries: list
     )
 
 
-def _traffic(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+def _traffic(entries: Iterable[LoggedRequest]) -> dict[str, list[LoggedRequest]]:
     """The requests of each stream in order of arrival."""
-    traffic: dict[str, list[Entry]] = {}
+    traffic: dict[str, list[LoggedRequest]] = {}
     for entry in entries:
         resource = _RESOURCE.fullmatch(entry.path)
         if resource:

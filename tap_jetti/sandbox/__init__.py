@@ -5,8 +5,8 @@ Of the package it imports `tap_jetti.facts` only; it needs the extra ``sandbox``
 
 from __future__ import annotations
 
-from tap_jetti.sandbox.http.request_log import Entry, Ledger
+from tap_jetti.sandbox.http.request_log import LoggedRequest, RequestLog
 from tap_jetti.sandbox.options import Options
 from tap_jetti.sandbox.sandbox import Sandbox
 
-__all__ = ["Entry", "Ledger", "Options", "Sandbox"]
+__all__ = ["LoggedRequest", "Options", "RequestLog", "Sandbox"]

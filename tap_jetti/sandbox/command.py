@@ -76,6 +76,6 @@ def _greeting(running: Sandbox) -> str:
         f"The sandbox listens on {running.url} and accepts the token {running.token}\n"
         f"Config for tap-jetti:    {json.dumps(config)}\n"
         f"Config for target-jetti: {json.dumps(both)}\n"
-        f"Counts and ledger:       {running.url}_sandbox/counts {running.url}_sandbox/ledger\n"
+        f"Counts and requests:     {running.url}_sandbox/counts {running.url}_sandbox/requests\n"
         "Press Ctrl-C to stop it."
     )

@@ -148,7 +148,7 @@ class Options:
     inbound_delay: float = _option(0.2, "Seconds before accepted inbound records become visible.")
     inbound_loss: float = _option(0.0, "Share of inbound records that are accepted and lost.")
     refuse_unknown_hash: bool = _option(default=False, text="Answer an unknown webhook hash with 401 instead of 200.")
-    ledger_size: int = _option(200_000, "Maximum number of requests in the ledger.")
+    request_log_size: int = _option(200_000, "Maximum number of requests in the request log.")
 
     def __setattr__(self, name: str, value: object) -> None:
         """Set one option after checking it against its choices."""

@@ -11,7 +11,7 @@ from tap_jetti.sandbox.company.orders import generate
 from tap_jetti.sandbox.data.account import Account
 from tap_jetti.sandbox.data.churn import Churn
 from tap_jetti.sandbox.http.application import Application, OnRequest
-from tap_jetti.sandbox.http.request_log import Ledger
+from tap_jetti.sandbox.http.request_log import RequestLog
 from tap_jetti.sandbox.http.server import Server
 from tap_jetti.sandbox.options import Options
 
@@ -30,14 +30,14 @@ class Sandbox:
     def __init__(self, options: Options | None = None) -> None:
         """Create its account: the rows of the database, or a new company. Nothing is served yet."""
         self.options = options or Options()
-        self.ledger = Ledger(self.options.ledger_size)
+        self.requests = RequestLog(self.options.request_log_size)
         """The requests that arrived, in order of arrival."""
         self._account = Account(self.options)
         if not self.options.empty and not self._account.database.resources:
             company = Company(self._account)
             generate(company)
             company.store(self._account)
-        self._application = Application(self._account, self.ledger)
+        self._application = Application(self._account, self.requests)
         self._churn = Churn(self._account)
         self._server: Server | None = None
 

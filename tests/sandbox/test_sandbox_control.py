@@ -23,20 +23,20 @@ def control(client, method, path, body=None):
 
 
 def test_counts_and_rows(client):
-    """Reading counts and rows needs no token, takes no units, and is not in the ledger."""
+    """Reading counts and rows needs no token, takes no units, and is not in the request log."""
     assert control(client, "GET", "counts")[1]["sales"] == 1
     assert control(client, "GET", "rows/sales")[1] == client.sandbox.rows("sales")
-    assert len(client.sandbox.ledger) == 0
+    assert len(client.sandbox.requests) == 0
 
 
-def test_ledger(client):
-    """The summary counts the requests that arrived since a time, and the ledger can be cleared."""
+def test_request_log(client):
+    """The summary counts the requests that arrived since a time, and the request log can be cleared."""
     client.read("sales.json")
-    summary = control(client, "GET", "ledger")[1]
+    summary = control(client, "GET", "requests")[1]
     assert (summary["requests"], summary["gets"], summary["refused"], summary["units"]) == (1, 1, 0, 1.0)
-    assert control(client, "GET", f"ledger?since={client.sandbox.now() + 60}")[1]["requests"] == 0
-    control(client, "POST", "reset-ledger")
-    assert control(client, "GET", "ledger")[1]["requests"] == 0
+    assert control(client, "GET", f"requests?since={client.sandbox.now() + 60}")[1]["requests"] == 0
+    control(client, "POST", "reset-requests")
+    assert control(client, "GET", "requests")[1]["requests"] == 0
 
 
 def test_touch(client):

@@ -35,7 +35,7 @@ def test_reset(start, kind, rows):
     with pytest.raises(requests.ConnectionError):
         post(client)
     assert client.sandbox.count("dropship_providers") == rows
-    assert [entry.status for entry in client.sandbox.ledger] == [0]
+    assert [entry.status for entry in client.sandbox.requests] == [0]
 
 
 def test_truncated(start):

@@ -62,7 +62,7 @@ def test_new_before_updates(client):
     send(client, [item("a", 2), item("b", 1), item("b", 7), item("a", 3)])
     client.sandbox.settle()
     assert quantities(client) == {"a": 3, "b": 7}
-    assert [entry.body[0]["externalId"] for entry in client.sandbox.ledger.inbound] == ["a", "a"]
+    assert [entry.body[0]["externalId"] for entry in client.sandbox.requests.inbound] == ["a", "a"]
 
 
 def test_update_merges(client):

@@ -46,7 +46,7 @@ def test_stops_with_open_connections():
     """An idle keep-alive connection does not keep the sandbox from stopping."""
     session = requests.Session()
     with Sandbox(Options(empty=True)) as sandbox:
-        session.get(sandbox.url + "_sandbox/ledger", timeout=5)
+        session.get(sandbox.url + "_sandbox/requests", timeout=5)
     assert "jetti-sandbox" not in {thread.name for thread in threading.enumerate()}
     session.close()
 

@@ -39,7 +39,7 @@ def test_bucket(client, rule, methods, expected):
     """A GET costs one unit, a write two, in one bucket or in separate ones."""
     client.sandbox.options.bucket_rule = rule
     assert statuses(client, methods) == expected
-    assert len(client.sandbox.ledger.refused) == expected.count(429)
+    assert len(client.sandbox.requests.refused) == expected.count(429)
 
 
 def test_bucket_drains(client, clock):
@@ -114,18 +114,18 @@ def test_another_system_takes_its_part(client, clock):
     assert client.get("sales.json").status_code == 429
 
 
-def test_ledger(client, clock):
-    """The ledger has all requests with their parsed bodies, and computes the most units in a window."""
+def test_request_log(client, clock):
+    """The request log has all requests with their parsed bodies, and computes the most units in a window."""
     statuses(client, ["POST"])
     clock.now += 1
     statuses(client, ["GET"])
-    ledger = client.sandbox.ledger
-    assert [(entry.method, entry.path, entry.status, entry.cost) for entry in ledger] == [
+    requests = client.sandbox.requests
+    assert [(entry.method, entry.path, entry.status, entry.cost) for entry in requests] == [
         ("POST", "/api/dropship-providers.json", 200, 2.0),
         ("GET", "/api/sales.json", 200, 1.0),
     ]
-    assert ledger[0].body == {"name": "Provider"}
-    assert (ledger.max_units_in_window(1.0), ledger.max_units_in_window(1.5)) == (2.0, 3.0)
-    assert (len(ledger.gets), len(ledger.writes), len(ledger.refused)) == (1, 1, 0)
-    ledger.clear()
-    assert len(ledger) == 0
+    assert requests[0].body == {"name": "Provider"}
+    assert (requests.max_units_in_window(1.0), requests.max_units_in_window(1.5)) == (2.0, 3.0)
+    assert (len(requests.gets), len(requests.writes), len(requests.refused)) == (1, 1, 0)
+    requests.clear()
+    assert len(requests) == 0

@@ -258,7 +258,7 @@ def asked(sandbox: Sandbox, path: str) -> list[str]:
     """The fields that the requests to a path asked for."""
     (fields,) = {
         tuple(unquote(part).partition("=")[2] for part in entry.query.split("&") if part.startswith("attributes"))
-        for entry in sandbox.ledger
+        for entry in sandbox.requests
         if entry.path == path
     }
     return sorted(fields)
@@ -298,7 +298,7 @@ def test_includes_are_asked_for_with_their_keys(company: Sandbox) -> None:
     """An include comes along with a selection: the foreign key it needs is asked for but does not come out."""
     config = config_for(company, include={"sales": [{"model": "Channel", "attributes": ["id", "name"]}]})
     catalog = select_only(catalog_of("sales", config=config), "sales", {"id", "updatedAt", "channel"})
-    company.ledger.clear()
+    company.requests.clear()
     output = run_here(config, catalog=catalog)
     assert output.code == 0
     assert "channelId" in asked(company, "/api/sales.json")

@@ -13,7 +13,7 @@ from tap_jetti.sandbox.calls.inbound import Inbound
 from tap_jetti.sandbox.http import faults, limits
 from tap_jetti.sandbox.http.control import Control
 from tap_jetti.sandbox.http.problems import Problem, Response
-from tap_jetti.sandbox.http.request_log import Entry, Ledger
+from tap_jetti.sandbox.http.request_log import LoggedRequest, RequestLog
 from tap_jetti.sandbox.http.routes import Routes
 
 if TYPE_CHECKING:
@@ -41,14 +41,14 @@ class Transport(Protocol):
 class Application:
     """Serves one account."""
 
-    def __init__(self, account: Account, ledger: Ledger) -> None:
-        """Serve an account, and add every request to a ledger."""
+    def __init__(self, account: Account, request_log: RequestLog) -> None:
+        """Serve an account, and add every request to a request log."""
         self.account = account
-        self.ledger = ledger
+        self.request_log = request_log
         self.inbound = Inbound(account)
         self.on_request: OnRequest | None = None
         self.stopping = asyncio.Event()
-        self._control = Control(account, ledger, self.inbound)
+        self._control = Control(account, request_log, self.inbound)
         self._routes = Routes(account, self.inbound)
         self._limits = limits.Limits(account.options.seed)
         self._rng = random.Random(account.options.seed)  # noqa: S311 - not for secrets
@@ -68,9 +68,9 @@ class Application:
         one_way_latency = (options.latency + options.latency_jitter * self._rng.random()) / 2
         await self._sleep(one_way_latency)
         now = self.account.now()
-        entry = Entry(now, scope["method"], path, query, _parsed(body))
+        entry = LoggedRequest(now, scope["method"], path, query, _parsed(body))
         entry.cost = 0.0 if entry.inbound else limits.cost(entry.method)
-        self.ledger.add(entry)
+        self.request_log.add(entry)
         self._requests += 1
         if self.on_request is not None:
             self.on_request(self._requests, entry.method, path)
@@ -95,7 +95,7 @@ class Application:
         await exchange.send(response, extra_headers)
 
     def _decide(
-        self, entry: Entry, headers: dict[str, str]
+        self, entry: LoggedRequest, headers: dict[str, str]
     ) -> tuple[Response, faults.Fault | None, list[tuple[str, str]]]:
         """The response to a request, the fault to simulate, if any, and additional headers."""
         options = self.account.options
@@ -113,7 +113,7 @@ class Application:
             response = self._process(entry, headers)
         return response, fault, extra_headers
 
-    def _process(self, entry: Entry, headers: dict[str, str]) -> Response:
+    def _process(self, entry: LoggedRequest, headers: dict[str, str]) -> Response:
         try:
             return self._routes.respond(entry, headers)
         except Problem as problem:

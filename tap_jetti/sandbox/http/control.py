@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
     from tap_jetti.sandbox.calls.inbound import Inbound
     from tap_jetti.sandbox.data.account import Account
-    from tap_jetti.sandbox.http.request_log import Ledger
+    from tap_jetti.sandbox.http.request_log import RequestLog
 
 
 class Control:
-    """Inspects and changes a sandbox. Its requests are not rate limited and not in the ledger."""
+    """Inspects and changes a sandbox. Its requests are not rate limited and not in the request log."""
 
-    def __init__(self, account: Account, ledger: Ledger, inbound: Inbound) -> None:
-        """Control an account, its ledger and its inbound queue."""
+    def __init__(self, account: Account, request_log: RequestLog, inbound: Inbound) -> None:
+        """Control an account, its request log and its inbound queue."""
         self._account = account
-        self._ledger = ledger
+        self._request_log = request_log
         self._inbound = inbound
 
     def respond(self, method: str, path: str, query: str, body: bytes) -> Response:
@@ -39,11 +39,11 @@ class Control:
     def _value(self, call: str, rest: str, query: str, body: dict[str, Any]) -> object:
         calls: dict[str, Callable[[], object]] = {
             "GET counts": lambda: {name: self._account.count(name) for name in resources.names()},
-            "GET ledger": lambda: self._ledger.summary(float(parse_qs(query).get("since", ["0"])[0])),
+            "GET requests": lambda: self._request_log.summary(float(parse_qs(query).get("since", ["0"])[0])),
             "GET rows": lambda: self._account.rows(rest.replace("-", "_")),
             "POST touch": lambda: self._touch(body),
             "POST options": lambda: self._change(body),
-            "POST reset-ledger": self._ledger.clear,
+            "POST reset-requests": self._request_log.clear,
             "POST settle": self._settle,
         }
         return calls[call]()

@@ -14,7 +14,7 @@ TOO_MANY_REQUESTS = 429
 
 
 @dataclass
-class Entry:
+class LoggedRequest:
     """One request that arrived."""
 
     time: float
@@ -36,15 +36,15 @@ class Entry:
         return self.path.startswith("/webhooks/")
 
 
-class Ledger:
+class RequestLog:
     """The requests that arrived. Safe to read while the server adds requests."""
 
     def __init__(self, size: int) -> None:
         """Create an empty log that keeps the last `size` requests."""
-        self._entries: deque[Entry] = deque(maxlen=size)
+        self._entries: deque[LoggedRequest] = deque(maxlen=size)
         self._lock = threading.Lock()
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: LoggedRequest) -> None:
         """Add a request at its arrival; its status is set when it is answered."""
         with self._lock:
             self._entries.append(entry)
@@ -54,12 +54,12 @@ class Ledger:
         with self._lock:
             self._entries.clear()
 
-    def entries(self, since: float = 0.0) -> list[Entry]:
+    def entries(self, since: float = 0.0) -> list[LoggedRequest]:
         """A copy of the entries that arrived at or after a time, in seconds since the epoch."""
         with self._lock:
             return [entry for entry in self._entries if entry.time >= since]
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[LoggedRequest]:
         """Iterate over a copy."""
         return iter(self.entries())
 
@@ -67,28 +67,28 @@ class Ledger:
         """The number of entries."""
         return len(self._entries)
 
-    def __getitem__(self, index: int) -> Entry:
+    def __getitem__(self, index: int) -> LoggedRequest:
         """The entry at an index; -1 is the last one."""
         with self._lock:
             return self._entries[index]
 
     @property
-    def refused(self) -> list[Entry]:
+    def refused(self) -> list[LoggedRequest]:
         """Requests that were answered 429."""
         return [entry for entry in self if entry.status == TOO_MANY_REQUESTS]
 
     @property
-    def gets(self) -> list[Entry]:
+    def gets(self) -> list[LoggedRequest]:
         """GET requests."""
         return [entry for entry in self if entry.method == "GET"]
 
     @property
-    def writes(self) -> list[Entry]:
+    def writes(self) -> list[LoggedRequest]:
         """Requests of any other method, inbound ones included."""
         return [entry for entry in self if entry.method != "GET"]
 
     @property
-    def inbound(self) -> list[Entry]:
+    def inbound(self) -> list[LoggedRequest]:
         """Requests to the inbound host."""
         return [entry for entry in self if entry.inbound]
 
@@ -97,7 +97,7 @@ class Ledger:
 
         Refused requests count, too.
         """
-        window: deque[Entry] = deque()
+        window: deque[LoggedRequest] = deque()
         units = highest = 0.0
         for entry in self:
             window.append(entry)

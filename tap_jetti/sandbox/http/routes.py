@@ -13,7 +13,7 @@ from tap_jetti.sandbox.http.problems import Problem, Response, as_json
 if TYPE_CHECKING:
     from tap_jetti.sandbox.calls.inbound import Inbound
     from tap_jetti.sandbox.data.account import Account
-    from tap_jetti.sandbox.http.request_log import Entry
+    from tap_jetti.sandbox.http.request_log import LoggedRequest
 
 _HASH_HEADER = "jetti-webhook-hash"
 
@@ -27,7 +27,7 @@ class Routes:
         self._inbound = inbound
         self._reader = Reader(account.database, account.options, account.random)
 
-    def respond(self, entry: Entry, headers: dict[str, str]) -> Response:
+    def respond(self, entry: LoggedRequest, headers: dict[str, str]) -> Response:
         """The response to a request.
 
         Raises:
@@ -55,7 +55,7 @@ class Routes:
         except Problem as problem:
             return problem.response(500 if options.permanent_errors == "500" else None)
 
-    def _read(self, entry: Entry, resource: str, rest: list[str]) -> Response:
+    def _read(self, entry: LoggedRequest, resource: str, rest: list[str]) -> Response:
         query = brackets.parse(entry.query)
         if not rest:
             return self._reader.page(resource, query)
@@ -65,7 +65,7 @@ class Routes:
             return self._reader.one(resource, int(rest[0]), query)
         raise _no_route(entry)
 
-    def _write(self, entry: Entry, resource: str, rest: list[str], body: object) -> object:
+    def _write(self, entry: LoggedRequest, resource: str, rest: list[str], body: object) -> object:
         account = self._account
         if not rest and entry.method == "POST" and resource in writes.CREATED:
             return writes.create(account, resource, body)
@@ -87,7 +87,7 @@ class Routes:
             return custom_values.sync(account, resource, row_id, body)
         raise _no_route(entry)
 
-    def _accept(self, entry: Entry, secret: str, body: object) -> Response:
+    def _accept(self, entry: LoggedRequest, secret: str, body: object) -> Response:
         """Accept inbound records: the response is 200 even if they are invalid, as on the real inbound host."""
         kind, *rest = _parts(entry.path, "/webhooks/")
         queue = writes.INBOUND.get((entry.method, kind, "/".join(rest)))
@@ -123,5 +123,5 @@ def _parts(path: str, prefix: str) -> list[str]:
     return path.removeprefix(prefix).removesuffix(".json").split("/")
 
 
-def _no_route(entry: Entry) -> Problem:
+def _no_route(entry: LoggedRequest) -> Problem:
     return Problem(404, "api.route.missing", f"There is no {entry.method} {entry.path}.")
