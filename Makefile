@@ -11,7 +11,7 @@ COMPILE := .cache/lock/bin/uv pip compile pyproject.toml --quiet --universal --p
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format types schemas build check ci lock clean
+.PHONY: help demo test lint format types schemas generate build check ci lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ schemas: $(VENV)/.dev ## Check meltano.yml, the workflows and the streams' schem
 	$(BIN)/check-jsonschema --builtin-schema vendor.meltano meltano.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --check-metaschema schemas/*.json
+
+generate: $(VENV)/.dev ## Write the generated parts of README.md, meltano.yml and the golden catalog.
+	$(BIN)/python docs/generate.py
 
 build: $(VENV)/.dev ## Build sdist and wheel into dist/, the wheel from the sdist.
 	rm -rf dist

@@ -24,7 +24,7 @@ def fill(sandbox: Sandbox, wanted: Mapping[str, int], *, wide: bool) -> None:
 def requests(sandbox: Sandbox) -> list[Any]:
     """What arrived: when, the resource, the status."""
     return [
-        [entry.time, entry.path.removeprefix("/api/").removesuffix(".json"), entry.status] for entry in sandbox.ledger
+        [entry.time, entry.path.removeprefix("/api/").removesuffix(".json"), entry.status] for entry in sandbox.requests
     ]
 
 
@@ -36,7 +36,7 @@ def obey(sandbox: Sandbox, order: dict[str, Any]) -> object:
         for name, value in order["options"].items():
             setattr(sandbox.options, name, value)
     elif order["do"] == "reset":
-        sandbox.ledger.clear()
+        sandbox.requests.clear()
     elif order["do"] == "look":
         return requests(sandbox)
     return None
@@ -44,7 +44,7 @@ def obey(sandbox: Sandbox, order: dict[str, Any]) -> object:
 
 def main() -> None:
     """Serve until standard input ends."""
-    with Sandbox(Options(empty=True, token=TOKEN, ledger_size=1_000_000)) as sandbox:
+    with Sandbox(Options(empty=True, token=TOKEN, request_log_size=1_000_000)) as sandbox:
         print(json.dumps({"reply": sandbox.api_url}), flush=True)
         for line in sys.stdin:
             print(json.dumps({"reply": obey(sandbox, json.loads(line))}), flush=True)

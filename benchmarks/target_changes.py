@@ -78,7 +78,7 @@ def measure(variants: int, directory: Path) -> None:
         (directory / "config.json").write_text(json.dumps(config), encoding="utf-8")
         command = [sys.executable, "-c", "from tap_jetti.cli import target; target()"]
         command += ["--config", str(directory / "config.json")]
-        sandbox.ledger.clear()
+        sandbox.requests.clear()
         started = time.monotonic()
         with (directory / "input").open("rb") as source, (directory / "out").open("wb") as out:
             process = subprocess.Popen(command, stdin=source, stdout=out)
@@ -90,7 +90,7 @@ def measure(variants: int, directory: Path) -> None:
         sandbox.settle()
         updated = sum(not str(row["updatedAt"]).startswith("2020-01-01") for row in sandbox.rows(STREAM))
         print(
-            f"{variants:,} variants, 2 % changed: {len(sandbox.ledger.gets):,} GETs, {len(sandbox.ledger.writes):,}"
+            f"{variants:,} variants, 2 % changed: {len(sandbox.requests.gets):,} GETs, {len(sandbox.requests.writes):,}"
             f" writes, {updated:,} rows updated, {peak / 1024:.0f} MB, {seconds:.1f} s without a rate limit,"
             f" exit code {process.returncode}, STATE {(directory / 'out').read_text().split()}"
         )

@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from tap_jetti.client.session import JettiSession
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let golden files be written anew."""
-    parser.addoption("--update-golden", action="store_true", help="Write tests/golden/ anew instead of comparing.")
-
-
 @pytest.fixture(autouse=True)
 def _quiet_signals() -> Iterator[None]:
     """A tap takes over the signals of the process that makes one: give them back."""

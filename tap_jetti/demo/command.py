@@ -14,8 +14,8 @@ import click
 from tap_jetti.demo.changes import change
 from tap_jetti.demo.project import TAP, WAREHOUSE, Project
 from tap_jetti.demo.table import show
+from tap_jetti.facts import resources
 from tap_jetti.sandbox import Options, Sandbox
-from tap_jetti.tap.streams import SELECTED_BY_DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -90,7 +90,7 @@ def demo(directory: Path, seed: int, scale: float) -> None:
     progress = Progress()
     with progress.step("Create the company"):
         sandbox = Sandbox(Options(seed=seed, scale=scale, **AWKWARD))
-        streams = sorted(SELECTED_BY_DEFAULT)
+        streams = list(resources.selected_by_default())
         progress.outcome = f"{sum(map(sandbox.count, streams)):,} rows in {len(streams)} streams"
     try:
         with sandbox:
@@ -167,7 +167,7 @@ def _read(
     since = sandbox.now()
     with progress.step(text):
         project.run(TAP, WAREHOUSE)
-        entries = sandbox.ledger.entries(since)
+        entries = sandbox.requests.entries(since)
         progress.outcome = f"{len(entries):,} requests"
     with progress.step("Compare every value"):
         comparisons = compare(sandbox, project.warehouse, streams, since=since, changed=changed)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from tap_jetti.sandbox import Entry, Sandbox
+    from tap_jetti.sandbox import LoggedRequest, Sandbox
 
     Row = dict[str, Any]
 
@@ -61,7 +61,7 @@ def compare(
         since: When the sync began, by the sandbox's clock.
         changed: How many rows were changed before the sync, by stream.
     """
-    requests = _requests_by_stream(sandbox.ledger.entries(since))
+    requests = _requests_by_stream(sandbox.requests.entries(since))
     with duckdb.connect(str(warehouse), read_only=True) as database:
         return [
             _compare_stream(
@@ -71,7 +71,9 @@ def compare(
         ]
 
 
-def _compare_stream(name: str, rows: list[Row], stored: list[Row], entries: list[Entry], changed: int) -> Comparison:
+def _compare_stream(
+    name: str, rows: list[Row], stored: list[Row], entries: list[LoggedRequest], changed: int
+) -> Comparison:
     fields = resources.schema(name)["properties"]
     wanted = {row["id"]: {field: _expected(row.get(field), fields[field]) for field in fields} for row in rows}
     found = {row["id"]: {field: _found(row.get(field), fields[field]) for field in fields} for row in stored}
@@ -87,9 +89,9 @@ def _compare_stream(name: str, rows: list[Row], stored: list[Row], entries: list
     )
 
 
-def _requests_by_stream(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+def _requests_by_stream(entries: Iterable[LoggedRequest]) -> dict[str, list[LoggedRequest]]:
     """The requests of each stream, in the order in which they arrived."""
-    requests: dict[str, list[Entry]] = {}
+    requests: dict[str, list[LoggedRequest]] = {}
     for entry in entries:
         resource = _RESOURCE.fullmatch(entry.path)
         if resource:

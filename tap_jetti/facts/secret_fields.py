@@ -1,69 +1,64 @@
-"""The fields that never leave Jetti: credentials that its responses carry.
+"""What never leaves Jetti: the secret fields of its responses, and credentials inside URLs.
 
-Source: the field list of the API. None of them is in a schema, none is asked for, and
-none survives in an included object or among undocumented fields.
+The secret fields of a resource stand in its schema file, under ``x-secret``. None of them is among the properties of
+a schema, none is asked for, and none survives in an included object or among undocumented fields.
 """
 
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
-SECRET_FIELDS: dict[str, frozenset[str]] = {
-    resource: frozenset(fields.split())
-    for resource, fields in {
-        "amazon_accounts": "authToken",
-        "big_commerce_stores": "accessToken clientSecret",
-        "channels": "hash shipstationPassword",
-        "custom_channels": "webhookHash",
-        "dropship_providers": "authenticationSecret authenticationToken"
-        " commissionRateEndpointHash shippoToken taxJarToken",
-        "dropship_purchase_imports": "duoplanePassword",
-        "duoplane_accounts": "duoplanePassword",
-        "elastic_path_stores": "clientSecret",
-        "inventory_exports": "s3Key s3Secret",
-        "inventory_feeds": "authenticationSecret authenticationToken hash",
-        "magento_stores": "apiPassword",
-        "purchases": "vendorEndpointHeaders",
-        "referrals": "authenticationSecret authenticationToken",
-        "saleor_stores": "accessToken",
-        "salesforce_accounts": "password securityToken",
-        "shopify_stores": "accessToken apiKey password",
-        "square_space_stores": "accessToken",
-        "users": "hash password resetToken token",
-        "webhooks": "hash",
-        "woo_commerce_stores": "consumerKey consumerSecret",
-    }.items()
-}
-"""Secret fields by resource, snake_case: the only list of them."""
+from tap_jetti.facts import resources
 
-_ALL_SECRET_NAMES = frozenset().union(*SECRET_FIELDS.values()) - {"hash"}
+_WITHOUT_SCHEMA = {"duoplane_accounts": frozenset({"duoplanePassword"})}
+"""The secret fields of resources whose fields the API does not document: they have no schema file."""
+
+_AMBIGUOUS_NAME = "hash"
+"""A secret of some resources, such as channels; a harmless hash of the content in others, such as channel_products."""
+
 _SOUNDS_SECRET = re.compile(
     r"passw|secret|token|credential|api_?key|access_?key|private_?key|authorization|webhookhash", re.IGNORECASE
 )
 
 
+@cache
+def known_secrets(resource: str) -> frozenset[str]:
+    """The fields of a resource that are known to be secret, whether the resource has a schema file or not."""
+    if resource in resources.names():
+        return resources.secret_fields(resource)
+    return _WITHOUT_SCHEMA.get(resource, frozenset())
+
+
+@cache
+def _secrets_of_any_resource() -> frozenset[str]:
+    """Names that are secret wherever they occur; needed only for undocumented fields, as it reads all schema files."""
+    by_resource = (*map(resources.secret_fields, resources.names()), *_WITHOUT_SCHEMA.values())
+    return frozenset().union(*by_resource) - {_AMBIGUOUS_NAME}
+
+
+def is_secret(resource: str, field: str) -> bool:
+    """Whether an undocumented field is a known secret of any resource, or its name sounds like one.
+
+    Args:
+        resource: The resource in snake_case; empty if it is not known.
+        field: A field that the schema of the resource does not list.
+    """
+    return (
+        field in known_secrets(resource)
+        or _SOUNDS_SECRET.search(field) is not None
+        or field in _secrets_of_any_resource()
+    )
+
+
 def without_secrets(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """The same undocumented value without what sounds like a secret, at any depth."""
+    """The same undocumented value without the fields that `is_secret` holds for, at any depth."""
     if isinstance(value, dict):
         return {name: without_secrets(item) for name, item in value.items() if not is_secret("", name)}
     if isinstance(value, list):
         return [without_secrets(item) for item in value]
     return value
-
-
-def is_secret(resource: str, field: str) -> bool:
-    """Whether the value of a field is a known secret of a resource, or sounds like one.
-
-    Args:
-        resource: The resource in snake_case.
-        field: A field, documented or not; ask only for those that no schema has.
-    """
-    return (
-        field in SECRET_FIELDS.get(resource, ())
-        or field in _ALL_SECRET_NAMES
-        or _SOUNDS_SECRET.search(field) is not None
-    )
 
 
 _CREDENTIALS_IN_URL = re.compile(

@@ -1,6 +1,6 @@
-"""The command ``jetti sandbox``: serves a sandbox until it is told to stop."""
+"""The command ``jetti sandbox``: serves a sandbox until SIGINT or SIGTERM."""
 
-# ruff: noqa: ANN401 - one value of any type a flag
+# ruff: noqa: ANN401 - the value of a flag is of any type
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def _settings(field: Field[Any]) -> dict[str, Any]:
 @click.command()
 @_flags
 def sandbox(**chosen: Any) -> None:
-    """Run a Jetti on this machine, with rows to read and all calls that write.
+    """Serve a simulated Jetti account on this machine, for reads and writes.
 
-    Every option is an open question on the real API, or a way in which it can fail.
+    Each option sets a behaviour of the API that is not documented, or a failure to simulate.
     """
     try:
         running = Sandbox(Options(**chosen))
@@ -64,7 +64,7 @@ def sandbox(**chosen: Any) -> None:
             stop.wait()
     except OSError as error:
         address = f"{running.options.host}:{running.options.port}"
-        msg = f"The sandbox cannot listen on {address}: {error.strerror}. Choose another --port."
+        msg = f"The sandbox cannot listen on {address}: {error.strerror}. Choose another --port or --host."
         raise click.ClickException(msg) from error
     click.echo("The sandbox has stopped.", err=True)
 
@@ -73,9 +73,9 @@ def _greeting(running: Sandbox) -> str:
     config = {"api_url": running.api_url, "api_token": running.token}
     both = {**config, "inbound_url": running.inbound_url}
     return (
-        f"A Jetti runs at {running.url} with the token {running.token}\n"
+        f"The sandbox listens on {running.url} and accepts the token {running.token}\n"
         f"Config for tap-jetti:    {json.dumps(config)}\n"
         f"Config for target-jetti: {json.dumps(both)}\n"
-        f"Counts and ledger:       {running.url}_sandbox/counts {running.url}_sandbox/ledger\n"
-        "Stop it with Ctrl-C."
+        f"Counts and requests:     {running.url}_sandbox/counts {running.url}_sandbox/requests\n"
+        "Press Ctrl-C to stop it."
     )

@@ -1,4 +1,4 @@
-"""What can be chosen about a sandbox: every open question on the API is one option."""
+"""The options of a sandbox: one for each behaviour of the API that is not documented, and for each fault."""
 
 # ruff: noqa: ANN401, RUF009 - `_option` makes the fields of a dataclass, of any type
 
@@ -24,7 +24,7 @@ FAULT_KINDS = (
     "problem-500",
     "stall",
 )
-"""The ways in which a request can fail."""
+"""The kinds of failure that a request can have."""
 
 
 def _option(default: object, text: str, *, choices: tuple[str, ...] = (), flag: bool = True) -> Any:
@@ -35,32 +35,32 @@ def _option(default: object, text: str, *, choices: tuple[str, ...] = (), flag: 
 class Options:
     """The behaviour of one sandbox; a change applies to the next request.
 
-    The defaults are the most likely reading of what is known about the API. Each field is
-    a flag of ``jetti sandbox`` too, except ``clock``.
+    The defaults are the most likely behaviour of the API. Each field is also a flag of
+    ``jetti sandbox``, except ``clock``.
 
     Raises:
         ValueError: A value is not among its choices.
     """
 
-    seed: int = _option(1, "Seed of everything random: the same seed makes the same company.")
-    scale: float = _option(1.0, "Size of the company; 1 is 5,000 feed variants, 3,000 sales.")
+    seed: int = _option(1, "Random seed; the same seed generates the same company.")
+    scale: float = _option(1.0, "Size of the company; at 1 it has 5,000 inventory feed variants and 3,000 sales.")
     empty: bool = _option(default=False, text="Start without any rows.")
-    token: str = _option("sandbox-token", "The API token that the sandbox accepts.")
+    token: str = _option("sandbox-token", "API token that the sandbox accepts.")
     host: str = _option("127.0.0.1", "Address to listen on.")
-    port: int = _option(0, "Port to listen on; 0 takes a free one.")
-    database: str = _option(":memory:", "SQLite file that keeps the rows; its rows are used again if it exists.")
+    port: int = _option(0, "Port to listen on; 0: any free port.")
+    database: str = _option(":memory:", "SQLite file to store the rows in; if it exists, its rows are served.")
     clock: Callable[[], float] = _option(time.time, "Seconds since the epoch.", flag=False)
 
-    rate: float = _option(2.0, "Units a second that the leaky bucket drains; 0 is no limit.")
-    capacity: float = _option(2.0, "Units that the leaky bucket holds.")
+    rate: float = _option(2.0, "Rate limit in units per second (a GET costs 1 unit, a write 2); 0: no limit.")
+    capacity: float = _option(2.0, "Capacity of the leaky bucket in units.")
     bucket_rule: str = _option(
         "one",
-        "One bucket (a GET costs 1 unit, anything else 2), or separate ones.",
+        "Whether GETs and writes share one leaky bucket or have separate ones.",
         choices=("one", "separate"),
     )
     rate_limit_headers: str = _option(
         "none",
-        "Headers that tell the remaining capacity, or something else.",
+        "Rate limit headers of responses; the last four do not show the remaining capacity.",
         choices=(
             "none",
             "x-ratelimit",
@@ -72,77 +72,83 @@ class Options:
             "garbage",
         ),
     )
-    foreign_load: float = _option(0.0, "Units a second that another system asks of the leaky bucket.")
+    foreign_load: float = _option(0.0, "Units per second that another client of the account uses.")
     retry_after: str = _option(
         "none",
         "Form of the Retry-After header of a 429.",
         choices=("none", "seconds", "date", "garbage"),
     )
 
-    from_means: str = _option("page", "What `from` counts: pages or rows.", choices=("page", "offset"))
-    default_limit: int = _option(50, "Rows a page when no limit is asked.")
-    page_cap: int = _option(100, "Largest page given, whatever limit is asked.")
-    short_pages: float = _option(0.0, "Probability that a page is cut short though rows follow.")
-    decimals: str = _option("number", "How decimals are written.", choices=("number", "text", "mixed"))
-    company_id: str = _option("number", "How companyId is written.", choices=("number", "text"))
-    microseconds: bool = _option(default=True, text="Store microseconds, though only milliseconds are shown.")
-    unstable_ties: bool = _option(default=False, text="Rows with equal keys come in another order each time.")
-    extra_fields: bool = _option(default=True, text="Show undocumented, computed fields such as displayName.")
-    null_dates: float = _option(0.3, "Share of rows with null dates, in the resources whose dates may be null.")
-    count: str = _option("all", "Which resources have count.json.", choices=("all", "purchases", "none"))
+    from_means: str = _option("page", "Unit of the query parameter `from`: pages or rows.", choices=("page", "offset"))
+    default_limit: int = _option(50, "Rows per page if the query has no limit.")
+    page_cap: int = _option(100, "Maximum rows per page, whatever limit the query has.")
+    short_pages: float = _option(
+        0.0, "Probability that a page has fewer rows than its limit although more rows follow."
+    )
+    decimals: str = _option("number", "How decimals are written in JSON.", choices=("number", "text", "mixed"))
+    company_id: str = _option("number", "How companyId is written in JSON.", choices=("number", "text"))
+    microseconds: bool = _option(default=True, text="Store timestamps with microseconds; responses show milliseconds.")
+    unstable_ties: bool = _option(default=False, text="Return rows with equal sort keys in a random order.")
+    extra_fields: bool = _option(default=True, text="Return undocumented, computed fields such as displayName.")
+    null_dates: float = _option(
+        0.3, "Share of rows with null createdAt and updatedAt, in resources where these may be null."
+    )
+    count: str = _option("all", "Which resources have a count.json.", choices=("all", "purchases", "none"))
     refuse_attributes: str = _option(
         "never",
-        "When a list of attributes is refused; many: an index above 20 is used.",
+        "When `attributes` is refused; many: if an index is above 20.",
         choices=("never", "many", "always"),
     )
-    refuse_long_url: int = _option(8000, "Longest path and query in characters; 0 is any.")
-    ignore_filter: bool = _option(default=False, text="Lie: answer as if there were no where.")
-    ignore_order: bool = _option(default=False, text="Lie: answer as if there were no order.")
-    forbidden: tuple[str, ...] = _option((), "Resources that answer 403.")
-    missing: tuple[str, ...] = _option((), "Resources that answer 404.")
+    refuse_long_url: int = _option(
+        8000, "Maximum length of path and query in characters; longer ones are answered 414. 0: no limit."
+    )
+    ignore_filter: bool = _option(default=False, text="Ignore `where`.")
+    ignore_order: bool = _option(default=False, text="Ignore `order`.")
+    forbidden: tuple[str, ...] = _option((), "Resources that are answered 403.")
+    missing: tuple[str, ...] = _option((), "Resources that are answered 404.")
 
-    clock_skew: float = _option(0.0, "Seconds that the server's clock is ahead.")
-    date_skew: float = _option(0.0, "Seconds that the Date header is ahead of the database.")
+    clock_skew: float = _option(0.0, "Seconds that the server's clock is ahead of the real time.")
+    date_skew: float = _option(0.0, "Seconds that the Date header is ahead of the server's clock.")
     date_header: bool = _option(default=True, text="Send a Date header.")
-    latency: float = _option(0.0, "Seconds that every request takes at least.")
-    latency_jitter: float = _option(0.0, "Further seconds at random.")
+    latency: float = _option(0.0, "Minimum duration of every request in seconds.")
+    latency_jitter: float = _option(0.0, "Maximum random addition to the latency in seconds.")
     faults: float = _option(0.0, "Probability that a request fails.")
     fault_kinds: tuple[str, ...] = _option(
         tuple(kind for kind in FAULT_KINDS if kind != "stall"),
-        f"Kinds of failure to choose from: {', '.join(FAULT_KINDS)}.",
+        f"Kinds of failure to simulate: {', '.join(FAULT_KINDS)}.",
     )
-    stall_seconds: float = _option(30.0, "Seconds until a stalled request is answered.")
-    redirect_to: str = _option("", "Answer 302 to this URL.")
+    stall_seconds: float = _option(30.0, "Seconds before a stalled request is answered.")
+    redirect_to: str = _option("", "URL that API requests are redirected to with 302; empty: no redirect.")
 
-    churn: float = _option(0.0, "Row changes a second while the sandbox runs.")
-    late_commits: float = _option(0.0, "Most seconds between a churn change's updatedAt and its commit.")
+    churn: float = _option(0.0, "Random row changes per second while the sandbox runs.")
+    late_commits: float = _option(0.0, "Maximum seconds between updatedAt and the commit of a random row change.")
 
-    write_validation: bool = _option(default=True, text="Refuse bad fields of a write.")
+    write_validation: bool = _option(default=True, text="Refuse writes with invalid values.")
     permanent_errors: str = _option(
         "mixed",
-        "Status of a refused write: its own, or 500 as the vendor's library defaults to.",
+        "Status of a refused write: the specific one, or always 500, the default of the vendor's library.",
         choices=("mixed", "500"),
     )
     disconnect_path: str = _option(
         "both",
-        "Name of the call that disconnects a batch.",
+        "Accepted path of the batch call that disconnects: disconnect-variant-batches or the long name.",
         choices=("short", "long", "both"),
     )
     products_path: str = _option(
         "both",
-        "Name of the call that imports products: -batches or -batch.",
+        "Accepted path of the call that imports products: import-connector-variant-batches or -batch.",
         choices=("batches", "batch", "both"),
     )
     removal: str = _option(
         "delete",
-        "What remove-by-external-id does: delete the row, or mark it as removed.",
+        "Effect of remove-by-external-id: delete the row, or mark it as removed.",
         choices=("delete", "mark"),
     )
-    daily_sku_limit: int = _option(0, "Feed variants that may be updated a day; 0 is any.")
-    inbound_delay: float = _option(0.2, "Seconds until inbound data show.")
-    inbound_loss: float = _option(0.0, "Share of inbound records that are silently not applied.")
-    refuse_unknown_hash: bool = _option(default=False, text="Answer 401 to an unknown webhook hash instead of 200.")
-    ledger_size: int = _option(200_000, "Requests that the ledger remembers.")
+    daily_sku_limit: int = _option(0, "Maximum updates of inventory feed variants per day; 0: no limit.")
+    inbound_delay: float = _option(0.2, "Seconds before accepted inbound records become visible.")
+    inbound_loss: float = _option(0.0, "Share of inbound records that are accepted and lost.")
+    refuse_unknown_hash: bool = _option(default=False, text="Answer an unknown webhook hash with 401 instead of 200.")
+    request_log_size: int = _option(200_000, "Maximum number of requests in the request log.")
 
     def __setattr__(self, name: str, value: object) -> None:
         """Set one option after checking it against its choices."""

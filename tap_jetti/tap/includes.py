@@ -6,9 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import inflection
+
 from tap_jetti.errors import SettingsError
 from tap_jetti.facts.resources import names, schema
-from tap_jetti.facts.secret_fields import SECRET_FIELDS, is_secret, mask_deep, without_secrets
+from tap_jetti.facts.secret_fields import is_secret, known_secrets, mask_deep, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -38,7 +40,7 @@ class Include:
     @property
     def plural(self) -> str:
         """The key of the models in a row that has many of them: ``sale_items``."""
-        return plural_of(self.singular)
+        return inflection.pluralize(self.singular)
 
     @property
     def foreign_key(self) -> str:
@@ -85,14 +87,6 @@ class Include:
                 item[field] = without_secrets(item[field])
 
 
-def plural_of(singular: str) -> str:
-    """The plural of a singular, as the API forms it: ``purchase_statuses``, ``currencies``."""
-    for ending, plural in (("y", "ies"), ("s", "ses"), ("x", "xes"), ("ch", "ches")):
-        if singular.endswith(ending) and not singular.endswith(("ay", "ey", "oy")):
-            return singular[: -len(ending)] + plural
-    return singular + "s"
-
-
 def parse_includes(stream: str, wanted: Sequence[Mapping[str, Any]]) -> tuple[Include, ...]:
     """Parse the ``include`` setting of one stream.
 
@@ -113,7 +107,7 @@ def _parse(stream: str, item: Mapping[str, Any]) -> Include:
             f"Invalid model {model!r} in include of {stream}: write it in PascalCase and singular, such as SaleItem."
         )
     include = Include(model, tuple(item.get("attributes", ())), parse_includes(stream, item.get("include", ())))
-    secret = [field for field in include.attributes if field in SECRET_FIELDS.get(include.plural, ())]
+    secret = [field for field in include.attributes if field in known_secrets(include.plural)]
     if secret:
         raise SettingsError(
             f"Invalid include of {stream}: {model}.{secret[0]} is a secret, which is never extracted. Remove it."

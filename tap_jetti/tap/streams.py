@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_jetti.facts import resources
-from tap_jetti.facts.resources import REPLICATION_KEY
 from tap_jetti.tap.resource_stream import ResourceStream
 from tap_jetti.tap.snapshot_stream import SnapshotStream
 
@@ -14,51 +13,6 @@ if TYPE_CHECKING:
 
     from tap_jetti.tap.base_stream import BaseStream
     from tap_jetti.tap.run_context import RunContext
-
-SELECTED_BY_DEFAULT = frozenset(
-    {
-        "channels",
-        "customers",
-        "dropship_providers",
-        "dropshipment_items",
-        "dropshipments",
-        "fulfillment_items",
-        "fulfillments",
-        "inventory_feed_variants",
-        "inventory_feeds",
-        "products",
-        "purchase_invoices",
-        "purchase_items",
-        "purchase_statuses",
-        "purchases",
-        "sale_invoices",
-        "sale_items",
-        "sale_return_items",
-        "sale_returns",
-        "sales",
-        "tracking_events",
-        "transactions",
-        "transfers",
-        "variants",
-        "vendors",
-        "warehouses",
-    }
-)
-"""The streams that are selected if the catalog does not say: those of the business itself."""
-
-DATES_MAY_BE_NULL = frozenset(
-    {
-        "purchase_invoice_payments",
-        "purchase_invoices",
-        "purchase_return_payments",
-        "purchase_shipping_rates",
-        "sale_invoice_payments",
-        "sale_invoices",
-        "sale_return_payments",
-        "sale_shipping_rates",
-    }
-)
-"""The streams without a replication key: their `updatedAt` may be null, and such rows would never be read."""
 
 
 def all_streams(tap: Tap, run: RunContext) -> list[BaseStream]:
@@ -74,8 +28,8 @@ def all_streams(tap: Tap, run: RunContext) -> list[BaseStream]:
                 tap,
                 run,
                 name,
-                replication_key=None if name in DATES_MAY_BE_NULL else REPLICATION_KEY,
-                selected_by_default=name in SELECTED_BY_DEFAULT,
+                replication_key=resources.replication_key(name),
+                selected_by_default=resources.is_selected(name),
             )
             for name in resources.names()
         ),

@@ -16,7 +16,7 @@ import msgspec
 from tap_jetti.errors import RecordError
 from tap_jetti.facts import resources
 from tap_jetti.facts.kinds import Kind, kind_of
-from tap_jetti.facts.secret_fields import SECRET_FIELDS
+from tap_jetti.facts.secret_fields import known_secrets
 from tap_jetti.facts.timestamps import normalise
 
 OWN_FIELDS = frozenset({"id", "companyId", "createdAt", "updatedAt"})
@@ -58,7 +58,7 @@ class Fields:
 
     def __init__(self, resource: str, *, leave_out: frozenset[str] = frozenset()) -> None:
         self.kinds = {
-            **dict.fromkeys(SECRET_FIELDS.get(resource, frozenset()) - {"hash"}, "json"),
+            **dict.fromkeys(known_secrets(resource) - {"hash"}, "json"),
             **kinds(resource),
         }
         self._checks = {

@@ -445,8 +445,8 @@ def busy(latency: float, burst: float = 2.0, **options: Any) -> Iterator[tuple[i
 
         with closing(session):
             clock.run([work] * (1 + int(4 * latency)))
-        refused = len(sandbox.ledger.refused)
-        yield len(sandbox.ledger) - refused, refused, limiter
+        refused = len(sandbox.requests.refused)
+        yield len(sandbox.requests) - refused, refused, limiter
 
 
 @pytest.fixture(autouse=True)

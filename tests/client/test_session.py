@@ -151,8 +151,8 @@ def test_the_token_never_follows_a_redirect_to_another_port(
     sandbox = sandboxes(redirect_to=f"{other.api_url}sales.json")
     with pytest.raises(RedirectError, match="credentials stay with their host"):
         connect(sandbox.api_url).get("sales.json", QUERY)
-    assert len(other.ledger) == 0
-    assert len(sandbox.ledger) == 1, "a redirect is no reason to try again"
+    assert len(other.requests) == 0
+    assert len(sandbox.requests) == 1, "a redirect is no reason to try again"
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_a_passing_fault_is_tried_again(
     sandbox.on_request = heal
     session = sessions(sandbox)
     assert [row["id"] for row in session.get("sales.json").body] == [1]
-    assert len(sandbox.ledger) == 3
+    assert len(sandbox.requests) == 3
     assert session.stats.retries == 2
     assert session.stats.gets == 3
 
@@ -322,7 +322,7 @@ def test_a_lasting_fault_is_named(
     with pytest.raises(error, match=words) as raised:
         connect(sandbox.api_url).get("sales.json", QUERY)
     assert_private(str(raised.value))
-    assert len(sandbox.ledger) >= 5
+    assert len(sandbox.requests) >= 5
     assert clock.monotonic() - began <= 20 + 30
 
 
@@ -387,7 +387,7 @@ def test_a_server_error_with_a_dotted_title_is_tried_three_times(
     sandbox = sandboxes(faults=1.0, fault_kinds=("problem-500",))
     with pytest.raises(ServerError, match=r"api\.sandbox\.fault"):
         sessions(sandbox).get("sales.json")
-    assert len(sandbox.ledger) == 3
+    assert len(sandbox.requests) == 3
 
 
 def test_a_408_is_tried_again(scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]) -> None:
@@ -610,4 +610,4 @@ def test_empty_values_of_a_query_are_sent(
     sandbox.replace("sale_items", [{**ROW, "saleId": 5}, {**ROW, "id": 2, "saleId": None}])
     body = sessions(sandbox).get("sale-items.json", [("where[saleId][$ne]", "")]).body
     assert [row["id"] for row in body] == [1]
-    assert sandbox.ledger[-1].query.endswith("%5B%24ne%5D=")
+    assert sandbox.requests[-1].query.endswith("%5B%24ne%5D=")

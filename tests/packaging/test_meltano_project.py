@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tap_jetti.tap.streams import SELECTED_BY_DEFAULT
+from tap_jetti.facts import resources
 
 PROJECT = yaml.safe_load((Path(__file__).resolve().parents[2] / "meltano.yml").read_text("utf-8"))
 PLUGINS = {plugin["name"]: plugin for plugins in PROJECT["plugins"].values() for plugin in plugins}
@@ -73,7 +73,7 @@ def test_required_settings_are_the_plugins_own(declared):
 
 def test_selection_is_the_taps_own():
     """Meltano, which would select all streams, selects those that are selected by default."""
-    assert sorted(PLUGINS["tap-jetti"]["select"]) == sorted(f"{name}.*" for name in SELECTED_BY_DEFAULT)
+    assert sorted(PLUGINS["tap-jetti"]["select"]) == [f"{name}.*" for name in resources.selected_by_default()]
 
 
 @pytest.mark.parametrize("name", PLUGINS)

@@ -410,7 +410,7 @@ def test_a_quiet_full_read_stays_within_its_budget(count: int) -> None:
     ):
         read = FullRead(source(session, 100), verify_counts=True, logger=LOGGER)
         assert sum(len(page) for page in read.pages()) == count
-        assert len(world.sandbox.ledger) <= math.ceil(count / 100) * 1.02 + 2
+        assert len(world.sandbox.requests) <= math.ceil(count / 100) * 1.02 + 2
 
 
 def read_all(session: Any, *resources: str, start: str | None = None, clock: Any) -> list[tuple[list[int], str | None]]:
@@ -440,7 +440,7 @@ def test_streams_of_one_short_page_take_two_requests_but_for_the_first() -> None
             world.sandbox.replace(resource, evenly_dated(30))
         with contextlib.closing(unlimited_session(world.sandbox, world.clock)) as session:
             read_all(session, *resources, clock=world.clock)
-        assert len(world.sandbox.ledger) == 3 + 2 + 2 + 2
+        assert len(world.sandbox.requests) == 3 + 2 + 2 + 2
 
 
 def test_a_run_of_few_news_takes_a_request_a_stream_and_one_more() -> None:
@@ -451,7 +451,7 @@ def test_a_run_of_few_news_takes_a_request_a_stream_and_one_more() -> None:
             world.sandbox.replace(resource, evenly_dated(30))
         with contextlib.closing(unlimited_session(world.sandbox, world.clock)) as session:
             read_all(session, *resources, start=evenly_dated(30)[-3]["updatedAt"], clock=world.clock)
-        assert len(world.sandbox.ledger) == len(resources) + 1
+        assert len(world.sandbox.requests) == len(resources) + 1
 
 
 def test_streams_of_few_rows_each_take_one_count_in_all() -> None:
@@ -462,7 +462,7 @@ def test_streams_of_few_rows_each_take_one_count_in_all() -> None:
             world.sandbox.replace(resource, evenly_dated(size))
         with contextlib.closing(unlimited_session(world.sandbox, world.clock)) as session:
             read_all(session, *sizes, clock=world.clock)
-        assert len(world.sandbox.ledger) == len(sizes) + 1
+        assert len(world.sandbox.requests) == len(sizes) + 1
 
 
 def test_a_whole_page_of_few_rows_does_not_vouch_for_larger_ones() -> None:
@@ -720,7 +720,7 @@ def test_a_refused_list_of_fields_costs_one_request(
     )
     read = FullRead(pages, verify_counts=True, logger=LOGGER)
     assert sum(len(page) for page in read.pages()) == 250
-    asked = [entry for entry in sandbox.ledger if "attributes" in entry.query]
+    asked = [entry for entry in sandbox.requests if "attributes" in entry.query]
     assert len(asked) == (1 if mode == "always" else 4)
 
 
@@ -731,7 +731,7 @@ def test_a_list_of_fields_that_makes_the_url_too_long_is_not_sent(
     sandbox = sandboxes(refuse_long_url=1000)
     sandbox.replace(RESOURCE, [{"id": n, "updatedAt": "2020-01-01T00:00:00Z"} for n in range(1, 251)])
     for fields in (["id"] * 600, ["id"] * 100):
-        sandbox.ledger.clear()
+        sandbox.requests.clear()
         pages = ResourcePages(
             sessions(sandbox),
             RESOURCE,
@@ -741,4 +741,4 @@ def test_a_list_of_fields_that_makes_the_url_too_long_is_not_sent(
             logger=LOGGER,
         )
         assert sum(len(page) for page in FullRead(pages, verify_counts=True, logger=LOGGER).pages()) == 250
-        assert sum(entry.status == 414 for entry in sandbox.ledger) == (len(fields) == 100)
+        assert sum(entry.status == 414 for entry in sandbox.requests) == (len(fields) == 100)

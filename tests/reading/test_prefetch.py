@@ -213,15 +213,15 @@ class TestSameAsSerial:
         rows = made_rows([*range(0, 500 * SECOND, SECOND), 10**9 * SECOND])
         one = account(dict.fromkeys(names, rows), latency=1)
         together = one.together(*names)
-        first, *following = sorted(one.sandbox.ledger, key=lambda entry: entry.time)
+        first, *following = sorted(one.sandbox.requests, key=lambda entry: entry.time)
         early = {entry.path for entry in following if entry.time < first.time + 1 and "lte" not in entry.query}
         assert early == {f"/api/{name}.json" for name in names[1:]}
         assert [len(flat(pages)) for pages, _ in together] == [500] * 4
-        asked = Counter(entry.path for entry in one.sandbox.ledger)
+        asked = Counter(entry.path for entry in one.sandbox.requests)
         one.sandbox.options.latency = 0.005
-        one.sandbox.ledger.clear()
+        one.sandbox.requests.clear()
         assert together == one.serial(*names)
-        once = Counter(entry.path for entry in one.sandbox.ledger)
+        once = Counter(entry.path for entry in one.sandbox.requests)
         assert [asked[f"/api/{name}.json"] for name in names[1:]] == [once[f"/api/{name}.json"] for name in names[1:]]
 
     def test_without_a_date_header_streams_that_follow_are_read_as_in_turn(self, account, caplog):
@@ -231,12 +231,12 @@ class TestSameAsSerial:
         wall = one.clock.time
         one.clock.time = lambda: wall() + one.clock.monotonic() / 100  # as it is while it is set right
         together = one.together(*names)
-        asked = Counter(entry.path for entry in one.sandbox.ledger if "sales" not in entry.path)
+        asked = Counter(entry.path for entry in one.sandbox.requests if "sales" not in entry.path)
         assert sum("no Date header" in entry.getMessage() for entry in caplog.records) == 1
         one.sandbox.options.latency = 0
-        one.sandbox.ledger.clear()
+        one.sandbox.requests.clear()
         assert together == one.serial(*names)
-        assert asked == Counter(entry.path for entry in one.sandbox.ledger if "sales" not in entry.path)
+        assert asked == Counter(entry.path for entry in one.sandbox.requests if "sales" not in entry.path)
 
     @pytest.mark.parametrize("rows", [30, 100])
     def test_streams_that_follow_take_no_further_request(self, account, rows):
@@ -244,9 +244,9 @@ class TestSameAsSerial:
         names = ("sales", "products", "variants", "vendors", "channels", "customers", "purchases", "transfers")
         one = account(dict.fromkeys(names, made_rows(groups(rows, 1))))
         one.serial(*names)
-        asked = [entry.path for entry in one.sandbox.ledger]
+        asked = [entry.path for entry in one.sandbox.requests]
         one.together(*names)
-        ahead = [entry.path for entry in one.sandbox.ledger][len(asked) :]
+        ahead = [entry.path for entry in one.sandbox.requests][len(asked) :]
         assert sorted(path for path in ahead if "sales" not in path) == sorted(
             asked[asked.index("/api/products.json") :]
         )
@@ -255,7 +255,7 @@ class TestSameAsSerial:
         """A scout ends when its reader comes, however much there is to read: beside it there are no windows."""
         one = account({"products": made_rows(SHAPES["a few"]), "sales": made_rows(SHAPES["unique"])}, latency=0.1)
         one.together("products", "sales", session=one.session(rate=50, burst=2), ahead={"kept": 1200})
-        assert any("from=" in entry.query for entry in one.sandbox.ledger)
+        assert any("from=" in entry.query for entry in one.sandbox.requests)
 
     def test_where_no_thread_can_be_started_the_error_says_what_to_set(self, account, monkeypatch):
         """A machine that allows no more threads ends the read with the setting that does without."""
@@ -274,11 +274,11 @@ class TestSameAsSerial:
         sizes = (1, 9, 5, 8, 5, 2)
         one = account({name: made_rows(groups(size, 1)) for name, size in zip(names, sizes, strict=True)}, latency=0.3)
         one.together(*names, session=one.session(rate=15, burst=1))
-        asked = Counter(entry.path for entry in one.sandbox.ledger)
+        asked = Counter(entry.path for entry in one.sandbox.requests)
         one.sandbox.options.latency = 0
-        one.sandbox.ledger.clear()
+        one.sandbox.requests.clear()
         one.serial(*names)
-        assert asked == Counter(entry.path for entry in one.sandbox.ledger)
+        assert asked == Counter(entry.path for entry in one.sandbox.requests)
 
     def test_a_reader_that_comes_while_its_scout_is_about_to_ask_does_not_ask_too(self, account, monkeypatch):
         """A question that a scout has kept room for is under way: it is waited for."""
@@ -292,7 +292,7 @@ class TestSameAsSerial:
         names = ("sales", "products", "variants")
         one = account(dict.fromkeys(names, made_rows(SHAPES["a few"])), latency=0.3)
         one.together(*names)
-        asked = Counter(entry.path for entry in one.sandbox.ledger)
+        asked = Counter(entry.path for entry in one.sandbox.requests)
         assert [asked[f"/api/{name}.json"] for name in names] == [1, 1, 1]
 
     def test_half_a_surrogate_pair(self, account):
@@ -321,7 +321,7 @@ class TestSameAsSerial:
         """A read whose length was asked for ahead asks for no count at its end."""
         one = account({"sales": made_rows(SHAPES["unique"])})
         together = one.together("sales", full=full)
-        asked = [entry.path for entry in one.sandbox.ledger]
+        asked = [entry.path for entry in one.sandbox.requests]
         assert sum(path.endswith("count.json") for path in asked) == 1
         assert not asked[-1].endswith("count.json")
         assert together == one.serial("sales", full=full)
@@ -571,23 +571,23 @@ class TestCost:
         """With answers faster than the limit no further request is sent, and no thread outlives the first answer."""
         one = account({"sales": made_rows(SHAPES["unique"]), "products": made_rows(SHAPES["a few"])}, latency=0)
         one.serial("sales", "products")
-        serial = len(one.sandbox.ledger)
-        one.sandbox.ledger.clear()
+        serial = len(one.sandbox.requests)
+        one.sandbox.requests.clear()
         before = set(threading.enumerate())
         seen = set()
         one.sandbox.on_request = lambda number, *_: seen.update(threading.enumerate() if number > serial + 20 else ())
         one.together("sales", "products", ahead={"least_latency": 60})
-        assert (len(one.sandbox.ledger), seen - before) == (serial, set())
+        assert (len(one.sandbox.requests), seen - before) == (serial, set())
 
     def test_few_extra_requests(self, account):
         """Probes are pages, so a long read costs hardly more requests."""
         one = account({"sales": made_rows(steps(12_000, SECOND, 9 * SECOND))})
         one.serial("sales")
-        serial = len(one.sandbox.ledger)
-        one.sandbox.ledger.clear()
+        serial = len(one.sandbox.requests)
+        one.sandbox.requests.clear()
         one.together("sales", ahead={"concurrency": 4})
-        assert any("from=" in entry.query for entry in one.sandbox.ledger)
-        assert len(one.sandbox.ledger) <= 1.1 * serial
+        assert any("from=" in entry.query for entry in one.sandbox.requests)
+        assert len(one.sandbox.requests) <= 1.1 * serial
 
     @pytest.mark.parametrize("kept", [300, 1000, KEPT])
     def test_memory_is_bounded(self, account, kept):
@@ -619,8 +619,8 @@ class TestCost:
         for _ in range(5):
             next(pages)
         asked = -1
-        while asked != len(one.sandbox.ledger):
-            asked = len(one.sandbox.ledger)
+        while asked != len(one.sandbox.requests):
+            asked = len(one.sandbox.requests)
             time.sleep(0.3)
         ahead.close()
         assert asked <= 5 + 1000 * PLACE // (20 * 50_000) + 8  # one may be under way for each that may be in flight

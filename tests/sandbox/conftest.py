@@ -45,7 +45,7 @@ class Client:
         return response.json()
 
     def inbound(self, method, path, body, secret):
-        """The response of one call of the asynchronous host."""
+        """The response of one call of the inbound host."""
         return self.session.request(
             method, self.sandbox.inbound_url + path, json=body, headers={"jetti-webhook-hash": secret}, timeout=10
         )
@@ -53,7 +53,7 @@ class Client:
 
 @pytest.fixture
 def start():
-    """Starts sandboxes that end with the test."""
+    """Start sandboxes, each with a client; all stop at the end of the test."""
     with ExitStack() as stack:
 
         def start(**options):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_jetti.sandbox.data import timestamps as instants
+from tap_jetti.sandbox.data import timestamps
 from tap_jetti.sandbox.http import brackets
 
 KEYS = st.text(st.characters(codec="utf-8", exclude_characters="[]"), min_size=1, max_size=8)
@@ -26,7 +26,7 @@ def pairs(tree, prefix=""):
 
 @given(TREES)
 def test_reads_what_was_written(tree):
-    """A nested object survives being written with brackets, percent-encoded."""
+    """A nested object is read back as it was written with brackets, percent-encoded."""
     query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs(tree))
     assert brackets.parse(query) == tree
 
@@ -42,12 +42,12 @@ def test_reads_what_was_written(tree):
     ],
 )
 def test_lists(query, expected):
-    """Every form of list is read."""
+    """All three forms of a list are parsed."""
     assert brackets.as_list(brackets.parse(query)["a"]) == expected
 
 
 def test_lists_that_are_none():
-    """An object is no list, and an index above the limit is told apart."""
+    """An object where a list is expected and an index above the limit are different errors."""
     with pytest.raises(ValueError, match="object"):
         brackets.as_list({"x": "1"})
     with pytest.raises(brackets.TooManyIndexedError):
@@ -55,14 +55,14 @@ def test_lists_that_are_none():
 
 
 @given(st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999))
-def test_instants(micros):
-    """An instant survives being written with microseconds, and is shown truncated."""
-    assert instants.parse(instants.exact(micros)) == micros
-    assert instants.parse(instants.shown(micros)) == micros // 1000 * 1000
+def test_timestamps(micros):
+    """A timestamp is read back as it was written with microseconds, and the API's form is truncated."""
+    assert timestamps.parse(timestamps.format_micros(micros)) == micros
+    assert timestamps.parse(timestamps.format_millis(micros)) == micros // 1000 * 1000
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2024-13-01", "2024-01-01T25:00:00Z", "2024-01-01 and more"])
-def test_bad_instants(text):
-    """What is no date is refused."""
+def test_invalid_timestamps(text):
+    """A text that is not a date is an error."""
     with pytest.raises(ValueError, match="not an ISO 8601 date"):
-        instants.parse(text)
+        timestamps.parse(text)

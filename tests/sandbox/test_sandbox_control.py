@@ -10,7 +10,7 @@ import requests
 
 @pytest.fixture
 def client(start):
-    """A client of a sandbox with what the tests need."""
+    """A client of a sandbox with the rows that the tests need."""
     client = start()
     client.sandbox.replace("sales", [{"id": 1, "updatedAt": "2023-01-01"}])
     return client
@@ -23,38 +23,38 @@ def control(client, method, path, body=None):
 
 
 def test_counts_and_rows(client):
-    """Other processes read counts and rows without token, limit or ledger."""
+    """Reading counts and rows needs no token, takes no units, and is not in the request log."""
     assert control(client, "GET", "counts")[1]["sales"] == 1
     assert control(client, "GET", "rows/sales")[1] == client.sandbox.rows("sales")
-    assert len(client.sandbox.ledger) == 0
+    assert len(client.sandbox.requests) == 0
 
 
-def test_ledger(client):
-    """The summary counts what arrived since a time, and can be reset."""
+def test_request_log(client):
+    """The summary counts the requests that arrived since a time, and the request log can be cleared."""
     client.read("sales.json")
-    summary = control(client, "GET", "ledger")[1]
+    summary = control(client, "GET", "requests")[1]
     assert (summary["requests"], summary["gets"], summary["refused"], summary["units"]) == (1, 1, 0, 1.0)
-    assert control(client, "GET", f"ledger?since={client.sandbox.now() + 60}")[1]["requests"] == 0
-    control(client, "POST", "reset-ledger")
-    assert control(client, "GET", "ledger")[1]["requests"] == 0
+    assert control(client, "GET", f"requests?since={client.sandbox.now() + 60}")[1]["requests"] == 0
+    control(client, "POST", "reset-requests")
+    assert control(client, "GET", "requests")[1]["requests"] == 0
 
 
 def test_touch(client):
-    """Rows are touched by their ids, or all of a resource."""
+    """A touch changes the rows with the given ids, by default all rows of a resource."""
     assert control(client, "POST", "touch", {"resource": "sales", "at": "2024-01-01"}) == (200, {"touched": 1})
     assert client.sandbox.rows("sales")[0]["updatedAt"] == "2024-01-01T00:00:00.000Z"
     assert control(client, "POST", "touch", {"resource": "sales", "ids": [9]}) == (200, {"touched": 0})
 
 
 def test_options(client):
-    """Options change for the next request."""
+    """A changed option applies to the next request."""
     assert control(client, "POST", "options", {"page_cap": 1, "forbidden": ["sales"]})[0] == 200
     assert client.get("sales.json").status_code == 403
     assert client.sandbox.options.page_cap == 1
 
 
 def test_settle(client):
-    """Inbound data are applied at once, and the log tells what was not."""
+    """Queued inbound records are applied at once, and the log says which were not."""
     client.inbound("POST", "inventory-feeds/parse-webhooks.json", [], "wrong")
     assert control(client, "POST", "settle") == (200, {"log": ["The webhook hash is unknown."]})
 
@@ -69,10 +69,10 @@ def test_settle(client):
     ],
 )
 def test_refused(client, method, path, body, status):
-    """What cannot be done says why."""
-    found, answer = control(client, method, path, body)
+    """An invalid control call is answered with an error that says why."""
+    found, response = control(client, method, path, body)
     assert found == status
-    assert answer["error"]
+    assert response["error"]
 
 
 def run(*arguments, **named):
@@ -84,7 +84,7 @@ def run(*arguments, **named):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_command(number):
-    """The command prints what a client needs to know and stops cleanly on a signal."""
+    """The command prints the settings for its clients and stops cleanly on a signal."""
     with run("sandbox", "--port", "0", "--empty", "--rate", "0", "--fault-kinds", "503") as process:
         process.stderr.readline()
         config = json.loads(process.stderr.readline().partition(":")[2])
@@ -96,7 +96,7 @@ def test_command(number):
 
 
 def test_command_without_the_extra(tmp_path):
-    """Without uvicorn the command says what to install, in one line."""
+    """Without uvicorn the command says in one line what to install."""
     (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError(name='uvicorn')")
     path = os.pathsep.join([str(tmp_path), *sys.path])
     with run("sandbox", env={**os.environ, "PYTHONPATH": path}) as process:
@@ -107,7 +107,7 @@ def test_command_without_the_extra(tmp_path):
 
 
 def test_command_refuses_unknown_values():
-    """A value that is no choice is a usage error."""
+    """A value that is not among the choices is a usage error."""
     with run("sandbox", "--fault-kinds", "nonsense") as process:
         assert "expected 500 or" in process.stderr.read()
     assert process.returncode == 2

@@ -21,7 +21,7 @@ def post(client):
     ],
 )
 def test_answered_fault(start, kind, status, content):
-    """A fault that is answered does nothing else."""
+    """A fault with a response does not process the request."""
     client = start(faults=1.0, fault_kinds=(kind,))
     response = post(client)
     assert (response.status_code, content in response.text) == (status, True)
@@ -30,16 +30,16 @@ def test_answered_fault(start, kind, status, content):
 
 @pytest.mark.parametrize(("kind", "rows"), [("reset-before", 0), ("reset-after", 1)])
 def test_reset(start, kind, rows):
-    """A cut connection leaves the client without an answer, before or after the work was done."""
+    """A reset closes the connection without a response, before or after the request is processed."""
     client = start(faults=1.0, fault_kinds=(kind,))
     with pytest.raises(requests.ConnectionError):
         post(client)
     assert client.sandbox.count("dropship_providers") == rows
-    assert [entry.status for entry in client.sandbox.ledger] == [0]
+    assert [entry.status for entry in client.sandbox.requests] == [0]
 
 
 def test_truncated(start):
-    """A truncated answer breaks off in the middle of its body."""
+    """A truncated response ends in the middle of its body, after the request is processed."""
     client = start(faults=1.0, fault_kinds=("truncated",))
     with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
         post(client)
@@ -55,14 +55,14 @@ def test_truncated(start):
     ],
 )
 def test_slow(start, options):
-    """A slow request outlasts its client's patience, and the sandbox stops without waiting for it."""
+    """A slow request times out in the client, and the sandbox stops without waiting for it."""
     client = start(**options)
     with pytest.raises(requests.ReadTimeout):
         client.session.get(client.sandbox.api_url + "sales.json", timeout=0.05)
 
 
 def test_share_of_faults(start):
-    """Faults come at about their probability and the rest succeeds."""
+    """Faults occur at random, and the other requests succeed."""
     client = start(faults=0.5, fault_kinds=("503",))
     statuses = [client.get("sales.json").status_code for _ in range(60)]
     assert set(statuses) == {200, 503}

@@ -5,7 +5,7 @@ BATCH = "inventory-feeds/parse-webhooks.json"
 
 @pytest.fixture
 def clock():
-    """A clock that stands still until it is moved."""
+    """A clock that only moves when a test moves it."""
 
     class Clock:
         now = 1_700_000_000.0
@@ -18,7 +18,7 @@ def clock():
 
 @pytest.fixture
 def client(start, clock):
-    """A client of a sandbox with what the tests need."""
+    """A client of a sandbox with the rows that the tests need."""
     client = start(clock=clock, inbound_delay=5.0)
     fill = client.sandbox.replace
     fill("dropship_providers", [{"id": 1, "updatedAt": None, "externalId": "P1"}])
@@ -47,7 +47,7 @@ def send(client, body, secret=None):
 
 
 def test_shows_after_the_delay(client, clock):
-    """Inbound data show when the delay has passed on the server's clock."""
+    """Inbound records become visible after the delay, by the server's clock."""
     send(client, [item("a")])
     clock.now += 4
     assert client.ids("limit=9", "inventory-feed-variants") == []
@@ -56,17 +56,17 @@ def test_shows_after_the_delay(client, clock):
 
 
 def test_new_before_updates(client):
-    """What is new is applied before updates; records of one key keep their order."""
+    """Additions are applied before updates; records of one key keep their order."""
     send(client, [item("a")])
     client.sandbox.settle()
     send(client, [item("a", 2), item("b", 1), item("b", 7), item("a", 3)])
     client.sandbox.settle()
     assert quantities(client) == {"a": 3, "b": 7}
-    assert [entry.body[0]["externalId"] for entry in client.sandbox.ledger.inbound] == ["a", "a"]
+    assert [entry.body[0]["externalId"] for entry in client.sandbox.requests.inbound] == ["a", "a"]
 
 
 def test_update_merges(client):
-    """An update changes only what it names, nulls included."""
+    """An update changes only the fields that it has, also to null."""
     send(client, [{**item("a"), "barcode": "1", "name": "Chair"}])
     client.sandbox.settle()
     send(client, [{"externalId": "a", "barcode": None, "tags": ["new"]}])
@@ -85,8 +85,8 @@ def test_update_merges(client):
         pytest.param({}, id="no-array"),
     ],
 )
-def test_invalid_data_are_answered_200(client, body):
-    """Invalid data are answered 200 and show only in the log."""
+def test_invalid_records_are_answered_200(client, body):
+    """Invalid records are answered 200, and only the log shows them."""
     send(client, body)
     client.sandbox.settle()
     assert quantities(client) == {}
@@ -95,7 +95,7 @@ def test_invalid_data_are_answered_200(client, body):
 
 @pytest.mark.parametrize(("refuse", "status"), [(False, 200), (True, 401)])
 def test_unknown_hash(client, refuse, status):
-    """Data under an unknown hash are dropped, with 200 unless the option says otherwise."""
+    """Records with an unknown hash are dropped; the status is 200, or 401 if the option says so."""
     client.sandbox.options.refuse_unknown_hash = refuse
     assert client.inbound("POST", BATCH, [item("a")], "wrong").status_code == status
     client.sandbox.settle()
@@ -103,7 +103,7 @@ def test_unknown_hash(client, refuse, status):
 
 
 def test_loss(client):
-    """A share of the records is silently not applied."""
+    """The share of records that the option sets is silently not applied."""
     client.sandbox.options.inbound_loss = 0.5
     send(client, [item(str(number)) for number in range(50)])
     client.sandbox.settle()
@@ -119,7 +119,7 @@ def test_daily_limit(client):
 
 
 def test_inbound_is_not_limited(client):
-    """Inbound calls take nothing out of the bucket."""
+    """Inbound calls do not count against the rate limit."""
     client.sandbox.options.rate = 2.0
     for _ in range(5):
         send(client, [])
@@ -158,5 +158,5 @@ def test_channel_calls(client, custom):
 
 
 def test_wrong_method(client):
-    """A call that does not exist is a 404 even here."""
+    """An inbound call that does not exist is answered 404."""
     assert client.inbound("PUT", BATCH, [], client.sandbox.feed_hash(1)).status_code == 404

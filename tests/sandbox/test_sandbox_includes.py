@@ -3,7 +3,7 @@ import pytest
 
 @pytest.fixture
 def client(start):
-    """A client of a sandbox with what the tests need."""
+    """A client of a sandbox with the rows that the tests need."""
     client = start()
     client.sandbox.replace("sales", [{"id": 1, "updatedAt": None, "customerId": 5}, {"id": 2, "updatedAt": None}])
     client.sandbox.replace("customers", [{"id": 5, "updatedAt": None, "name": "Customer 5"}])
@@ -15,13 +15,13 @@ def client(start):
 
 
 def test_has_many(client):
-    """Rows that refer to this one come under their plural name."""
+    """Has-many: the rows that refer to a row are listed under their plural name."""
     rows = client.read("sales.json?order[attribute]=id&attributes[]=id&include[0][model]=SaleItem")
     assert [[item["id"] for item in row["sale_items"]] for row in rows] == [[3, 4], []]
 
 
 def test_belongs_to(client):
-    """The row referred to comes under its singular name, null where there is none."""
+    """Belongs-to: the row that a row refers to stands under its singular name, or null if there is none."""
     rows = client.read("sales.json?order[attribute]=id&include[0][model]=Customer&include[0][attributes][]=name")
     assert [row["customer"] for row in rows] == [{"name": "Customer 5"}, None]
 
@@ -44,7 +44,7 @@ def test_nested(client):
     ],
 )
 def test_refused_include(client, query):
-    """An include that cannot be answered is a problem with status 500."""
+    """An invalid include is a problem with status 500."""
     response = client.get(f"sales.json?{query}")
     assert response.status_code == 500
     assert response.json()["title"].startswith("api.query.include")

@@ -13,7 +13,7 @@ from tap_jetti.sandbox import Options, Sandbox
 
 @pytest.fixture
 def clock():
-    """A clock that stands still until it is moved."""
+    """A clock that only moves when a test moves it."""
 
     class Clock:
         now = 1_700_000_000.0
@@ -26,14 +26,14 @@ def clock():
 
 @pytest.fixture
 def client(start, clock):
-    """A client of a sandbox with what the tests need."""
+    """A client of a sandbox with the rows that the tests need."""
     client = start(clock=clock)
     client.sandbox.replace("sales", [{"id": number, "updatedAt": "2023-01-01", "notes": "old"} for number in (1, 2)])
     return client
 
 
 def test_stops_cleanly():
-    """After the context no thread is left and nobody listens."""
+    """After the context no thread runs and nothing listens on the port."""
     before = threading.active_count()
     with Sandbox(Options(empty=True)) as sandbox:
         url = sandbox.api_url
@@ -46,13 +46,13 @@ def test_stops_with_open_connections():
     """An idle keep-alive connection does not keep the sandbox from stopping."""
     session = requests.Session()
     with Sandbox(Options(empty=True)) as sandbox:
-        session.get(sandbox.url + "_sandbox/ledger", timeout=5)
+        session.get(sandbox.url + "_sandbox/requests", timeout=5)
     assert "jetti-sandbox" not in {thread.name for thread in threading.enumerate()}
     session.close()
 
 
 def test_stops_while_connections_are_made(monkeypatch):
-    """Connections that are accepted in the moment it stops are closed like all others."""
+    """Connections that are accepted while the sandbox stops are closed like all others."""
     unraised = []
     monkeypatch.setattr(sys, "unraisablehook", lambda one: unraised.append(one.exc_value))
     for _ in range(60):
@@ -66,7 +66,7 @@ def test_stops_while_connections_are_made(monkeypatch):
 
 
 def test_taken_port():
-    """A port that is taken is an error of the operating system, and nothing is left open."""
+    """A port in use is an OSError, and nothing is left open."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         sandbox = Sandbox(Options(empty=True, port=other.getsockname()[1]))
         with pytest.raises(OSError, match="in use"):
@@ -74,7 +74,7 @@ def test_taken_port():
 
 
 def test_upsert_merges(client):
-    """An upsert without updatedAt is stamped with the server's clock and keeps other fields."""
+    """An upsert without updatedAt gets the server's time, and keeps the other fields of the row."""
     client.sandbox.upsert("sales", {"id": 2, "status": "draft"})
     row = client.read("sales/2.json")
     assert (row["notes"], row["status"], row["updatedAt"]) == ("old", "draft", "2023-11-14T22:13:20.000Z")
@@ -82,7 +82,7 @@ def test_upsert_merges(client):
 
 
 def test_late_commit(client, clock):
-    """A change that commits late is stamped before, and not seen until then."""
+    """A late commit has the updatedAt of the write and is not visible before the commit."""
     client.sandbox.upsert("sales", {"id": 1, "notes": "new"}, visible_after=5)
     client.sandbox.upsert("sales", {"id": 9}, visible_after=5)
     assert [row["notes"] for row in client.read("sales.json?order[attribute]=id")] == ["old", "old"]
@@ -95,7 +95,7 @@ def test_late_commit(client, clock):
 
 
 def test_late_commit_loses_to_a_later_change(client, clock):
-    """A change that was written after the late one stays."""
+    """A change that is written before a late commit of the same row wins."""
     client.sandbox.upsert("sales", {"id": 1, "notes": "late"}, visible_after=5)
     clock.now += 1
     client.sandbox.upsert("sales", {"id": 1, "notes": "later"})
@@ -106,7 +106,7 @@ def test_late_commit_loses_to_a_later_change(client, clock):
 
 
 def test_touch(client):
-    """A mass update gives many rows one instant."""
+    """A mass update gives many rows the same updatedAt."""
     assert client.sandbox.touch("sales", [1, 2, 99], "2024-05-05T05:05:05.123456Z") == 2
     assert {row["updatedAt"] for row in client.sandbox.rows("sales")} == {"2024-05-05T05:05:05.123Z"}
     assert client.ids("where[updatedAt][$lte]=2024-05-05T05:05:05.123Z") == []
@@ -115,7 +115,7 @@ def test_touch(client):
 
 
 def test_delete(client):
-    """A deleted row is gone, and its id is not used again."""
+    """A deleted row is gone, and its id is not reused."""
     assert client.sandbox.delete("sales", 2)
     assert not client.sandbox.delete("sales", 2)
     assert client.get("sales/2.json").status_code == 404
@@ -123,7 +123,7 @@ def test_delete(client):
 
 
 def test_on_request(client):
-    """The callback runs in the server before the answer and may change rows."""
+    """The callback runs before the request is processed and may change rows."""
     calls = []
 
     def callback(number, method, path):
@@ -140,7 +140,7 @@ def test_on_request(client):
 
 
 def test_clock_skew(client):
-    """The server's clock stamps changes and dates answers."""
+    """The server's clock sets updatedAt and the Date header."""
     client.sandbox.options.clock_skew = 3600
     assert client.sandbox.now() == 1_700_003_600.0
     assert client.sandbox.upsert("sales", {"id": 1})["updatedAt"] == "2023-11-14T23:13:20.000Z"
@@ -164,7 +164,7 @@ def test_changes_from_many_threads(start):
 
 
 def test_database_file(tmp_path):
-    """Rows in a file are there again, with what was late committed."""
+    """A database file keeps its rows, late commits included."""
     options = Options(empty=True, database=str(tmp_path / "rows.sqlite"))
     with Sandbox(options) as sandbox:
         sandbox.upsert("sales", {"id": 7, "externalId": "S7"})
@@ -179,14 +179,14 @@ def test_database_file(tmp_path):
     [pytest.param([{"updatedAt": None}], id="no-id"), pytest.param([{"id": 1, "updatedAt": "soon"}], id="bad-date")],
 )
 def test_bad_rows(client, rows):
-    """Rows that cannot be stored are refused and the old ones stay."""
+    """Invalid rows are an error, and the old rows stay."""
     with pytest.raises(ValueError, match=r"id|date"):
         client.sandbox.replace("sales", rows)
     assert client.sandbox.count("sales") == 2
 
 
 def test_unknown_names(client):
-    """Unknown resources and options are errors that say what is expected."""
+    """Unknown resources, options and choices are errors that say what is expected."""
     with pytest.raises(ValueError, match="snake_case"):
         client.sandbox.rows("sale-items")
     with pytest.raises(ValueError, match="page or offset"):

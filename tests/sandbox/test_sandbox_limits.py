@@ -3,7 +3,7 @@ import pytest
 
 @pytest.fixture
 def clock():
-    """A clock that stands still until it is moved."""
+    """A clock that only moves when a test moves it."""
 
     class Clock:
         now = 1_700_000_000.0
@@ -16,7 +16,7 @@ def clock():
 
 @pytest.fixture
 def client(start, clock):
-    """A client of a sandbox with what the tests need."""
+    """A client of a sandbox with the rows that the tests need."""
     return start(rate=2.0, clock=clock)
 
 
@@ -36,14 +36,14 @@ def statuses(client, methods):
     ],
 )
 def test_bucket(client, rule, methods, expected):
-    """A GET takes one unit, a write two, out of one bucket or out of two."""
+    """A GET costs one unit, a write two, in one bucket or in separate ones."""
     client.sandbox.options.bucket_rule = rule
     assert statuses(client, methods) == expected
-    assert len(client.sandbox.ledger.refused) == expected.count(429)
+    assert len(client.sandbox.requests.refused) == expected.count(429)
 
 
 def test_bucket_drains(client, clock):
-    """The bucket drains two units a second; a refused request takes none."""
+    """The bucket drains two units per second; a refused request adds none."""
     assert statuses(client, ["GET"] * 4) == [200, 200, 429, 429]
     clock.now += 0.5
     assert statuses(client, ["GET"] * 2) == [200, 429]
@@ -61,7 +61,7 @@ def test_bucket_drains(client, clock):
     ],
 )
 def test_retry_after(client, mode, expected):
-    """A 429 tells when to come back in the form of the options."""
+    """Retry-After has the form that the option sets."""
     client.sandbox.options.retry_after = mode
     statuses(client, ["GET", "GET"])
     response = client.get("sales.json")
@@ -78,7 +78,7 @@ def test_retry_after(client, mode, expected):
     ],
 )
 def test_headers(client, mode, expected):
-    """The remaining capacity is told in the form of the options."""
+    """The rate limit headers have the form that the option sets."""
     client.sandbox.options.rate_limit_headers = mode
     headers = client.get("sales.json").headers
     assert {name: headers[name] for name in expected} == expected
@@ -94,14 +94,14 @@ def test_headers(client, mode, expected):
     ],
 )
 def test_headers_that_lie(client, mode, expected):
-    """The headers can tell of something else than the bucket."""
+    """The headers can show values other than the state of the bucket."""
     client.sandbox.options.rate_limit_headers = mode
-    answers = [client.get("sales.json").headers for _ in expected]
-    assert [(told["X-RateLimit-Limit"], told["X-RateLimit-Remaining"]) for told in answers] == expected
+    found = [client.get("sales.json").headers for _ in expected]
+    assert [(headers["X-RateLimit-Limit"], headers["X-RateLimit-Remaining"]) for headers in found] == expected
 
 
 def test_another_system_takes_its_part(client, clock):
-    """Another system takes about as many units a second as the options say, and can fill the bucket."""
+    """Another client uses about as many units per second as the option sets, and can fill the bucket."""
     client.sandbox.options.foreign_load = 0.5
     client.sandbox.options.capacity = 1_000.0
     client.sandbox.options.rate = 0.001
@@ -114,18 +114,18 @@ def test_another_system_takes_its_part(client, clock):
     assert client.get("sales.json").status_code == 429
 
 
-def test_ledger(client, clock):
-    """The ledger tells what arrived, with parsed bodies, and the most units in a window."""
+def test_request_log(client, clock):
+    """The request log has all requests with their parsed bodies, and computes the most units in a window."""
     statuses(client, ["POST"])
     clock.now += 1
     statuses(client, ["GET"])
-    ledger = client.sandbox.ledger
-    assert [(entry.method, entry.path, entry.status, entry.cost) for entry in ledger] == [
+    requests = client.sandbox.requests
+    assert [(entry.method, entry.path, entry.status, entry.cost) for entry in requests] == [
         ("POST", "/api/dropship-providers.json", 200, 2.0),
         ("GET", "/api/sales.json", 200, 1.0),
     ]
-    assert ledger[0].body == {"name": "Provider"}
-    assert (ledger.max_units_in_window(1.0), ledger.max_units_in_window(1.5)) == (2.0, 3.0)
-    assert (len(ledger.gets), len(ledger.writes), len(ledger.refused)) == (1, 1, 0)
-    ledger.clear()
-    assert len(ledger) == 0
+    assert requests[0].body == {"name": "Provider"}
+    assert (requests.max_units_in_window(1.0), requests.max_units_in_window(1.5)) == (2.0, 3.0)
+    assert (len(requests.gets), len(requests.writes), len(requests.refused)) == (1, 1, 0)
+    requests.clear()
+    assert len(requests) == 0

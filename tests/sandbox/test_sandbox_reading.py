@@ -19,7 +19,7 @@ ORDER = "&order[attribute]=id"
 
 @pytest.fixture
 def client(start):
-    """A client of a sandbox with what the tests need."""
+    """A client of a sandbox with the rows that the tests need."""
     client = start()
     client.sandbox.replace("sales", ROWS)
     return client
@@ -52,7 +52,7 @@ def client(start):
     ],
 )
 def test_filter(client, where, expected):
-    """Each documented operator selects its rows, and a count counts them."""
+    """Each documented operator selects its rows, and count.json counts them."""
     assert client.ids(where + ORDER) == expected
     assert client.read(f"sales/count.json?{where}") == {"count": len(expected)}
 
@@ -70,7 +70,7 @@ def test_filter(client, where, expected):
     ],
 )
 def test_refused_query(client, query, status):
-    """A query that cannot be answered is a problem with a dotted title."""
+    """An invalid query is a problem with a dotted title."""
     response = client.get(f"sales.json?{query}")
     body = response.json()
     assert response.status_code == status
@@ -80,7 +80,7 @@ def test_refused_query(client, query, status):
 
 
 def test_dates_compare_at_stored_precision(client):
-    """A stored .564999 is shown as .564: $gte on the shown value finds it, $lte misses it."""
+    """A stored .564999 is returned as .564: $gte on the returned value finds the row, $lte misses it."""
     assert client.read("sales/2.json")["updatedAt"] == "2024-01-01T00:00:02.564Z"
     assert 2 in client.ids("where[updatedAt][$gte]=2024-01-01T00:00:02.564Z")
     assert 2 not in client.ids("where[updatedAt][$lte]=2024-01-01T00:00:02.564Z")
@@ -88,7 +88,7 @@ def test_dates_compare_at_stored_precision(client):
 
 
 def test_milliseconds_only(start):
-    """Without microseconds the shown value is the stored one."""
+    """Without microseconds the returned value is the stored one."""
     client = start(microseconds=False)
     client.sandbox.replace("sales", ROWS)
     assert 2 in client.ids("where[updatedAt][$lte]=2024-01-01T00:00:02.564Z")
@@ -106,12 +106,12 @@ def test_milliseconds_only(start):
     ],
 )
 def test_order(client, order, expected):
-    """Rows come in the order asked for; any text of `descending` means descending."""
+    """Rows come in the order of the query; any text of `descending` means descending."""
     assert client.ids(order) == expected
 
 
 def test_null_dates_are_ordered(start):
-    """Rows without updatedAt come last, or first if asked."""
+    """Rows without updatedAt come last, or first with `nullsFirst`."""
     client = start()
     client.sandbox.replace("sale_invoices", [{"id": 1, "updatedAt": None}, {"id": 2, "updatedAt": "2024-01-01"}])
     assert client.ids("order[attribute]=updatedAt", "sale-invoices") == [2, 1]
@@ -119,7 +119,7 @@ def test_null_dates_are_ordered(start):
 
 
 def test_unstable_ties(start):
-    """Equal keys come in another order each time if the option says so."""
+    """Rows with equal keys come in a random order if the option says so."""
     client = start(unstable_ties=True)
     client.sandbox.replace("sales", [{"id": number, "updatedAt": "2024-01-01"} for number in range(1, 40)])
     orders = {tuple(client.ids("order[attribute]=updatedAt&limit=40")) for _ in range(5)}
@@ -145,14 +145,14 @@ def test_paging(client, options, query, expected):
 
 
 def test_ignored_order(client):
-    """A lying server answers in an arbitrary order."""
+    """A server that ignores `order` returns rows in an arbitrary order."""
     client.sandbox.replace("sales", [{"id": number, "updatedAt": "2024-01-01"} for number in range(1, 50)])
     client.sandbox.options.ignore_order = True
     assert client.ids("order[attribute]=id") != list(range(1, 50))
 
 
 def test_short_pages(start):
-    """A page may be cut short although more rows exist, but it never comes empty."""
+    """A page may be shorter than its limit although more rows follow, but it is never empty."""
     client = start(short_pages=1.0)
     client.sandbox.replace("sales", ROWS)
     sizes = [len(client.ids("limit=5")) for _ in range(10)]
@@ -160,7 +160,7 @@ def test_short_pages(start):
 
 
 def test_attributes(client):
-    """Only the attributes asked for come, in either form of list."""
+    """Only the attributes of the query are returned, in either form of list."""
     assert client.read("sales/1.json?attributes[]=id&attributes[]=status") == {"id": 1, "status": "draft"}
     assert client.read("sales/1.json?attributes[1]=id&attributes[0]=status") == {"status": "draft", "id": 1}
 
@@ -199,7 +199,7 @@ def test_refused_attributes(client, mode, query, status):
     ],
 )
 def test_status(client, option, value, path, status):
-    """What is not served has its status."""
+    """Each of these requests, with its option, is answered with its status."""
     setattr(client.sandbox.options, option, value)
     assert client.get(path).status_code == status
 
@@ -214,7 +214,7 @@ def test_status(client, option, value, path, status):
     ],
 )
 def test_forms_of_values(client, options, field, expected):
-    """Decimals and companyId come in the form that the options choose."""
+    """Decimals and companyId have the form that the options set."""
     for name, value in options.items():
         setattr(client.sandbox.options, name, value)
     assert client.read("sales/1.json")[field] == expected
@@ -230,7 +230,7 @@ def test_secrets_come_back(start):
     assert rows[0]["inventory_feed"]["hash"] == client.sandbox.feed_hash(7)
 
 
-def test_head_of_answer(client):
+def test_head_of_response(client):
     """A page is a bare array with the server's time in whole seconds."""
     client.sandbox.options.clock = lambda: 1_700_000_000.9
     client.sandbox.options.date_skew = 60

@@ -23,7 +23,7 @@ SALE = {
 
 @pytest.fixture
 def client(start):
-    """A client of a sandbox with what the tests need."""
+    """A client of a sandbox with the rows that the tests need."""
     client = start(clock=lambda: 1_700_000_000.123456)
     fill = client.sandbox.replace
     fill("dropship_providers", [{"id": 1, "updatedAt": None, "externalId": "P1", "name": "Provider 1"}])
@@ -65,7 +65,7 @@ def only(client, resource, **wanted):
 
 
 def test_feed_variant_is_upserted(client):
-    """parse-webhook adds a feed variant, and changes only what it is given the next time."""
+    """parse-webhook adds a feed variant; the next call changes only the fields that it has."""
     path = "inventory-feeds/1/parse-webhook.json"
     added = client.write("PUT", path, {"externalId": "N", "vendorSku": "VN", "inventoryQuantity": 3})
     assert (added["status"], added["barcode"], added["companyId"]) == ("pending", None, 1)
@@ -101,7 +101,7 @@ def test_feed_variant_connects_by_sku(client):
     ],
 )
 def test_refused_feed_variant(client, feed, body, status):
-    """A bad feed variant is a problem with a dotted title, and nothing is written."""
+    """An invalid feed variant is a problem with a dotted title, and nothing is written."""
     before = client.sandbox.rows("inventory_feed_variants")
     found, title = refused(client, "PUT", f"inventory-feeds/{feed}/parse-webhook.json", body)
     assert (found, title[:4]) == (status, "api.")
@@ -109,17 +109,17 @@ def test_refused_feed_variant(client, feed, body, status):
 
 
 def test_permanent_errors(client):
-    """The option gives every refused write the library's default status."""
+    """With the option every refused write has the status 500."""
     client.sandbox.options.permanent_errors = "500"
     assert refused(client, "POST", "dropship-providers.json", {}) == (500, "api.dropship_providers.create.missing")
 
 
 def test_daily_limit(client):
-    """More feed variants than the plan's SKU limit are not updated in a day."""
+    """No more feed variants are updated per day than the plan's SKU limit."""
     client.sandbox.options.daily_sku_limit = 1
     client.write("PUT", "inventory-feed-variants/1.json", {"inventoryQuantity": 1})
-    answer = refused(client, "PUT", "inventory-feed-variants/2.json", {"inventoryQuantity": 1})
-    assert answer == (422, "api.inventory_feed_variants.daily_limit")
+    found = refused(client, "PUT", "inventory-feed-variants/2.json", {"inventoryQuantity": 1})
+    assert found == (422, "api.inventory_feed_variants.daily_limit")
 
 
 @pytest.mark.parametrize(("removal", "left"), [("delete", [2]), ("mark", [1, 2])])
@@ -134,7 +134,7 @@ def test_remove(client, removal, left):
 
 @pytest.mark.parametrize("provider", [{"dropshipProviderId": 1}, {"dropshipProviderExternalId": "P1"}])
 def test_acknowledge_and_disconnect(client, provider):
-    """Acknowledging connects a feed variant to the variant of a sku, disconnecting cuts it."""
+    """An acknowledgement connects a feed variant to the variant with a sku; a disconnection disconnects it."""
     body = {"sku": "A", "vendorSkus": [{"vendorSku": "V1", **provider}]}
     client.write("PUT", "channels/3/acknowledge-inventory-feed-variants.json", body)
     client.write("PUT", "channels/3/acknowledge-inventory-feed-variants.json", body)
@@ -157,7 +157,7 @@ def test_acknowledge_and_disconnect(client, provider):
     ],
 )
 def test_refused_acknowledgement(client, body, status):
-    """What cannot be connected is a problem, sometimes with status 500."""
+    """An invalid acknowledgement is a problem, sometimes with status 500."""
     assert refused(client, "PUT", "channels/3/acknowledge-inventory-feed-variants.json", body)[0] == status
 
 
@@ -171,7 +171,7 @@ def test_refused_acknowledgement(client, body, status):
     ],
 )
 def test_disconnect_path(client, mode, name, status):
-    """The batch call has the name that the option says."""
+    """The batch call exists under the name that the option sets."""
     client.sandbox.options.disconnect_path = mode
     assert client.request("PUT", f"channels/3/{name}.json", []).status_code == status
 
@@ -188,7 +188,7 @@ def test_queued_batches(client):
 
 
 def test_acknowledge_variant(client):
-    """A published variant has an external id in the channel."""
+    """An acknowledged variant has its external id in the channel."""
     for _ in range(2):
         client.write("PUT", "channels/3/acknowledge-variant.json", {"externalId": 77, "sku": "A"})
     row = only(client, "channel_variants")
@@ -206,7 +206,7 @@ def test_products(client, name):
 
 
 def test_manual_sale(client):
-    """A sale is added with its customer, lines and shipping, and updated the next time."""
+    """A sale is added with its customer, lines and shipping; the next call updates it."""
     added = client.write("POST", "channels/3/manual-sale.json", SALE)
     again = client.write("POST", "channels/3/manual-sale.json", {**SALE, "shipping": []})
     assert (added["id"], added["total"], again["id"], again["total"]) == (2, 12.0, 2, 7.0)
@@ -219,27 +219,27 @@ def test_manual_sale(client):
 
 @pytest.mark.parametrize("create", [False, True])
 def test_sale_of_unknown_variant(client, create):
-    """An unknown variant is created if the sale says so, else a problem with status 500."""
+    """An unknown variant is created if the sale says so; if not, it is a problem with status 500."""
     line = {**SALE["lineItems"][0], "variant": {"externalId": "unknown"}}
     sale = {**SALE, "lineItems": [line], "options": {"findOrCreateChannelVariant": create}}
     if create:
         client.write("POST", "channels/3/manual-sale.json", sale)
         assert only(client, "channel_variants")["externalId"] == "unknown"
     else:
-        answer = refused(client, "POST", "channels/3/manual-sale.json", sale)
-        assert answer == (500, "api.channels.process_sale.missing")
+        found = refused(client, "POST", "channels/3/manual-sale.json", sale)
+        assert found == (500, "api.channels.process_sale.missing")
     assert only(client, "sale_imports")["status"] == ("success" if create else "error")
 
 
 @pytest.mark.parametrize("missing", ["externalId", "customer", "lineItems"])
 def test_incomplete_sale(client, missing):
-    """A sale without its essentials is refused."""
+    """A sale without a required field is refused."""
     body = {name: value for name, value in SALE.items() if name != missing}
     assert refused(client, "POST", "channels/3/manual-sale.json", body)[0] == 422
 
 
 def test_provider(client):
-    """A provider needs only a name; a PUT changes what it names and answers the whole."""
+    """A provider needs only a name; a PUT changes the fields that it has and returns the whole row."""
     added = client.write("POST", "dropship-providers.json", {"name": "Provider 2"})
     changed = client.write("PUT", f"dropship-providers/{added['id']}.json", {"city": "Easton"})
     assert changed == {**added, "city": "Easton"}
@@ -248,7 +248,7 @@ def test_provider(client):
 
 
 def test_feed(client):
-    """A feed belongs to a provider that exists and has a known resource type."""
+    """A feed needs a provider that exists and a known resource type."""
     body = {"dropshipProviderId": 1, "name": "Feed 3", "resourceType": "webhook"}
     added = client.write("POST", "inventory-feeds.json", body)
     assert client.sandbox.feed_hash(added["id"]) == added["hash"]
@@ -257,7 +257,7 @@ def test_feed(client):
 
 
 def test_ship(client):
-    """Each call makes another dropshipment with its items and a transaction: it is not idempotent."""
+    """Each call adds a dropshipment with its items and a transaction: it is not idempotent."""
     body = {"inventoryStatus": "shipped", "trackingNumber": "T1", "trackingCompany": "UPS", "ids": []}
     client.write("POST", "purchases/4/ship.json", body)
     client.write("POST", "purchases/4/ship.json", {**body, "ids": [7]})
@@ -271,15 +271,15 @@ def test_ship(client):
 
 
 def test_purchase_status(client):
-    """A purchase takes a status that exists."""
+    """The status of a purchase must exist."""
     assert client.write("PUT", "purchases/4.json", {"purchaseStatusId": 2})["purchaseStatusId"] == 2
-    answer = refused(client, "PUT", "purchases/4.json", {"purchaseStatusId": 8})
-    assert answer == (422, "api.purchases.purchase_status.missing")
+    found = refused(client, "PUT", "purchases/4.json", {"purchaseStatusId": 8})
+    assert found == (422, "api.purchases.purchase_status.missing")
 
 
 @pytest.mark.parametrize(("resource", "row_id", "owner"), [("sales", 1, "saleId"), ("purchases", 4, "purchaseId")])
 def test_custom_fields(client, resource, row_id, owner):
-    """Custom fields are set by key and keep their row when set again."""
+    """Custom fields are set by key; setting one again changes its row."""
     for value in ("green", "blue"):
         body = {"customFields": [{"key": "colour", "value": value}]}
         client.write("PUT", f"{resource}/{row_id}/sync-custom-fields.json", body)
@@ -294,5 +294,5 @@ def test_custom_fields(client, resource, row_id, owner):
     [("POST", "sales.json"), ("PUT", "sales/1.json"), ("DELETE", "sales/1.json"), ("PUT", "sales/1/ship.json")],
 )
 def test_no_such_call(client, method, path):
-    """Calls that the contract does not name are not there."""
+    """Calls that the contract does not list are answered 404."""
     assert refused(client, method, path, {})[0] == 404

@@ -238,7 +238,7 @@ def try_seed(seed: int, catalog: dict[str, Any], *, faults: float = 0.02) -> Out
         gone = before.keys() & stored(sandbox, FULL).keys() - {row_id for row_id, _ in second[FULL]}
         if gone:
             outcome.lost[FULL] = sorted(gone)
-        outcome.requests = len(sandbox.ledger)
+        outcome.requests = len(sandbox.requests)
         if not outcome.good:
             outcome.wrong.append((directory / "errors").read_text()[-800:])
     outcome.seconds = time.monotonic() - began

@@ -136,7 +136,7 @@ def test_a_state_that_is_none_is_named(content: str, sandbox: Sandbox, commands:
     """A state file that holds no Singer state ends the run before anything is read."""
     errors = clear(commands.run(config_for(sandbox), streams=("sales",), state=content))
     assert "tate" in errors or "JSON" in errors
-    assert len(sandbox.ledger) == 0
+    assert len(sandbox.requests) == 0
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"streams": {}}', '{"streams": [{}]}'])
@@ -144,7 +144,7 @@ def test_a_catalog_that_is_none_is_named(content: str, sandbox: Sandbox, command
     """A catalog file that holds no Singer catalog ends the run before anything is read."""
     errors = clear(commands.run(config_for(sandbox), catalog=content))
     assert "atalog" in errors or "JSON" in errors
-    assert len(sandbox.ledger) == 0
+    assert len(sandbox.requests) == 0
 
 
 @pytest.mark.parametrize("flag", ["--config", "--state", "--catalog"])
@@ -162,7 +162,7 @@ def test_a_bookmark_that_is_no_date_is_named(value: Any, sandbox: Sandbox, comma
     state = {"bookmarks": {"sales": {"replication_key": "updatedAt", "replication_key_value": value}}}
     errors = clear(commands.run(config_for(sandbox), streams=("sales",), state=state))
     assert "Invalid bookmark of stream sales" in errors
-    assert len(sandbox.ledger) == 0
+    assert len(sandbox.requests) == 0
 
 
 @pytest.mark.parametrize("what", ["stream", "field", "deselected stream", "deselected field"])
@@ -182,7 +182,7 @@ def test_an_unknown_name_in_the_catalog(what: str, sandbox: Sandbox, commands: C
     output = commands.run(config_for(sandbox), catalog=catalog)
     assert ("sails" if "stream" in what else "sales.totall") in clear(output, int("deselected" not in what))
     assert len(output.ids("sales")) == (250 if "deselected" in what else 0)
-    assert len(sandbox.ledger) == 0 or "deselected" in what
+    assert len(sandbox.requests) == 0 or "deselected" in what
 
 
 def test_an_unknown_option_ends_with_2(commands: Commands) -> None:
@@ -201,7 +201,7 @@ def test_a_wrong_token_says_what_to_do(sandbox: Sandbox, commands: Commands) -> 
     assert "401 on GET /api/sales.json" in clear(output)
     assert "Integrations > Api" in output.errors
     assert output.bookmark("sales") == BOOKMARK
-    assert len(sandbox.ledger) == 1
+    assert len(sandbox.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_a_server_that_is_down_ends_the_run(sandbox: Sandbox, commands: Commands
         config_for(sandbox, retry_seconds=0, concurrency=1), catalog=catalog_of(*resources.names()[:10]), state=STATE
     )
     assert "503" in clear(output)
-    assert len(sandbox.ledger) == 2
+    assert len(sandbox.requests) == 2
 
 
 # --- interruptions --------------------------------------------------------------------------------------------------
@@ -310,7 +310,7 @@ def still(sandbox: Sandbox, most: int = 50) -> None:
     """Wait until no request has come for a while, or for some rounds at most."""
     before = -1
     for _ in range(most):
-        now = len(sandbox.ledger)
+        now = len(sandbox.requests)
         if now and now == before:
             return
         before = now

@@ -2,108 +2,39 @@
 
 from __future__ import annotations
 
-import json
-import os
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from runs import TOKEN, UNLIMITED
+import golden_catalog
+from runs import REPOSITORY
 from tap_jetti.facts import resources
-from tap_jetti.facts.secret_fields import SECRET_FIELDS
-from tap_jetti.tap.tap import TapJetti
-
-GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "catalog.txt"
 
 
 @cache
 def offered() -> dict[str, list[str]]:
-    """The tap's catalog as lines of text, by stream: first the stream, then its fields."""
-    tap = TapJetti(config={"api_token": TOKEN, **UNLIMITED}, parse_env_config=False)
-    catalog = json.loads(json.dumps(tap.catalog_dict))
-    return {entry["stream"]: list(lines(entry)) for entry in catalog["streams"]}
-
-
-def lines(entry: dict[str, Any]) -> Any:
-    """One line for a stream, and one for each of its fields."""
-    metadata = {tuple(one["breadcrumb"]): one["metadata"] for one in entry["metadata"]}
-    root = metadata[()]
-    selected = "selected" if root.get("selected") or root.get("selected-by-default") else "to be selected"
-    method = " by ".join(filter(None, [entry["replication_method"], entry.get("replication_key")]))
-    yield f"{entry['stream']}: key {','.join(entry['key_properties'])}, {method}, {selected}"
-    for name, facts in sorted(entry["schema"]["properties"].items()):
-        types = facts["type"] if isinstance(facts["type"], list) else [facts["type"]]
-        kind = "any JSON" if len(types) > 2 else facts.get("format") or types[0]
-        inclusion = metadata["properties", name].get("inclusion")
-        yield (
-            f"{entry['stream']}.{name} {kind}"
-            f"{'' if 'null' in types else ' not null'}{'' if inclusion == 'available' else f' {inclusion}'}"
-        )
+    """The lines of the tap's catalog by stream."""
+    return golden_catalog.by_stream()
 
 
 @cache
 def golden() -> dict[str, list[str]]:
     """The golden lines by stream."""
     found: dict[str, list[str]] = {}
-    for line in GOLDEN.read_text(encoding="utf-8").splitlines() if GOLDEN.exists() else []:
+    for line in (REPOSITORY / "tests" / "golden" / "catalog.txt").read_text(encoding="utf-8").splitlines():
         found.setdefault(line.partition(" ")[0].rstrip(":").partition(".")[0], []).append(line)
     return found
 
 
-def test_the_golden_catalog_knows_all_streams(request: pytest.FixtureRequest) -> None:
-    """There is a golden entry for each stream and for nothing else (``pytest --update-golden`` writes them anew)."""
-    if request.config.getoption("--update-golden") or os.environ.get("UPDATE_GOLDEN"):
-        text = "\n".join(line for name in sorted(offered()) for line in offered()[name])
-        GOLDEN.write_text(text + "\n", encoding="utf-8")
-        golden.cache_clear()
+def test_the_golden_catalog_knows_all_streams() -> None:
+    """There is a golden entry for each stream and for nothing else (`make generate` writes them)."""
     assert sorted(golden()) == sorted(offered())
 
 
 @pytest.mark.parametrize("stream", resources.names())
-def test_a_stream_is_as_it_was(stream: str, request: pytest.FixtureRequest) -> None:
+def test_a_stream_is_as_it_was(stream: str) -> None:
     """A stream has the keys, the replication, the selection, the fields and the types that are written down."""
-    if request.config.getoption("--update-golden"):
-        pytest.skip("the golden catalog is being written")
     assert offered()[stream] == golden()[stream]
-
-
-@pytest.mark.parametrize("resource", sorted(set(SECRET_FIELDS) & set(resources.names())))
-def test_no_schema_has_a_secret(resource: str) -> None:
-    """No secret field of a resource is in its schema."""
-    fields = {line.partition(".")[2].partition(" ")[0] for line in offered()[resource][1:]}
-    assert not fields & SECRET_FIELDS[resource]
-
-
-def test_the_contracts_secrets_are_all_known() -> None:
-    """The list of secret fields is the contract's."""
-    contract = {
-        "users": "token password resetToken hash",
-        "dropship_providers": "authenticationSecret authenticationToken shippoToken taxJarToken"
-        " commissionRateEndpointHash",
-        "inventory_feeds": "authenticationSecret authenticationToken hash",
-        "referrals": "authenticationSecret authenticationToken",
-        "channels": "hash shipstationPassword",
-        "webhooks": "hash",
-        "amazon_accounts": "authToken",
-        "big_commerce_stores": "accessToken clientSecret",
-        "duoplane_accounts": "duoplanePassword",
-        "dropship_purchase_imports": "duoplanePassword",
-        "elastic_path_stores": "clientSecret",
-        "inventory_exports": "s3Key s3Secret",
-        "magento_stores": "apiPassword",
-        "saleor_stores": "accessToken",
-        "salesforce_accounts": "password securityToken",
-        "shopify_stores": "accessToken apiKey password",
-        "square_space_stores": "accessToken",
-        "woo_commerce_stores": "consumerKey consumerSecret",
-        "purchases": "vendorEndpointHeaders",
-        "custom_channels": "webhookHash",
-    }
-    assert {name: set(fields) for name, fields in SECRET_FIELDS.items()} == {
-        name: set(fields.split()) for name, fields in contract.items()
-    }
 
 
 def test_the_business_is_selected_by_default() -> None:

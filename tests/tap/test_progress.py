@@ -126,7 +126,7 @@ def run_slowly(sandbox: Sandbox, clock: VirtualClock, seconds: float = 1.0, **se
 
 def counts_of(sandbox: Sandbox) -> int:
     """How often anything was counted."""
-    return sum("count.json" in entry.path for entry in sandbox.ledger.entries())
+    return sum("count.json" in entry.path for entry in sandbox.requests.entries())
 
 
 def fields_of(line: str) -> dict[str, str]:
@@ -394,7 +394,7 @@ def test_nothing_is_asked_or_shown_where_nobody_looks_on(
     fill(sandbox, 6_000)
     run_slowly(sandbox, clock, progress=progress)
     assert counts_of(sandbox) == 1
-    assert len(sandbox.ledger) - 1 <= math.ceil(6_000 / 100) * 1.02 + 2
+    assert len(sandbox.requests) - 1 <= math.ceil(6_000 / 100) * 1.02 + 2
     assert "\x1b" not in terminal.close()
     assert [fields_of(line).get("stream") for line in log()] == ["purchase_invoices", "sales", None]
 
@@ -502,7 +502,7 @@ def test_the_last_line_sums_up(
     assert [line["outcome"] for line in lines] == streams
     assert last.items() >= run.items()
     assert last["rows"] == str(sum(int(line["rows"]) for line in lines))
-    assert last["gets"] == str(len(sandbox.ledger))
+    assert last["gets"] == str(len(sandbox.requests))
     assert list(last) == [
         *("outcome", "streams", "complete", "rows", "seconds", "gets", "waited_seconds", "retries", "refused")
     ]

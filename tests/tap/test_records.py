@@ -12,7 +12,6 @@ import pytest
 from runs import catalog_of, config_for, run_here, select_only
 from tap_jetti.errors import SettingsError
 from tap_jetti.facts import resources
-from tap_jetti.facts.secret_fields import SECRET_FIELDS
 from tap_jetti.sandbox import Options, Sandbox
 
 if TYPE_CHECKING:
@@ -141,12 +140,12 @@ def test_every_row_of_every_stream_comes(company: Sandbox, everything: Output) -
 
 def test_no_record_holds_a_secret(everything: Output) -> None:
     """No record has a secret field, not under _unmapped either, nor the value of one."""
-    fields = {name: fields | {"_any"} for name, fields in SECRET_FIELDS.items()}
+    fields = {name: resources.secret_fields(name) for name in resources.names()}
     for message in everything.of("RECORD"):
         record = message["record"]
-        found = fields.get(message["stream"], set()) & (record.keys() | (record.get("_unmapped") or {}).keys())
+        found = fields[message["stream"]] & (record.keys() | (record.get("_unmapped") or {}).keys())
         assert not found
-    secrets = [name for names in SECRET_FIELDS.values() for name in names]
+    secrets = [secret for secrets in fields.values() for secret in secrets]
     text = "\n".join(everything.lines)
     assert not [name for name in secrets if f"fake-{name}-" in text]
     assert "fake-feed-hash" not in text
@@ -259,7 +258,7 @@ def asked(sandbox: Sandbox, path: str) -> list[str]:
     """The fields that the requests to a path asked for."""
     (fields,) = {
         tuple(unquote(part).partition("=")[2] for part in entry.query.split("&") if part.startswith("attributes"))
-        for entry in sandbox.ledger
+        for entry in sandbox.requests
         if entry.path == path
     }
     return sorted(fields)
@@ -299,7 +298,7 @@ def test_includes_are_asked_for_with_their_keys(company: Sandbox) -> None:
     """An include comes along with a selection: the foreign key it needs is asked for but does not come out."""
     config = config_for(company, include={"sales": [{"model": "Channel", "attributes": ["id", "name"]}]})
     catalog = select_only(catalog_of("sales", config=config), "sales", {"id", "updatedAt", "channel"})
-    company.ledger.clear()
+    company.requests.clear()
     output = run_here(config, catalog=catalog)
     assert output.code == 0
     assert "channelId" in asked(company, "/api/sales.json")

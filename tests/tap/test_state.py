@@ -118,7 +118,7 @@ def test_a_slice_that_is_done_is_one_request(sandboxes: Callable[..., Sandbox]) 
     output = run_here(config_for(sandbox, end_date="2020-06-01"), streams=("sales",), state=state)
     assert output.ids("sales") == []
     assert output.bookmark("sales") == "2021-01-01T00:00:00.000Z"
-    assert len(sandbox.ledger) == 1
+    assert len(sandbox.requests) == 1
 
 
 @pytest.mark.parametrize(

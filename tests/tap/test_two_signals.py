@@ -65,8 +65,8 @@ def test_a_later_signal_ends_a_run_that_nobody_reads(sandboxes: Callable[..., Sa
     sandbox.replace("sales", rows)
     with commands.start(config_for(sandbox), streams=("sales",)) as process:
         asked = -1
-        while asked != len(sandbox.ledger) or not asked:  # until the pipe is full
-            asked = len(sandbox.ledger)
+        while asked != len(sandbox.requests) or not asked:  # until the pipe is full
+            asked = len(sandbox.requests)
             time.sleep(0.3)
         process.send_signal(signal.SIGTERM)
         time.sleep(1.2)

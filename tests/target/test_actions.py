@@ -179,7 +179,7 @@ def test_a_record_becomes_the_call_that_the_api_documents(case: str) -> None:
         outcome = deliver(sandbox, schema(action), *(record(action, **fields) for fields in records), delivery=delivery)
         assert outcome.error is None
         assert outcome.code == 0
-        made = [(entry.method, entry.path) for entry in sandbox.ledger.writes]
+        made = [(entry.method, entry.path) for entry in sandbox.requests.writes]
         assert sorted(made) == sorted(calls)
         assert outcome.of(action).sent == sum(len(one.get("vendorSkus", [1])) for one in records)
         assert sandbox.log == []
@@ -246,7 +246,7 @@ def test_the_other_name_of_a_call_is_tried_once_and_remembered(
             sandbox, schema(action), *messages, again, *messages, delivery="api", concurrency=1, batch_size=2
         )
         assert outcome.error is None
-        used = [entry.path.rpartition("/")[2].removesuffix(".json") for entry in sandbox.ledger.writes]
+        used = [entry.path.rpartition("/")[2].removesuffix(".json") for entry in sandbox.requests.writes]
         assert used == [*names, names[1]]
         assert caplog.text.count(f"{names[1]} is used from here on") == 1
 
@@ -261,7 +261,7 @@ def test_unknown_and_ambiguous_names_of_a_status_are_rejected() -> None:
                 record("purchase_statuses", purchaseId=21, purchaseStatus=name),
             )
             assert "purchaseStatus.unknown" in str(outcome.error)
-        assert sandbox.ledger.writes == []
+        assert sandbox.requests.writes == []
 
 
 def test_a_sale_says_that_it_is_manual() -> None:
@@ -269,5 +269,5 @@ def test_a_sale_says_that_it_is_manual() -> None:
     with jetti() as sandbox:
         other = {**SALE, "externalId": "sale-2", "source": "import"}
         deliver(sandbox, schema("sales"), record("sales", **SALE), record("sales", **other), delivery="api")
-        bodies = sorted((entry.body for entry in sandbox.ledger.writes), key=lambda body: body["externalId"])
+        bodies = sorted((entry.body for entry in sandbox.requests.writes), key=lambda body: body["externalId"])
         assert bodies == [{**SALE, "source": "manual"}, other]

@@ -51,7 +51,7 @@ def test_only_differences_are_sent_and_state_passes_the_rest(delivery: str) -> N
         found = outcome.of()
         assert (found.received, found.unchanged, found.changed, found.added, found.sent) == (231, 227, 3, 1, 4)
         assert stock(sandbox) == {f"e{n}": changed.get(n, n) for n in range(231)}
-        assert len([one for one in sandbox.ledger.gets if "variants" in one.path]) <= 5
+        assert len([one for one in sandbox.requests.gets if "variants" in one.path]) <= 5
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_everything_goes_when_nothing_is_compared() -> None:
         fill(sandbox, 3)
         outcome = deliver(sandbox, schema(), *(variant(n, n) for n in range(3)), skip_unchanged=False)
         assert outcome.of().sent == 3
-        assert not any("variants" in one.path for one in sandbox.ledger.gets)
+        assert not any("variants" in one.path for one in sandbox.requests.gets)
 
 
 def test_max_updates_leaves_the_rest_and_holds_state_back(caplog: pytest.LogCaptureFixture) -> None:
@@ -165,7 +165,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(capsys: pytest.CaptureFixt
             dry_run=True, on_reject="set_aside", rejects_path=str(path),
         )  # fmt: skip
         assert (outcome.code, outcome.states) == (1, [])
-        assert sandbox.ledger.writes == []
+        assert sandbox.requests.writes == []
     assert not path.exists()
     plan = capsys.readouterr().err
     assert "Plan; nothing was written." in plan
@@ -179,7 +179,7 @@ def test_the_summary_is_one_line_of_json_in_the_log(caplog: pytest.LogCaptureFix
         text = next(one.getMessage() for one in caplog.records if one.getMessage().startswith("Summary: "))
         summary = json.loads(text.removeprefix("Summary: "))
         assert summary["actions"][VARIANTS]["sent"] == 1
-        assert summary["requests"] == len(sandbox.ledger)
+        assert summary["requests"] == len(sandbox.requests)
         assert {"limiter_wait_seconds", "seconds", "retries"} <= summary.keys()
         assert "not-to-be-shown" not in caplog.text
         assert sandbox.token not in caplog.text
@@ -211,4 +211,4 @@ def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any
     with jetti() as sandbox:
         with pytest.raises(SettingsError, match=text):
             deliver(sandbox, schema(), **settings)
-        assert len(sandbox.ledger) == 0
+        assert len(sandbox.requests) == 0

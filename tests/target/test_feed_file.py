@@ -88,7 +88,7 @@ def test_the_file_is_in_order_with_the_last_row_of_each_key(tmp_path: Path) -> N
             outcome = deliver(sandbox, schema(), *order, state(1), delivery="file", feed_path=str(path), max_updates=1)
             assert (outcome.error, outcome.states) == (None, [1])
             assert path.read_text() == "externalId,inventoryQuantity,vendorSku\ne1,1,v1\ne2,2,v2\ne3,3,v3\n"
-        assert len(sandbox.ledger) == 0
+        assert len(sandbox.requests) == 0
     assert [one.name for one in path.parent.iterdir()] == ["stock.csv"]
 
 

@@ -42,7 +42,7 @@ def test_all_records_arrive_and_state_follows(delivery: str) -> None:
         assert outcome.states[-1] == {"at": 1.5}
         assert outcome.code == 0
         assert stock(sandbox) == {f"e{n}": n for n in range(120)}
-        assert len(sandbox.ledger.writes) == (3 if delivery == "inbound" else 120)
+        assert len(sandbox.requests.writes) == (3 if delivery == "inbound" else 120)
 
 
 def test_the_last_record_of_a_key_wins_in_a_batch_and_fields_of_earlier_ones_stay() -> None:
@@ -50,7 +50,7 @@ def test_the_last_record_of_a_key_wins_in_a_batch_and_fields_of_earlier_ones_sta
     with jetti() as sandbox:
         outcome = deliver(sandbox, schema(), variant(1, 1, barcode="b"), variant(1, 2))
         assert stock(sandbox) == {"e1": 2}
-        assert sandbox.ledger.writes[0].body == [
+        assert sandbox.requests.writes[0].body == [
             {"externalId": "e1", "vendorSku": "v1", "inventoryQuantity": 2, "barcode": "b"}
         ]
         assert (outcome.of().received, outcome.of().merged, outcome.of().sent) == (2, 1, 1)
@@ -84,7 +84,7 @@ def test_state_does_not_pass_a_failure(tmp_path: Path) -> None:
     """When Jetti stays away, the run fails and only the STATE before the undelivered records is out."""
     with jetti() as sandbox:
         sandbox.on_request = lambda _number, method, _path: (
-            setattr(sandbox.options, "faults", 1.0) if method == "POST" and len(sandbox.ledger.inbound) > 1 else None
+            setattr(sandbox.options, "faults", 1.0) if method == "POST" and len(sandbox.requests.inbound) > 1 else None
         )
         sandbox.options.fault_kinds = ("reset-before",)
         records = [variant(n, n) for n in range(100)]
@@ -204,7 +204,7 @@ def test_one_poison_product_is_isolated_from_its_neighbours(tmp_path: Path) -> N
         assert outcome.of("products").sent == 49
         assert len(sandbox.rows("channel_variants")) == 49
         assert [one["record"]["externalId"] for one in rejects(path)[1:]] == ["p17"]
-        assert len(sandbox.ledger.writes) <= 14
+        assert len(sandbox.requests.writes) <= 14
 
 
 @pytest.mark.parametrize("permanent", ["mixed", "500"])
@@ -253,7 +253,7 @@ def test_several_feeds_in_one_run_each_get_their_own_calls() -> None:
         assert outcome.error is None
         feeds = {row["externalId"]: row["inventoryFeedId"] for row in sandbox.rows(VARIANTS)}
         assert feeds == {f"e{n}": (FEED, 8)[n % 2] for n in range(40)}
-        assert (len(sandbox.ledger.gets), len(sandbox.ledger.writes)) == (2, 2)
+        assert (len(sandbox.requests.gets), len(sandbox.requests.writes)) == (2, 2)
 
 
 def test_state_comes_out_though_the_input_falls_silent(tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ def test_a_rejects_file_is_not_read_and_written_at_once(tmp_path: Path) -> None:
         config = settings_for(sandbox, on_reject="set_aside", rejects_path=str(path))
         with pytest.raises(SettingsError, match="the very file being read"):
             TargetJetti(config=config).run(source)  # type: ignore[arg-type]
-        assert len(sandbox.ledger) == 0
+        assert len(sandbox.requests) == 0
 
 
 def test_a_slow_server_slows_the_input_down() -> None:

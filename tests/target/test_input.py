@@ -78,7 +78,7 @@ def test_an_unknown_stream_is_refused_before_anything_is_sent() -> None:
         outcome = deliver(sandbox, schema("stock_levels"), record("stock_levels", a=1))
         assert isinstance(outcome.error, SettingsError)
         assert all(name in str(outcome.error) for name in ACTIONS)
-        assert len(sandbox.ledger) == 0
+        assert len(sandbox.requests) == 0
 
 
 def test_a_stream_is_mapped_by_name_and_by_stream_maps() -> None:
@@ -110,7 +110,7 @@ def test_a_nested_record_is_flattened_if_asked_to(caplog: pytest.LogCaptureFixtu
         with jetti() as sandbox:
             deliver(sandbox, schema(**nested), record(externalId="a", size={"width": 3}), **settings)
             assert f"Jetti has no field {name};" in caplog.text
-            assert sandbox.ledger.writes[0].body == [{"externalId": "a"}]
+            assert sandbox.requests.writes[0].body == [{"externalId": "a"}]
 
 
 def test_an_unknown_field_is_left_out_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -119,7 +119,7 @@ def test_an_unknown_field_is_left_out_and_said_once(caplog: pytest.LogCaptureFix
         deliver(sandbox, schema(), *(variant(n, n, colour="red", _sdc_batched_at="x", companyId=1) for n in range(3)))
         assert caplog.text.count("Jetti has no field colour") == 1
         assert "_sdc" not in caplog.text
-        assert sandbox.ledger.writes[0].body[0].keys() == {"externalId", "vendorSku", "inventoryQuantity"}
+        assert sandbox.requests.writes[0].body[0].keys() == {"externalId", "vendorSku", "inventoryQuantity"}
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_values_that_do_not_fit_are_refused_by_name(fields: dict[str, Any], titl
         outcome = deliver(sandbox, schema(), record(**{"externalId": "a", "vendorSku": "v", **fields}))
         assert f"{title}" in str(outcome.error)
         assert "many" not in str(outcome.error)
-        assert sandbox.ledger.writes == []
+        assert sandbox.requests.writes == []
 
 
 @given(st.sampled_from(sorted(PLAIN)), st.data())
@@ -164,7 +164,7 @@ def test_an_external_id_is_a_text_however_it_is_written(external_id: str, text: 
         outcome = deliver(sandbox, schema(), line, json.dumps(variant(1, 2)).replace('"e1"', f'"{text}"'))
         assert outcome.of().merged == 1
         assert stock(sandbox) == {text: 2}
-        assert sandbox.ledger.writes[0].body[0]["externalId"] == text
+        assert sandbox.requests.writes[0].body[0]["externalId"] == text
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_the_key_of_a_product_is_the_same_however_it_is_written(name: str, writt
         line = json.dumps(record("products", **{name: "?"})).replace('"?"', written)
         outcome = deliver(sandbox, schema("products"), line, record("products", **{name: sent}))
         assert (outcome.error, outcome.of("products").merged) == (None, 1)
-        assert sandbox.ledger.writes[0].body == [{name: sent}]
+        assert sandbox.requests.writes[0].body == [{name: sent}]
 
 
 @pytest.mark.parametrize("product", [{"externalId": ["a"]}, {"externalSku": {"a": 1}}, {"sku": True}, {"id": "two"}])
@@ -186,7 +186,7 @@ def test_a_product_whose_key_is_none_is_refused(product: dict[str, Any]) -> None
     with jetti() as sandbox:
         outcome = deliver(sandbox, schema("products"), record("products", **product))
         assert isinstance(outcome.error, RecordError)
-        assert not sandbox.ledger.writes
+        assert not sandbox.requests.writes
 
 
 @pytest.mark.parametrize(
@@ -208,8 +208,8 @@ def test_an_empty_text_says_nothing(action: str, fields: dict[str, Any], path: s
     with jetti() as sandbox:
         sandbox.upsert(VARIANTS, {"externalId": "e1", "vendorSku": "v1", "inventoryFeedId": FEED})
         outcome = deliver(sandbox, schema(action), record(action, **fields), delivery="api")
-        assert (outcome.error, len(sandbox.ledger.writes)) == (None, 1)
-        assert sandbox.ledger.writes[0].path.endswith(f"{path}.json")
+        assert (outcome.error, len(sandbox.requests.writes)) == (None, 1)
+        assert sandbox.requests.writes[0].path.endswith(f"{path}.json")
 
 
 def test_a_feed_is_not_named_by_true() -> None:
@@ -225,7 +225,7 @@ def test_a_purchase_is_not_shipped_under_a_blank_number() -> None:
     with jetti() as sandbox:
         outcome = deliver(sandbox, schema("shipments"), record("shipments", purchaseId=21, trackingNumber=" "))
         assert isinstance(outcome.error, RecordError)
-        assert not sandbox.ledger.writes
+        assert not sandbox.requests.writes
 
 
 def test_numbers_keep_every_digit() -> None:
@@ -233,7 +233,7 @@ def test_numbers_keep_every_digit() -> None:
     with jetti() as sandbox:
         line = json.dumps(variant(1, 1)).replace('"e1"', '"e1", "costPrice": 12345678901234.123456')
         deliver(sandbox, schema(), line)
-        assert sandbox.ledger.writes[0].body[0]["costPrice"] == pytest.approx(12345678901234.123456, rel=0)
+        assert sandbox.requests.writes[0].body[0]["costPrice"] == pytest.approx(12345678901234.123456, rel=0)
 
 
 def test_a_huge_text_goes_without_its_neighbours_being_held_up() -> None:
@@ -242,7 +242,7 @@ def test_a_huge_text_goes_without_its_neighbours_being_held_up() -> None:
         outcome = deliver(sandbox, schema(), variant(1, 1), variant(2, 2, description="x" * 10_000_000), variant(3, 3))
         assert outcome.error is None
         assert stock(sandbox) == {"e1": 1, "e2": 2, "e3": 3}
-        assert len(sandbox.ledger.writes) == 2
+        assert len(sandbox.requests.writes) == 2
 
 
 def test_a_huge_key_is_shown_in_part() -> None:
@@ -297,7 +297,7 @@ def test_the_items_of_a_shipment_are_taken_as_a_warehouse_writes_them(ids: list[
     """A number may come as its text."""
     with jetti() as sandbox:
         deliver(sandbox, schema("shipments"), record("shipments", purchaseId=21, trackingNumber="T", ids=ids))
-        assert sandbox.ledger.writes[0].body["ids"] == [210]
+        assert sandbox.requests.writes[0].body["ids"] == [210]
 
 
 @pytest.mark.parametrize("ids", ["21", 21, [True], [None], [[1]], {"1": 1}])
@@ -306,7 +306,7 @@ def test_the_items_of_a_shipment_are_an_array_of_integers(ids: Any) -> None:
     with jetti() as sandbox:
         outcome = deliver(sandbox, schema("shipments"), record("shipments", purchaseId=21, trackingNumber="T", ids=ids))
         assert "ids must be an array of integers" in str(outcome.error)
-        assert sandbox.ledger.writes == []
+        assert sandbox.requests.writes == []
 
 
 LEVELS = schema("levels", sku={"type": "string"}, level={"type": "integer"})

@@ -50,7 +50,7 @@ def test_a_lost_answer_is_made_up_for_by_looking(kind: str) -> None:
         outcome = deliver(sandbox, schema(STREAM), SHIPMENT, state(1))
         assert (outcome.error, outcome.states) == (None, [1])
         assert numbers(sandbox) == [(21, "T1")]
-        assert len(sandbox.ledger.writes) == 1
+        assert len(sandbox.requests.writes) == 1
 
 
 @pytest.mark.parametrize("kind", ["reset-before", "500", "502-html"])
@@ -61,7 +61,7 @@ def test_an_uncertain_shipment_is_rejected_not_repeated(kind: str, tmp_path: Pat
         fail_ships(sandbox, kind)
         outcome = deliver(sandbox, schema(STREAM), SHIPMENT, state(1), on_reject="set_aside", rejects_path=str(path))
         assert (outcome.code, outcome.states) == (1, [1])
-        assert len(sandbox.ledger.writes) == 1
+        assert len(sandbox.requests.writes) == 1
         messages = rejects(path)
         assert messages[1]["rejection"]["title"] == "uncertain"
         sandbox.on_request, sandbox.options.faults = None, 0.0

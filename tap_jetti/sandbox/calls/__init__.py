@@ -1,1 +1,1 @@
-"""What each write call of the API does to the sandbox's rows."""
+"""The write calls of the API: what each does to the rows of the account."""

@@ -1,4 +1,4 @@
-"""Products that a channel sends: its variants become channel variants."""
+"""Products that a channel sends: each variant is written with its channel variant."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ _MISSING = "api.channels.import_connector_variant.missing"
 
 
 def acknowledge(account: Account, channel_id: int, body: object) -> Document:
-    """Tell that a variant is published in the channel under an external id.
+    """Acknowledge that a variant is published in the channel with an external id.
 
     Raises:
-        Problem: There is no variant of the sku.
+        Problem: No variant has the sku.
     """
-    fields = validation.whole(body)
-    validation.present(fields, "api.channels.acknowledge_variant.missing", "externalId", "sku")
+    fields = validation.as_object(body)
+    validation.require(fields, "api.channels.acknowledge_variant.missing", "externalId", "sku")
     account.get("channels", channel_id)
     variant = account.find("variants", sku=str(fields["sku"]))
     if variant is None:
         raise Problem(
             404,
             "api.channels.acknowledge_variant.variant_missing",
-            "There is no variant of this sku.",
+            "No variant has this sku.",
         )
     return channel_variant(account, channel_id, variant, str(fields["externalId"]))
 
 
 def import_batch(account: Account, channel_id: int, body: object) -> list[Document]:
-    """Add or update the variants of a batch; answers the channel variants.
+    """Add or update the variants of a batch; returns the channel variants.
 
     Raises:
-        Problem: One of them is refused; then none is applied.
+        Problem: One of them is invalid; none is written.
     """
     account.get("channels", channel_id)
     with account.database.transaction():
-        return [import_one(account, channel_id, item) for item in validation.batch(body)]
+        return [import_one(account, channel_id, item) for item in validation.as_batch(body)]
 
 
 def import_one(account: Account, channel_id: int, body: object) -> Document:
-    """Add or update one variant, known by its external id in the channel, else by its sku.
+    """Add or update one variant, found by its external id in the channel or else by its sku.
 
     Raises:
-        Problem: It has neither, or a field is bad.
+        Problem: The external id or the sku is missing, or a value is invalid.
     """
-    item = validation.whole(body)
+    item = validation.as_object(body)
     sku = item.get("sku") or item.get("externalSku")
-    validation.present({"externalId": item.get("externalId"), "sku": sku}, _MISSING, "externalId", "sku")
-    fields = validation.writable("variants", item, strict=account.options.write_validation)
+    validation.require({"externalId": item.get("externalId"), "sku": sku}, _MISSING, "externalId", "sku")
+    fields = validation.writable_fields("variants", item, strict=account.options.write_validation)
     fields["sku"] = str(sku)
     external_id = str(item["externalId"])
     before = account.find("channel_variants", externalId=external_id, channelId=channel_id)
@@ -75,11 +75,11 @@ def import_one(account: Account, channel_id: int, body: object) -> Document:
 
 def jobs(account: Account, channel_id: int, body: object) -> list[Job]:
     """The jobs of an inbound batch of products."""
-    return [_job(account, channel_id, item) for item in validation.batch(body)]
+    return [_job(account, channel_id, item) for item in validation.as_batch(body)]
 
 
 def channel_variant(account: Account, channel_id: int, variant: Document, external_id: str) -> Document:
-    """Add or update what a variant is in a channel."""
+    """Add or update the channel variant of a variant."""
     fields = {
         "channelId": channel_id,
         "variantId": variant["id"],

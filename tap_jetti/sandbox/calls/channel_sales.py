@@ -1,4 +1,4 @@
-"""Sales that a channel sends; each attempt leaves a row of ``sale_imports``."""
+"""Sales that a channel sends; each attempt adds a row to ``sale_imports``."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ def manual_sale(account: Account, channel_id: int, body: object) -> Document:
     """Add a sale, or update the one with its external id in the channel.
 
     Raises:
-        Problem: Something is missing in the sale, or a variant is unknown.
+        Problem: A field is missing or invalid, or a variant is unknown.
     """
     account.get("channels", channel_id)
-    sale = validation.whole(body)
-    noted = {"channelId": channel_id, "externalId": str(sale.get("externalId")), "payload": sale}
+    sale = validation.as_object(body)
+    sale_import = {"channelId": channel_id, "externalId": str(sale.get("externalId")), "payload": sale}
     try:
         _check(account, channel_id, sale)
     except Problem as problem:
-        account.create("sale_imports", {**noted, "status": "error", "problem": problem.body()})
+        account.create("sale_imports", {**sale_import, "status": "error", "problem": problem.body()})
         raise
     with account.database.transaction():
         written = _write(account, channel_id, sale)
-        account.create("sale_imports", {**noted, "status": "success", "saleId": written["id"]})
+        account.create("sale_imports", {**sale_import, "status": "success", "saleId": written["id"]})
     return written
 
 
 def jobs(account: Account, channel_id: int, body: object) -> list[Job]:
     """The job of an inbound sale."""
-    sale = validation.whole(body)
+    sale = validation.as_object(body)
 
     def is_new() -> bool:
         external_id = str(sale.get("externalId"))
@@ -48,50 +48,50 @@ def jobs(account: Account, channel_id: int, body: object) -> list[Job]:
 
 
 def _check(account: Account, channel_id: int, sale: Mapping[str, Any]) -> None:
-    validation.present(sale, f"{_CODE}.missing", "externalId", "lineItems", "customer")
+    validation.require(sale, f"{_CODE}.missing", "externalId", "lineItems", "customer")
     if not isinstance(sale["customer"], Mapping) or not isinstance(sale["lineItems"], list):
         raise Problem(422, f"{_CODE}.invalid", "customer is an object, lineItems an array.")
-    validation.present(sale["customer"], f"{_CODE}.customer.missing", "email")
+    validation.require(sale["customer"], f"{_CODE}.customer.missing", "email")
     for line in sale["lineItems"]:
-        item = validation.whole(line)
-        validation.present(item, f"{_CODE}.line_item.missing", "externalId", "quantity", "price")
-        validation.writable("sale_items", item, strict=account.options.write_validation)
-        if not _creates(sale) and _variant(account, channel_id, item) is None:
+        item = validation.as_object(line)
+        validation.require(item, f"{_CODE}.line_item.missing", "externalId", "quantity", "price")
+        validation.writable_fields("sale_items", item, strict=account.options.write_validation)
+        if not _may_create_variants(sale) and _variant(account, channel_id, item) is None:
             # The vendor's own code for this error, with its library's default status.
             raise Problem(500, f"{_CODE}.missing", f"The variant of {item['externalId']} is missing.")
 
 
-def _creates(sale: Mapping[str, Any]) -> bool:
+def _may_create_variants(sale: Mapping[str, Any]) -> bool:
     options = sale.get("options")
     return isinstance(options, Mapping) and bool(options.get("findOrCreateChannelVariant"))
 
 
 def _variant(account: Account, channel_id: int, item: Mapping[str, Any]) -> Document | None:
     given = item.get("variant")
-    wanted = given if isinstance(given, Mapping) else {}
-    if wanted.get("externalId") is not None:
-        found = account.find("channel_variants", externalId=str(wanted["externalId"]), channelId=channel_id)
+    variant = given if isinstance(given, Mapping) else {}
+    if variant.get("externalId") is not None:
+        found = account.find("channel_variants", externalId=str(variant["externalId"]), channelId=channel_id)
         if found is not None and found.get("variantId") is not None:
             return account.get("variants", found["variantId"])
-    sku = wanted.get("sku") or wanted.get("externalSku")
+    sku = variant.get("sku") or variant.get("externalSku")
     return None if sku is None else account.find("variants", sku=str(sku))
 
 
 def _write(account: Account, channel_id: int, sale: Mapping[str, Any]) -> Document:
     external_id = str(sale["externalId"])
-    lines = [{**item, **validation.writable("sale_items", item, strict=False)} for item in sale["lineItems"]]
+    lines = [{**item, **validation.writable_fields("sale_items", item, strict=False)} for item in sale["lineItems"]]
     subtotal = round(sum(float(line["price"]) * int(line["quantity"]) for line in lines), 2)
     shipping = [rate for rate in sale.get("shipping") or [] if isinstance(rate, Mapping)]
-    costs = sum(float(rate.get("price") or 0) for rate in shipping)
+    shipping_total = sum(float(rate.get("price") or 0) for rate in shipping)
     fields = {
-        **validation.writable("sales", sale.get("saleDefaults") or {}, strict=False),
-        **validation.writable("sales", sale, strict=False),
+        **validation.writable_fields("sales", sale.get("saleDefaults") or {}, strict=False),
+        **validation.writable_fields("sales", sale, strict=False),
         "externalId": external_id,
         "channelId": channel_id,
         "customerId": _customer(account, sale["customer"])["id"],
         "quantity": sum(int(line["quantity"]) for line in lines),
         "subtotal": subtotal,
-        "total": round(subtotal + costs, 2),
+        "total": round(subtotal + shipping_total, 2),
     }
     rows = account.database.find("sales", externalId=external_id, channelId=channel_id)
     if rows:
@@ -106,7 +106,7 @@ def _write(account: Account, channel_id: int, sale: Mapping[str, Any]) -> Docume
 
 
 def _customer(account: Account, customer: Mapping[str, Any]) -> Document:
-    fields = validation.writable("customers", customer, strict=False)
+    fields = validation.writable_fields("customers", customer, strict=False)
     rows = account.database.find("customers", email=str(customer["email"]))
     if rows:
         return account.change("customers", rows[0], fields)
@@ -122,7 +122,7 @@ def _write_line(account: Account, channel_id: int, sale_id: int, line: Mapping[s
         variant = account.get("variants", created["variantId"])
     external_id = str(line["externalId"])
     fields = {
-        **validation.writable("sale_items", line, strict=False),
+        **validation.writable_fields("sale_items", line, strict=False),
         "externalId": external_id,
         "quantity": int(line["quantity"]),
         "price": float(line["price"]),

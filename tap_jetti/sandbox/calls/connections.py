@@ -1,7 +1,7 @@
-"""Acknowledging and disconnecting: which feed variant stands for which variant.
+"""Acknowledgements and disconnections: which feed variant supplies which variant.
 
-A connection is the feed variant's ``variantId`` and its status ``connected``; each one made
-or cut is also a row of ``inventory_feed_variant_connections``.
+A connected feed variant has a ``variantId`` and the status ``connected``; each change is also
+a row of ``inventory_feed_variant_connections``.
 """
 
 from __future__ import annotations
@@ -21,61 +21,63 @@ if TYPE_CHECKING:
 
 
 def acknowledge(account: Account, channel_id: int, body: object) -> list[Document]:
-    """Connect feed variants to the variant of a sku; answers the feed variants.
+    """Connect feed variants to the variant with a sku; returns the feed variants.
 
     Raises:
         Problem: The variant, a provider or a feed variant does not exist.
     """
-    return _switch(account, channel_id, body, connected=True)
+    return _set_connections(account, channel_id, body, connected=True)
 
 
 def disconnect(account: Account, channel_id: int, body: object) -> list[Document]:
-    """Cut feed variants from the variant of a sku; answers the feed variants.
+    """Disconnect feed variants from the variant with a sku; returns the feed variants.
 
     Raises:
         Problem: The variant, a provider or a feed variant does not exist.
     """
-    return _switch(account, channel_id, body, connected=False)
+    return _set_connections(account, channel_id, body, connected=False)
 
 
 def acknowledgements(account: Account, channel_id: int, body: object) -> list[Job]:
     """The jobs of a batch of acknowledgements."""
-    return [_job(account, channel_id, item, connected=True) for item in validation.batch(body)]
+    return [_job(account, channel_id, item, connected=True) for item in validation.as_batch(body)]
 
 
 def disconnections(account: Account, channel_id: int, body: object) -> list[Job]:
     """The jobs of a batch of disconnections."""
-    return [_job(account, channel_id, item, connected=False) for item in validation.batch(body)]
+    return [_job(account, channel_id, item, connected=False) for item in validation.as_batch(body)]
 
 
 def _job(account: Account, channel_id: int, item: object, *, connected: bool) -> Job:
-    return Job(lambda: False, lambda: _switch(account, channel_id, item, connected=connected))
+    return Job(lambda: False, lambda: _set_connections(account, channel_id, item, connected=connected))
 
 
-def _switch(account: Account, channel_id: int, body: object, *, connected: bool) -> list[Document]:
-    wanted = validation.whole(body)
+def _set_connections(account: Account, channel_id: int, body: object, *, connected: bool) -> list[Document]:
+    group = validation.as_object(body)
     name = "acknowledge" if connected else "disconnect"
-    validation.present(wanted, f"api.channels.{name}.missing", "sku", "vendorSkus")
+    validation.require(group, f"api.channels.{name}.missing", "sku", "vendorSkus")
     account.get("channels", channel_id)
-    variant = account.find("variants", sku=str(wanted["sku"]))
+    variant = account.find("variants", sku=str(group["sku"]))
     if variant is None:
-        raise Problem(404, f"api.channels.{name}.variant_missing", "There is no variant of this sku.")
-    rows = [row for entry in _entries(wanted, name) for row in _feed_variants(account, validation.whole(entry), name)]
+        raise Problem(404, f"api.channels.{name}.variant_missing", "No variant has this sku.")
+    rows = [
+        row for entry in _entries(group, name) for row in _feed_variants(account, validation.as_object(entry), name)
+    ]
     with account.database.transaction():
-        return [_set(account, row, variant, connected=connected) for row in rows]
+        return [_set_connection(account, row, variant, connected=connected) for row in rows]
 
 
-def _entries(wanted: Mapping[str, Any], name: str) -> list[Any]:
-    entries = wanted["vendorSkus"]
+def _entries(group: Mapping[str, Any], name: str) -> list[Any]:
+    entries = group["vendorSkus"]
     if not isinstance(entries, list):
         raise Problem(422, f"api.channels.{name}.invalid", "vendorSkus must be an array.")
     return entries
 
 
 def _feed_variants(account: Account, entry: Mapping[str, Any], name: str) -> list[Row]:
-    validation.present(entry, f"api.channels.{name}.missing", "vendorSku")
+    validation.require(entry, f"api.channels.{name}.missing", "vendorSku")
     provider = _provider(account, entry)
-    # The library answers business errors with 500 where nobody chose a status.
+    # The vendor's library answers business errors with 500 unless another status is given.
     if provider is None:
         raise Problem(500, f"api.channels.{name}.provider_missing", "There is no such dropship provider.")
     own = {row.id for row in account.database.find("inventory_feeds", dropshipProviderId=provider)}
@@ -107,7 +109,7 @@ def _provider(account: Account, entry: Mapping[str, Any]) -> int | None:
     return int(provider["id"]) if provider else None
 
 
-def _set(account: Account, row: Row, variant: Document, *, connected: bool) -> Document:
+def _set_connection(account: Account, row: Row, variant: Document, *, connected: bool) -> Document:
     before = account.document(row)
     was_connected = before.get("variantId") == variant["id"]
     if connected:
@@ -119,5 +121,5 @@ def _set(account: Account, row: Row, variant: Document, *, connected: bool) -> D
     written = account.change(feeds.FEED_VARIANTS, row, fields)
     if was_connected is not connected:
         action = "connected" if connected else "disconnected"
-        feeds.note_connection(account, written, variant, action=action, scope="manual")
+        feeds.record_connection(account, written, variant, action=action, scope="manual")
     return written

@@ -1,4 +1,4 @@
-"""Writes to inventory feeds: feed variants come, change and go by their external ids."""
+"""Writes to inventory feeds: feed variants are upserted and removed by their external ids."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def parse_webhook(account: Account, feed_id: int, body: object) -> Document:
     """Add a feed variant, or update the one with its external id.
 
     Raises:
-        Problem: The feed is not a webhook feed, or a field is bad.
+        Problem: The feed is not a webhook feed, or a field is missing or invalid.
     """
     return _parse(account, account.get("inventory_feeds", feed_id), body)
 
@@ -33,17 +33,17 @@ def _parse(account: Account, feed: Document, body: object) -> Document:
             "api.inventory_feeds.parse_webhook.resource_type",
             "The resource type of the inventory feed must be webhook.",
         )
-    return _upsert(account, feed, validation.whole(body))
+    return _upsert(account, feed, validation.as_object(body))
 
 
 def remove(account: Account, feed_id: int, body: object) -> Document:
-    """Remove the feed variant with an external id; answers what it was.
+    """Remove the feed variant with an external id; returns the removed row.
 
     Raises:
-        Problem: There is none.
+        Problem: There is no such feed variant.
     """
-    fields = validation.whole(body)
-    validation.present(fields, "api.inventory_feeds.remove_by_external_id.missing", "externalId")
+    fields = validation.as_object(body)
+    validation.require(fields, "api.inventory_feeds.remove_by_external_id.missing", "externalId")
     account.get("inventory_feeds", feed_id)
     row = _row(account, feed_id, fields)
     if row is None:
@@ -58,34 +58,34 @@ def jobs(account: Account, feed_id: int, body: object) -> list[Job]:
     """The jobs of an inbound batch for a feed.
 
     Raises:
-        Problem: The body is no batch.
+        Problem: The body is not a batch.
     """
     feed = account.get("inventory_feeds", feed_id)
-    records = [_Record(account, feed, item) for item in validation.batch(body)]
+    records = [_Record(account, feed, item) for item in validation.as_batch(body)]
     return [Job(record.is_new, record.apply) for record in records]
 
 
-def spend(account: Account, resource: str) -> None:
-    """Count a feed variant against the day's quota.
+def count_against_quota(account: Account, resource: str) -> None:
+    """Count an update against the daily quota; only inventory feed variants have one.
 
     Raises:
-        Problem: The quota is used up.
+        Problem: The quota is exhausted.
     """
     if resource != FEED_VARIANTS or not account.options.daily_sku_limit:
         return
     day = int(account.now() // 86_400)
-    used = account.spent.get(day, 0)
+    used = account.quota_used.get(day, 0)
     if used >= account.options.daily_sku_limit:
         raise Problem(
             422,
             "api.inventory_feed_variants.daily_limit",
             "The inventory feed variants updated today have reached the plan's SKU limit.",
         )
-    account.spent = {day: used + 1}
+    account.quota_used = {day: used + 1}
 
 
 class _Record:
-    """One feed variant of an inbound batch: nobody waits for its answer, so it is merged in the database."""
+    """One feed variant of an inbound batch: no response returns it, so it is updated without reading it."""
 
     def __init__(self, account: Account, feed: Document, item: object) -> None:
         self._account = account
@@ -94,7 +94,7 @@ class _Record:
         self._id: int | None = None
 
     def is_new(self) -> bool:
-        """Whether the feed has no such feed variant; remembers which one it is otherwise."""
+        """Whether the feed has no feed variant with its external id; if it has, its id is kept for `apply`."""
         if isinstance(self._item, Mapping):
             self._id = self._account.database.find_id(
                 FEED_VARIANTS, externalId=str(self._item.get("externalId")), inventoryFeedId=self._feed["id"]
@@ -102,17 +102,17 @@ class _Record:
         return self._id is None
 
     def apply(self) -> None:
-        """Add or update it."""
+        """Add or update the feed variant."""
         account = self._account
         if self._id is None:
             _parse(account, self._feed, self._item)
             return
-        fields = validation.writable(
-            FEED_VARIANTS, validation.whole(self._item), strict=account.options.write_validation
+        fields = validation.writable_fields(
+            FEED_VARIANTS, validation.as_object(self._item), strict=account.options.write_validation
         )
         fields.pop("inventoryFeedId", None)
         fields["externalId"] = str(fields["externalId"])
-        spend(account, FEED_VARIANTS)
+        count_against_quota(account, FEED_VARIANTS)
         account.patch(FEED_VARIANTS, self._id, fields)
 
 
@@ -122,13 +122,13 @@ def _row(account: Account, feed_id: int, fields: Mapping[str, Any]) -> Row | Non
 
 
 def _upsert(account: Account, feed: Document, body: Mapping[str, Any]) -> Document:
-    validation.present(body, "api.inventory_feeds.parse_webhook.missing", "externalId")
-    fields = validation.writable(FEED_VARIANTS, body, strict=account.options.write_validation)
+    validation.require(body, "api.inventory_feeds.parse_webhook.missing", "externalId")
+    fields = validation.writable_fields(FEED_VARIANTS, body, strict=account.options.write_validation)
     fields = {**fields, "externalId": str(body["externalId"]), "inventoryFeedId": feed["id"]}
     before = _row(account, feed["id"], fields)
     if before is None:
-        validation.required(FEED_VARIANTS, fields)
-    spend(account, FEED_VARIANTS)
+        validation.require_columns(FEED_VARIANTS, fields)
+    count_against_quota(account, FEED_VARIANTS)
     if before is not None:
         return account.change(FEED_VARIANTS, before, fields)
     variant = None
@@ -139,12 +139,12 @@ def _upsert(account: Account, feed: Document, body: Mapping[str, Any]) -> Docume
         fields |= {"variantId": variant["id"], "status": "connected"}
     written = account.create(FEED_VARIANTS, fields)
     if variant is not None:
-        note_connection(account, written, variant, action="connected", scope="automated")
+        record_connection(account, written, variant, action="connected", scope="automated")
     return written
 
 
-def note_connection(account: Account, feed_variant: Document, variant: Document, *, action: str, scope: str) -> None:
-    """Keep a record of a connection that was made or cut."""
+def record_connection(account: Account, feed_variant: Document, variant: Document, *, action: str, scope: str) -> None:
+    """Add a row about a feed variant that was connected or disconnected."""
     account.create(
         "inventory_feed_variant_connections",
         {

@@ -1,4 +1,4 @@
-"""The queue of inbound data: applied some time after it was accepted, new data first."""
+"""The inbound queue: records are applied some time after they are accepted, additions before updates."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Job:
     """One record to apply."""
 
     is_new: Callable[[], bool]
-    """Whether it would add something, as opposed to updating it."""
+    """Whether it adds a row, rather than updating one."""
     apply: Callable[[], object]
-    """Applies it; a `Problem` it raises shows only in the log."""
+    """Applies it; a `Problem` that it raises is only logged."""
 
 
 class Inbound:
-    """Records that were accepted and not applied yet."""
+    """Records that are accepted and not yet applied."""
 
     def __init__(self, account: Account) -> None:
         """Start with an empty queue."""
@@ -36,15 +36,10 @@ class Inbound:
         self._queue: deque[tuple[float, Job]] = deque()
         self._lock = threading.RLock()
         self.log: deque[str] = deque(maxlen=_LOG_SIZE)
-        """Why records were not applied: what the application's own log would show."""
-
-    @property
-    def pending(self) -> int:
-        """How many records wait."""
-        return len(self._queue)
+        """Why records were not applied: what the vendor's application would log."""
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Apply these after the inbound delay, but for those that get lost."""
+        """Queue jobs to be applied after the inbound delay, except those that are lost on purpose."""
         account = self._account
         due = account.now() + account.options.inbound_delay
         loss = account.options.inbound_loss
@@ -54,28 +49,28 @@ class Inbound:
             else:
                 self._queue.append((due, job))
 
-    def process_due(self, most: int) -> None:
-        """Apply what has waited long enough, at most so many records: the rest has to wait longer."""
+    def process_due(self, limit: int) -> None:
+        """Apply due jobs, at most `limit` of them; the others stay queued."""
         if self._queue:
-            self._process(self._account.now(), most)
+            self._process(self._account.now(), limit)
 
     def settle(self) -> None:
-        """Apply everything now."""
+        """Apply all queued jobs now."""
         self._process(float("inf"), len(self._queue))
 
-    def _process(self, until: float, most: int) -> None:
-        # The database's lock first, as everywhere: the queue's alone never waits for it.
+    def _process(self, until: float, limit: int) -> None:
+        # Always the database's lock before the queue's: in the other order two threads could deadlock.
         with self._account.database.lock, self._lock:
             jobs: list[Job] = []
-            while self._queue and self._queue[0][0] <= until and len(jobs) < most:
+            while self._queue and self._queue[0][0] <= until and len(jobs) < limit:
                 jobs.append(self._queue.popleft()[1])
             if not jobs:
                 return
             with self._account.database.transaction():
-                known = [job.is_new() for job in jobs]
-                for wanted in (True, False):
-                    for job, is_new in zip(jobs, known, strict=True):
-                        if is_new is wanted:
+                new = [job.is_new() for job in jobs]
+                for additions in (True, False):
+                    for job, is_new in zip(jobs, new, strict=True):
+                        if is_new is additions:
                             self._apply(job)
 
     def _apply(self, job: Job) -> None:

@@ -1,4 +1,4 @@
-"""Shipping a purchase: a dropshipment, its items and a transaction, new ones at each call."""
+"""Shipping a purchase: each call adds a dropshipment, its items and a transaction."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 def ship(account: Account, purchase_id: int, body: object) -> Document:
-    """Ship all items of a purchase, or those named; answers the dropshipment.
+    """Ship items of a purchase, by default all; returns the dropshipment.
 
     Raises:
-        Problem: The purchase or an item does not exist, or a field is bad.
+        Problem: The purchase or an item does not exist, or a value is invalid.
     """
-    fields = validation.whole(body)
+    fields = validation.as_object(body)
     purchase = account.get("purchases", purchase_id)
-    shipped = validation.writable("dropshipments", fields, strict=account.options.write_validation)
+    shipped = validation.writable_fields("dropshipments", fields, strict=account.options.write_validation)
     items = {row.id: account.document(row) for row in account.database.find("purchase_items", purchaseId=purchase_id)}
     ids = fields.get("ids") or sorted(items)
     if not isinstance(ids, list) or not set(ids) <= set(items):
-        raise Problem(422, "api.purchases.ship.items_missing", "The purchase has no such items.")
+        raise Problem(422, "api.purchases.ship.items_missing", "The purchase does not have these items.")
     with account.database.transaction():
         dropshipment = account.create(
             "dropshipments",

@@ -1,17 +1,14 @@
-"""What the sandbox accepts in the body of a write."""
+"""Validation of the bodies of writes."""
 
-# ruff: noqa: ANN401, C901 - a value is whatever JSON says, one branch a type
+# ruff: noqa: ANN401, C901 - a value is any JSON; one branch per kind
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tap_jetti.facts import resources
-from tap_jetti.sandbox.data import models
-from tap_jetti.sandbox.data import timestamps as instants
+from tap_jetti.sandbox.data import models, timestamps
 from tap_jetti.sandbox.http.problems import Problem
 
 if TYPE_CHECKING:
@@ -26,7 +23,7 @@ REQUIRED = {
 
 LARGEST_BATCH = 50
 
-_OWN = frozenset({"id", "companyId", "createdAt", "updatedAt"})
+_READ_ONLY = frozenset({"id", "companyId", "createdAt", "updatedAt"})
 _RESOURCE_TYPES = frozenset(
     [
         "api",
@@ -59,22 +56,22 @@ _INTEGER = re.compile(r"-?\d+")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
-def whole(body: object) -> Mapping[str, Any]:
-    """A body that must be an object.
+def as_object(body: object) -> Mapping[str, Any]:
+    """The body, which must be an object.
 
     Raises:
-        Problem: It is something else.
+        Problem: It is not an object.
     """
     if not isinstance(body, Mapping):
         raise Problem(400, "api.body.invalid", "The body must be a JSON object.")
     return body
 
 
-def batch(body: object) -> list[Any]:
-    """A body that must be an array of at most 50.
+def as_batch(body: object) -> list[Any]:
+    """The body, which must be an array of at most 50 items.
 
     Raises:
-        Problem: It is something else, or larger.
+        Problem: It is not an array, or it is too large.
     """
     if not isinstance(body, list):
         raise Problem(400, "api.body.invalid", "The body must be a JSON array.")
@@ -83,72 +80,66 @@ def batch(body: object) -> list[Any]:
     return body
 
 
-def present(body: Mapping[str, Any], title: str, *names: str) -> None:
-    """Refuse a body that lacks one of these fields.
+def require(body: Mapping[str, Any], title: str, *names: str) -> None:
+    """Check that a body has these fields.
 
     Raises:
-        Problem: One is missing, null or empty.
+        Problem: A field is missing, null or empty.
     """
     for name in names:
         if body.get(name) in (None, ""):
             raise Problem(422, title, f"{name} is missing.", field=name)
 
 
-def writable(resource: str, body: Mapping[str, Any], *, strict: bool = True) -> Document:
-    """The fields of a body that a client may write, in the types of the schema.
+def writable_fields(resource: str, body: Mapping[str, Any], *, strict: bool = True) -> Document:
+    """The fields of a body that a client may write, converted to the kinds of the schema.
 
     Fields that the resource does not have are ignored, as the API does.
 
     Args:
         resource: The resource in snake_case.
         body: What was sent.
-        strict: Refuse values that do not fit, instead of storing them.
+        strict: Refuse invalid values; if not, they are stored as they are.
 
     Raises:
-        Problem: A value does not fit.
+        Problem: A value is invalid.
     """
-    types = models.types(resource)
-    fields = {name: value for name, value in body.items() if name in types and name not in _OWN}
+    kinds = models.kinds(resource)
+    fields = {name: value for name, value in body.items() if name in kinds and name not in _READ_ONLY}
     if not strict:
         return fields
     for name in REQUIRED.get(resource, ()):
         if name in fields and fields[name] in (None, ""):
             raise _invalid(resource, name, "must not be null")
-    return {name: _fitting(resource, name, value) for name, value in fields.items()}
+    return {name: _converted(resource, name, value) for name, value in fields.items()}
 
 
-def required(resource: str, fields: Mapping[str, Any]) -> None:
-    """Refuse a new row that lacks what it must have.
+def require_columns(resource: str, fields: Mapping[str, Any]) -> None:
+    """Check that a new row has the fields that must not be null.
 
     Raises:
         Problem: A field is missing.
     """
-    present(fields, f"api.{resource}.create.missing", *REQUIRED.get(resource, ()))
+    require(fields, f"api.{resource}.create.missing", *REQUIRED.get(resource, ()))
 
 
-@cache
-def blank(resource: str) -> Document:
-    """All documented fields of a resource, null. Treat it as read-only: it is shared."""
-    return dict.fromkeys(resources.schema(resource)["properties"])
-
-
-def _fitting(resource: str, name: str, value: Any) -> Any:
-    kinds = models.types(resource)[name]
-    if value is None or "object" in kinds:
+def _converted(resource: str, name: str, value: Any) -> Any:
+    kind = models.kinds(resource)[name]
+    if value is None or kind == "json":
         return value
-    if "integer" in kinds:
+    if kind == "integer":
         value = _integer(resource, name, value)
         if name == "inventoryQuantity" and value < 0:
             raise _invalid(resource, name, "must not be negative")
-    elif "number" in kinds:
+    elif kind == "number":
         value = _decimal(resource, name, value)
-    elif "boolean" in kinds and not isinstance(value, bool):
+    elif kind == "boolean" and not isinstance(value, bool):
         raise _invalid(resource, name, "must be a boolean")
-    elif "array" in kinds and not isinstance(value, list):
+    elif kind == "array" and not isinstance(value, list):
         raise _invalid(resource, name, "must be an array")
-    elif "date-time" in kinds:
+    elif kind == "date":
         _date(resource, name, value)
-    elif "string" in kinds:
+    elif kind == "text":
         if not isinstance(value, (str, int, float)):
             raise _invalid(resource, name, "must be a text")
         value = str(value)
@@ -177,7 +168,7 @@ def _decimal(resource: str, name: str, value: object) -> float | int:
 
 def _date(resource: str, name: str, value: object) -> None:
     try:
-        instants.parse(value if isinstance(value, str) else "")
+        timestamps.parse(value if isinstance(value, str) else "")
     except ValueError:
         raise _invalid(resource, name, "must be a date") from None
 

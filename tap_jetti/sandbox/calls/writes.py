@@ -1,4 +1,4 @@
-"""The calls that write: which method and path does what, in the API and inbound."""
+"""The tables of write calls: which method and path calls which function, in the API and inbound."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from tap_jetti.sandbox.data.documents import Document
 
 Write = Callable[[Account, int, Any], object]
-"""Writes at once, given the id in the path and the body; answers what is sent back."""
+"""A call that is processed at once: takes the id in the path and the body, returns the body of the response."""
 
 Queue = Callable[[Account, int, Any], "list[Job]"]
-"""Makes jobs for later, given the id of the feed or channel and the body."""
+"""A call that is queued: takes the id of the feed or channel and the body, returns the jobs."""
 
 WRITES: dict[tuple[str, str, str], Write] = {
     ("PUT", "inventory_feeds", "parse-webhook"): feeds.parse_webhook,
@@ -48,7 +48,7 @@ QUEUED: dict[tuple[str, str, str], Queue] = {
     ("PUT", "channels", "disconnect-variant-batches"): connections.disconnections,
     ("PUT", "channels", "disconnect-inventory-feed-variant-batches"): connections.disconnections,
 }
-"""Calls of the API that are processed later."""
+"""Calls of the API that are queued, by method, resource and action."""
 
 INBOUND: dict[tuple[str, str, str], Queue] = {
     ("POST", "inventory-feeds", "parse-webhooks"): feeds.jobs,
@@ -65,7 +65,7 @@ INBOUND: dict[tuple[str, str, str], Queue] = {
     ("POST", "custom-channels", "products"): channel_products.jobs,
     ("POST", "custom-channels", "manual-sale"): channel_sales.jobs,
 }
-"""Calls of the asynchronous host, by method, kind of hash and action."""
+"""Calls of the inbound host, by method, kind of webhook hash and action."""
 
 CREATED = frozenset({"dropship_providers", "inventory_feeds"})
 """Resources to which rows are added with POST."""
@@ -73,47 +73,47 @@ CREATED = frozenset({"dropship_providers", "inventory_feeds"})
 UPDATED = CREATED | {"inventory_feed_variants", "purchases"}
 """Resources whose rows are changed with PUT."""
 
-_REFERRED = {
+_CHECKED_FOREIGN_KEYS = {
     "inventory_feeds": "dropshipProviderId",
     "purchases": "purchaseStatusId",
     "inventory_feed_variants": "variantId",
 }
-"""Foreign keys that a write may set, so that they must lead to a row."""
+"""Foreign keys that a write may set; the row that they refer to must exist."""
 
 
 def create(account: Account, resource: str, body: object) -> Document:
     """Add a row from its fields.
 
     Raises:
-        Problem: A field is missing or bad, or the external id is taken.
+        Problem: A field is missing or invalid, or another row has the external id.
     """
     fields = _fields(account, resource, body)
-    validation.required(resource, fields)
+    validation.require_columns(resource, fields)
     _check_external_id(account, resource, fields, None)
     return account.create(resource, fields)
 
 
 def update(account: Account, resource: str, row_id: int, body: object) -> Document:
-    """Change only the fields of a row that are given; answers the whole row.
+    """Change the given fields of a row; returns the whole row.
 
     Raises:
-        Problem: There is no such row, a field is bad, or the external id is taken.
+        Problem: There is no such row, a value is invalid, or another row has the external id.
     """
     account.get(resource, row_id)
     fields = _fields(account, resource, body)
     _check_external_id(account, resource, fields, row_id)
-    feeds.spend(account, resource)
+    feeds.count_against_quota(account, resource)
     return account.update(resource, row_id, fields)
 
 
 @cache
 def with_custom_fields() -> frozenset[str]:
     """The resources that have custom fields."""
-    return frozenset(name for name in resources.names() if custom_values.table(name) in resources.names())
+    return frozenset(name for name in resources.names() if custom_values.values_resource(name) in resources.names())
 
 
 def disabled(account: Account) -> frozenset[str]:
-    """The actions that exist only under their other name."""
+    """The actions that the options disable, since only their other name is accepted."""
     options = account.options
     short, long = "disconnect-variant-batches", "disconnect-inventory-feed-variant-batches"
     batches, one = "import-connector-variant-batches", "import-connector-variant-batch"
@@ -131,10 +131,10 @@ def disabled(account: Account) -> frozenset[str]:
 
 def _fields(account: Account, resource: str, body: object) -> Document:
     strict = account.options.write_validation
-    fields = validation.writable(resource, validation.whole(body), strict=strict)
-    key = _REFERRED.get(resource, "")
+    fields = validation.writable_fields(resource, validation.as_object(body), strict=strict)
+    key = _CHECKED_FOREIGN_KEYS.get(resource, "")
     if strict and fields.get(key) is not None:
-        target = models.references(resource)[key]
+        target = resources.references(resource)[key]
         if account.database.row(target, fields[key]) is None:
             title = f"api.{resource}.{models.singular(target)}.missing"
             raise Problem(422, title, f"There is no {target} {fields[key]}.", field=key)
@@ -146,4 +146,4 @@ def _check_external_id(account: Account, resource: str, fields: Document, row_id
         return
     taken = account.find(resource, externalId=fields["externalId"])
     if taken is not None and taken["id"] != row_id:
-        raise Problem(409, f"api.{resource}.external_id.taken", "The externalId is taken.")
+        raise Problem(409, f"api.{resource}.external_id.taken", "Another row has this externalId.")

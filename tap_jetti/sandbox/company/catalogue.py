@@ -1,4 +1,4 @@
-"""The company's catalogue: providers, their feeds, feed variants, variants and channels."""
+"""The catalogue of the company: providers, feeds, feed variants, variants and channels."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ if TYPE_CHECKING:
     from tap_jetti.sandbox.company.company import Company
 
 STATUSES = ("Open", "Sent to vendor", "Processing", "Shipped", "Delivered", "Problem")
-"""Names of the purchase statuses: they are free per company."""
+"""Names of the purchase statuses; every company chooses its own."""
 
 _CUSTOM_CHANNELS = 3
-_CONNECTED = 0.9
-_IN_MASS_UPDATE = 0.6
+_CONNECTED_SHARE = 0.9
+_MASS_UPDATE_SHARE = 0.6
 
 
 class Catalogue:
-    """Who sells what: the part of the company that orders build on."""
+    """What is sold by whom; orders refer to it."""
 
     def __init__(self, company: Company) -> None:
         """Plan the catalogue of a company."""
@@ -31,7 +31,7 @@ class Catalogue:
         ]
 
     def provider(self, variant: int) -> int:
-        """The provider of a variant: the one of the feed that it is connected to."""
+        """The provider of a variant: that of the feed that it is connected to."""
         return self._feeds[(variant - 1) % len(self._feeds)]
 
     def product(self, variant: int) -> int:
@@ -50,7 +50,7 @@ class Catalogue:
             company.add("purchase_statuses", row_id, name=name, level="default")
         for row_id in range(1, company.counts["channels"] + 1):
             company.add("channels", row_id, parentChannel="custom")
-            # A custom channel's own id is not that of its channel.
+            # A custom channel has another id than its channel.
             channel = company.counts["channels"] + 1 - row_id
             company.add("custom_channels", row_id, channelId=channel)
         for row_id in range(1, company.counts["dropship_providers"] + 1):
@@ -93,20 +93,20 @@ class Catalogue:
 
     def _add_feed_variants(self) -> None:
         company = self._company
-        chance = company.random
-        mass_updates = {feed: company.skewed() for feed in set(self._feeds)}
+        rng = company.random
+        mass_updates = {feed: company.recent_timestamp() for feed in set(self._feeds)}
         connected = []
         for row_id, feed in enumerate(self._feeds, 1):
-            has_variant = row_id <= company.counts["variants"] and chance.random() < _CONNECTED
+            has_variant = row_id <= company.counts["variants"] and rng.random() < _CONNECTED_SHARE
             if has_variant:
                 connected.append(row_id)
             company.add(
                 "inventory_feed_variants",
                 row_id,
-                mass_updates[feed] if chance.random() < _IN_MASS_UPDATE else None,
+                mass_updates[feed] if rng.random() < _MASS_UPDATE_SHARE else None,
                 inventoryFeedId=feed,
                 vendorSku=f"V-{row_id}",
-                inventoryQuantity=chance.randrange(200),
+                inventoryQuantity=rng.randrange(200),
                 variantId=row_id if has_variant else None,
                 status="connected" if has_variant else "pending",
             )
@@ -114,6 +114,6 @@ class Catalogue:
             company.add(
                 "inventory_feed_variant_connections",
                 row_id,
-                inventoryFeedVariantId=chance.choice(connected) if connected else 1,
+                inventoryFeedVariantId=rng.choice(connected) if connected else 1,
                 action="connected",
             )

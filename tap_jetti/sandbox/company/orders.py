@@ -1,88 +1,25 @@
-"""The company's orders: sales and all that follows from them, down to the tracking events."""
+"""The orders of the company: sales, and all rows that follow from them, down to tracking events."""
 
 from __future__ import annotations
 
-from tap_jetti.sandbox.company.catalogue import STATUSES, Catalogue
-from tap_jetti.sandbox.company.company import FEWEST, Company
-from tap_jetti.sandbox.company.order_lines import Line, Purchase
+from typing import TYPE_CHECKING
 
-_DROPSHIPPED = 0.75
-_SHIPPED = 0.8
-_INVOICED = 0.5
-_RETURNED = 0.07
-_DEVIATING_STATUS = 0.3
+from tap_jetti.sandbox.company.catalogue import STATUSES, Catalogue
+from tap_jetti.sandbox.company.order_plan import OrderPlan
+
+if TYPE_CHECKING:
+    from tap_jetti.sandbox.company.company import Company
+
+_DEVIATING_STATUS_SHARE = 0.3
 
 
 class Orders:
-    """The orders of a company."""
+    """Adds the rows of all orders of a company."""
 
     def __init__(self, company: Company, catalogue: Catalogue) -> None:
-        """Plan who bought what, so that all counts are known before a row is made."""
+        """Plan the orders, so that all counts are known before the first row is added."""
         self._company = company
-        chance = company.random
-        self._lines: dict[int, list[Line]] = {}
-        self._purchases: list[Purchase] = []
-        lines = purchase_items = 0
-        for sale in range(1, company.counts["sales"] + 1):
-            by_provider: dict[int, Purchase] = {}
-            self._lines[sale] = []
-            size = chance.choices((1, 2, 3), (6, 3, 1))[0]
-            # The first sales have one line of either kind: every resource gets a few rows.
-            first = sale <= FEWEST
-            for number in range(max(size, 2) if first else size):
-                lines += 1
-                variant = chance.randint(1, company.counts["variants"])
-                line = Line(
-                    lines,
-                    sale,
-                    variant,
-                    chance.randint(1, 4),
-                    number == 0 if first else chance.random() < _DROPSHIPPED,
-                    chance.randrange(500, 20_000) / 100,
-                )
-                self._lines[sale].append(line)
-                if line.dropshipped:
-                    provider = catalogue.provider(variant)
-                    if provider not in by_provider:
-                        by_provider[provider] = Purchase(
-                            len(self._purchases) + 1,
-                            sale,
-                            provider,
-                            first or chance.random() < _SHIPPED,
-                        )
-                        self._purchases.append(by_provider[provider])
-                    purchase_items += 1
-                    by_provider[provider].lines.append((purchase_items, line))
-        self._shipped = [purchase for purchase in self._purchases if purchase.shipped]
-        self._fulfilled = [
-            (sale, [line for line in own if not line.dropshipped])
-            for sale, own in self._lines.items()
-            if any(not line.dropshipped for line in own) and (sale <= FEWEST or chance.random() < _SHIPPED)
-        ]
-        self._returned = self._some_shipped(_RETURNED)
-        self._invoiced = self._some_shipped(_INVOICED)
-        self._events = [chance.randint(1, 2) for _ in self._shipped]
-        company.counts |= {
-            "sale_items": lines,
-            "purchases": len(self._purchases),
-            "purchase_items": purchase_items,
-            "dropshipments": len(self._shipped),
-            "dropshipment_items": sum(len(purchase.lines) for purchase in self._shipped),
-            "transactions": len(self._shipped),
-            "tracking_events": sum(self._events),
-            "fulfillments": len(self._fulfilled),
-            "fulfillment_items": sum(len(own) for _, own in self._fulfilled),
-            "return_shipments": len(self._returned),
-            "sale_returns": len(self._returned),
-            "sale_return_items": len(self._returned),
-            "sale_invoices": len(self._invoiced),
-            "purchase_invoices": len(self._invoiced),
-            "purchase_invoice_items": sum(len(purchase.lines) for purchase in self._invoiced),
-        }
-
-    def _some_shipped(self, share: float) -> list[Purchase]:
-        chance = self._company.random
-        return [purchase for number, purchase in enumerate(self._shipped) if number < FEWEST or chance.random() < share]
+        self._plan = OrderPlan(company, catalogue)
 
     def add(self) -> None:
         """Add all rows of the orders."""
@@ -97,7 +34,7 @@ class Orders:
         company = self._company
         for row_id in range(1, company.counts["customers"] + 1):
             company.add("customers", row_id)
-        for sale, lines in self._lines.items():
+        for sale, lines in self._plan.lines.items():
             total = round(sum(line.price * line.quantity for line in lines), 2)
             company.add(
                 "sales",
@@ -122,37 +59,37 @@ class Orders:
 
     def _add_purchases(self) -> None:
         company = self._company
-        chance = company.random
-        for purchase in self._purchases:
-            deviating = chance.random() < _DEVIATING_STATUS
+        rng = company.random
+        for purchase in self._plan.purchases:
+            deviating = rng.random() < _DEVIATING_STATUS_SHARE
             names = ("shipped", "notShipped") if deviating else ("received", "notReceived")
             company.add(
                 "purchases",
                 purchase.id,
                 saleId=purchase.sale,
                 dropshipProviderId=purchase.provider,
-                purchaseStatusId=chance.randint(1, len(STATUSES)),
+                purchaseStatusId=rng.randint(1, len(STATUSES)),
                 purchaseType="dropship",
                 isDropship=True,
-                quantity=sum(line.quantity for _, line in purchase.lines),
+                quantity=sum(item.line.quantity for item in purchase.items),
                 inventoryStatus=names[0] if purchase.shipped else names[1],
                 cancelled=False,
                 cancellationStatus="none",
             )
-            for row_id, line in purchase.lines:
+            for item in purchase.items:
                 company.add(
                     "purchase_items",
-                    row_id,
+                    item.id,
                     purchaseId=purchase.id,
-                    saleItemId=line.id,
-                    variantId=line.variant,
-                    quantity=line.quantity,
+                    saleItemId=item.line.id,
+                    variantId=item.line.variant,
+                    quantity=item.line.quantity,
                 )
 
     def _add_shipments(self) -> None:
         company = self._company
         items = events = 0
-        for row_id, purchase in enumerate(self._shipped, 1):
+        for row_id, purchase in enumerate(self._plan.shipped, 1):
             company.add(
                 "dropshipments",
                 row_id,
@@ -161,15 +98,15 @@ class Orders:
                 inventoryStatus="shipped",
                 trackingNumber=f"TRACK{row_id:08d}",
             )
-            for purchase_item, line in purchase.lines:
+            for item in purchase.items:
                 items += 1
                 company.add(
                     "dropshipment_items",
                     items,
                     dropshipmentId=row_id,
-                    purchaseItemId=purchase_item,
-                    saleItemId=line.id,
-                    quantity=line.quantity,
+                    purchaseItemId=item.id,
+                    saleItemId=item.line.id,
+                    quantity=item.line.quantity,
                 )
             company.add(
                 "transactions",
@@ -179,13 +116,13 @@ class Orders:
                 returnShipmentId=None,
                 saleReturnId=None,
             )
-            for _ in range(self._events[row_id - 1]):
+            for _ in range(self._plan.tracking_events[row_id - 1]):
                 events += 1
                 company.add("tracking_events", events, transactionId=row_id)
 
     def _add_fulfillments(self) -> None:
         items = 0
-        for row_id, (sale, lines) in enumerate(self._fulfilled, 1):
+        for row_id, (sale, lines) in enumerate(self._plan.fulfilled.items(), 1):
             self._company.add("fulfillments", row_id, saleId=sale, inventoryStatus="shipped")
             for line in lines:
                 items += 1
@@ -199,8 +136,8 @@ class Orders:
 
     def _add_returns(self) -> None:
         company = self._company
-        for row_id, purchase in enumerate(self._returned, 1):
-            purchase_item, line = purchase.lines[0]
+        for row_id, purchase in enumerate(self._plan.returned, 1):
+            item = purchase.items[0]
             company.add("return_shipments", row_id, purchaseId=purchase.id)
             company.add(
                 "sale_returns",
@@ -213,30 +150,30 @@ class Orders:
                 "sale_return_items",
                 row_id,
                 saleReturnId=row_id,
-                saleItemId=line.id,
-                purchaseItemId=purchase_item,
+                saleItemId=item.line.id,
+                purchaseItemId=item.id,
                 quantity=1,
             )
 
     def _add_invoices(self) -> None:
         company = self._company
         items = 0
-        for row_id, purchase in enumerate(self._invoiced, 1):
+        for row_id, purchase in enumerate(self._plan.invoiced, 1):
             company.add("purchase_invoices", row_id, purchaseId=purchase.id)
             company.add("sale_invoices", row_id, saleId=purchase.sale)
-            for purchase_item, line in purchase.lines:
+            for item in purchase.items:
                 items += 1
                 company.add(
                     "purchase_invoice_items",
                     items,
                     purchaseInvoiceId=row_id,
-                    purchaseItemId=purchase_item,
-                    quantity=line.quantity,
+                    purchaseItemId=item.id,
+                    quantity=item.line.quantity,
                 )
 
 
-def found(company: Company) -> None:
-    """Make the whole company: its catalogue, its orders and a few rows of all the rest."""
+def generate(company: Company) -> None:
+    """Add all rows of a company: its catalogue, its orders and some rows of every other resource."""
     catalogue = Catalogue(company)
     orders = Orders(company, catalogue)
     catalogue.add()

@@ -1,1 +1,1 @@
-"""The sandbox's rows: how they are stored, queried and shown."""
+"""The rows of the sandbox: how they are stored, queried, returned and changed."""

@@ -1,4 +1,4 @@
-"""The account that the sandbox serves: its rows, its clock and what changes them."""
+"""The account that the sandbox serves: its rows, its clock and its changes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
-from tap_jetti.sandbox.calls import validation
-from tap_jetti.sandbox.data import documents, models
-from tap_jetti.sandbox.data import timestamps as instants
+from tap_jetti.sandbox.data import documents, models, timestamps
 from tap_jetti.sandbox.data.database import Database, Row
 from tap_jetti.sandbox.data.reading import not_found
 
@@ -23,21 +21,21 @@ _SECOND = 1_000_000
 
 
 class Account:
-    """Rows with their dates; every change goes through here."""
+    """The rows of an account. Every change goes through it, and sets createdAt and updatedAt."""
 
     def __init__(self, options: Options) -> None:
-        """Open the database of the options."""
+        """Open the database that the options name."""
         self.options = options
         self.database = Database(options.database)
         self.random = random.Random(options.seed)  # noqa: S311 - not for secrets
-        self.spent: dict[int, int] = {}
-        """Feed variants updated, by day since the epoch; only the last day is kept."""
+        self.quota_used: dict[int, int] = {}
+        """Updates of inventory feed variants by day since the epoch; only the last day is kept."""
         self._late: list[tuple[int, int, str, Row]] = []
         self._versions: dict[tuple[str, int], int] = {}
         self._changes = 0
 
     def close(self) -> None:
-        """Commit what is late and close the database."""
+        """Commit all late changes and close the database."""
         self._commit(None)
         self.database.close()
 
@@ -46,12 +44,12 @@ class Account:
         return self.options.clock() + self.options.clock_skew
 
     def now_micros(self) -> int:
-        """The instant that a change is stamped with."""
+        """The updatedAt of a change made now, in microseconds since the epoch."""
         micros = round(self.now() * _SECOND)
         return micros if self.options.microseconds else micros // 1000 * 1000
 
     def commit_due(self) -> None:
-        """Make changes visible whose late commit is due."""
+        """Commit the late changes that are due."""
         if self._late and self._late[0][0] <= self.now() * _SECOND:
             self._commit(self.now() * _SECOND)
 
@@ -59,13 +57,13 @@ class Account:
         with self.database.lock:
             while self._late and (until is None or self._late[0][0] <= until):
                 _, change, resource, row = heapq.heappop(self._late)
-                # A change written after this one has locked it out.
+                # A change of the same row that was written later wins.
                 if self._versions.get((resource, row.id)) == change:
                     del self._versions[resource, row.id]
                     self.database.put(resource, [row])
 
     def replace(self, resource: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Put these rows in the place of all rows of a resource."""
+        """Replace all rows of a resource."""
         check(resource)
         made = [self._stored(resource, row) for row in rows]
         with self.database.transaction():
@@ -75,11 +73,11 @@ class Account:
                 del self._versions[key]
 
     def upsert(self, resource: str, row: Mapping[str, Any], *, visible_after: float = 0.0) -> Document:
-        """Add a row, or merge it into the one with its id.
+        """Add a row, or update the given fields of the row with its id; returns the whole row.
 
         Args:
             resource: The resource in snake_case.
-            row: Fields; a missing id is the next free one, a missing updatedAt is now.
+            row: The fields. Without an id the next free one is used; without updatedAt, the current time.
             visible_after: Seconds by the server's clock until the change is committed.
         """
         check(resource)
@@ -87,11 +85,11 @@ class Account:
             row_id = row["id"] if "id" in row else self.database.next_id(resource)
             now = self.now_micros()
             before = self.database.row(resource, row_id)
-            dates: Document = {"createdAt": instants.exact(now), "updatedAt": instants.exact(now)}
+            dates: Document = {"createdAt": timestamps.format_micros(now), "updatedAt": timestamps.format_micros(now)}
             merged = {}
             if before is not None:
                 merged = self.document(before)
-                dates["createdAt"] = before.created and instants.exact(before.created)
+                dates["createdAt"] = before.created and timestamps.format_micros(before.created)
             made = self._stored(resource, {**merged, **dates, **row, "id": row_id})
             if visible_after > 0:
                 self._changes += 1
@@ -103,9 +101,9 @@ class Account:
             return self.document(made)
 
     def touch(self, resource: str, ids: Iterable[int], at: str | None = None) -> int:
-        """Give many rows one updatedAt, now or the given one; answers how many there were."""
+        """Set the updatedAt of many rows, by default to the current time; returns how many of them exist."""
         check(resource)
-        micros = self.now_micros() if at is None else instants.parse(at)
+        micros = self.now_micros() if at is None else timestamps.parse(at)
         with self.database.lock:
             chosen = list(ids)
             for row_id in chosen:
@@ -113,14 +111,14 @@ class Account:
             return self.database.stamp(resource, chosen, micros)
 
     def delete(self, resource: str, row_id: int) -> bool:
-        """Delete a row for good; answers whether there was one."""
+        """Delete a row; returns whether it existed."""
         check(resource)
         with self.database.lock:
             self._versions.pop((resource, row_id), None)
             return bool(self.database.delete(resource, row_id))
 
     def get(self, resource: str, row_id: int) -> Document:
-        """A row.
+        """A row by its id.
 
         Raises:
             Problem: There is no such row.
@@ -130,9 +128,9 @@ class Account:
             raise not_found(resource, row_id)
         return self.document(row)
 
-    def find(self, resource: str, **wanted: str | int | None) -> Document | None:
+    def find(self, resource: str, **values: str | int | None) -> Document | None:
         """The first row whose fields have these values, or None."""
-        rows = self.database.find(resource, **wanted)
+        rows = self.database.find(resource, **values)
         return self.document(rows[0]) if rows else None
 
     def document(self, row: Row) -> Document:
@@ -141,21 +139,21 @@ class Account:
         return document
 
     def create(self, resource: str, fields: Mapping[str, Any]) -> Document:
-        """Add a row with a new id; fields that are not given are null."""
+        """Add a row with a new id; fields that are not given are null. Returns the whole row."""
         now = self.now_micros()
         fixed = {"id": self.database.next_id(resource), "companyId": documents.COMPANY}
-        document = {**validation.blank(resource), **fields, **fixed}
-        self._put(resource, documents.row(resource, document, now, now))
+        document = {**documents.empty_document(resource), **fields, **fixed}
+        self._put(resource, documents.build_row(resource, document, now, now))
         return document
 
     def change(self, resource: str, row: Row, fields: Mapping[str, Any]) -> Document:
-        """Change some fields of a stored row; answers the whole row."""
+        """Change some fields of a stored row; returns the whole row."""
         document = {**self.document(row), **fields}
-        self._put(resource, documents.row(resource, document, self.now_micros(), row.created))
+        self._put(resource, documents.build_row(resource, document, self.now_micros(), row.created))
         return document
 
     def update(self, resource: str, row_id: int, fields: Mapping[str, Any]) -> Document:
-        """Change some fields of a row by its id; answers the whole row.
+        """Change some fields of a row by its id; returns the whole row.
 
         Raises:
             Problem: There is no such row.
@@ -166,7 +164,7 @@ class Account:
         return self.change(resource, row, fields)
 
     def patch(self, resource: str, row_id: int, fields: Mapping[str, Any]) -> None:
-        """Change some fields of a row that exists, without answering it: the fast way."""
+        """Change some fields of a row that exists without reading it, which is faster than `update`."""
         self._versions.pop((resource, row_id), None)
         self.database.patch(resource, row_id, fields, self.now_micros())
 
@@ -175,10 +173,10 @@ class Account:
         self.database.put(resource, [row])
 
     def rows(self, resource: str) -> list[Document]:
-        """All committed rows as the API shows them, by id."""
+        """All committed rows as the API returns them, ordered by id."""
         check(resource)
         self.commit_due()
-        return [documents.shown(resource, text, self.options) for text in self.database.bodies(resource)]
+        return [documents.render(resource, text, self.options) for text in self.database.bodies(resource)]
 
     def count(self, resource: str) -> int:
         """The number of committed rows."""
@@ -187,11 +185,11 @@ class Account:
         return self.database.count(resource)
 
     def _stored(self, resource: str, row: Mapping[str, Any]) -> Row:
-        return documents.stored(resource, row, microseconds=self.options.microseconds)
+        return documents.to_row(resource, row, microseconds=self.options.microseconds)
 
 
 def check(resource: str) -> None:
-    """Refuse a name that is no resource.
+    """Check the name of a resource.
 
     Raises:
         ValueError: There is no such resource.

@@ -1,4 +1,4 @@
-"""Churn: rows that change while they are read, as in a company at work."""
+"""Churn: random row changes while the sandbox runs, as in a live account."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tap_jetti.sandbox.data.account import Account
 
-_INTERVAL = 0.05
+_INTERVAL_SECONDS = 0.05
 _KINDS = {"update": 70, "insert": 15, "delete": 5, "mass update": 10}
-_MASS = 300
-_OWN = frozenset({"id", "createdAt", "updatedAt", "externalId", "hash", "webhookHash"})
+_MASS_UPDATE_ROWS = 300
+_NOT_COPIED = frozenset({"id", "createdAt", "updatedAt", "externalId", "hash", "webhookHash"})
 
 
 class Churn:
-    """Changes rows at the rate of the options, in a thread of its own."""
+    """Changes rows in a thread of its own, at the rate that the options set."""
 
     def __init__(self, account: Account) -> None:
-        """Change the rows of one account."""
+        """Prepare to change the rows of an account."""
         self._account = account
         self._random = random.Random(f"churn {account.options.seed}")  # noqa: S311 - not for secrets
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="jetti-churn", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End; no change comes after it returns."""
+        """Stop the thread; no change follows."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def change(self) -> None:
-        """Change one row, or many in one instant."""
+        """Change one row, or many at once with the same updatedAt."""
         account = self._account
         resources = [name for name in account.database.resources if account.database.count(name)]
         if not resources:
@@ -48,20 +48,20 @@ class Churn:
         row_id = self._random.choice(ids)
         late = self._random.random() * account.options.late_commits
         if kind == "insert":
-            copied = {name: value for name, value in account.get(resource, row_id).items() if name not in _OWN}
+            copied = {name: value for name, value in account.get(resource, row_id).items() if name not in _NOT_COPIED}
             account.upsert(resource, copied, visible_after=late)
         elif kind == "delete":
             account.delete(resource, row_id)
         elif kind == "mass update":
-            account.touch(resource, self._random.sample(ids, min(len(ids), _MASS)))
+            account.touch(resource, self._random.sample(ids, min(len(ids), _MASS_UPDATE_ROWS)))
         else:
             account.upsert(resource, {"id": row_id}, visible_after=late)
 
     def _run(self) -> None:
-        owed = 0.0
-        while not self._stopping.wait(_INTERVAL):
-            owed += self._account.options.churn * _INTERVAL
-            while owed >= 1:
-                owed -= 1
+        due = 0.0
+        while not self._stopping.wait(_INTERVAL_SECONDS):
+            due += self._account.options.churn * _INTERVAL_SECONDS
+            while due >= 1:
+                due -= 1
                 with self._account.database.lock:
                     self.change()

@@ -1,12 +1,11 @@
-"""Turns the ``where`` of a query into SQL, with the operators that the API documents."""
+"""Translates the ``where`` of a query into SQL."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tap_jetti.sandbox.data import models
-from tap_jetti.sandbox.data import timestamps as instants
+from tap_jetti.sandbox.data import models, timestamps
 from tap_jetti.sandbox.data.database import COLUMNS, Database, expression
 from tap_jetti.sandbox.http import brackets
 from tap_jetti.sandbox.http.problems import Problem
@@ -14,7 +13,7 @@ from tap_jetti.sandbox.http.problems import Problem
 Sql = tuple[str, list[Any]]
 """An SQL condition and its parameters."""
 
-_WORDS = {"true": 1, "false": 0}
+_BOOLEANS = {"true": 1, "false": 0}
 _INDEXED_NAMES = frozenset({"externalSku", "sku", "vendorSku", "email", "status"})
 
 
@@ -22,7 +21,7 @@ def build(database: Database, resource: str, where: object) -> Sql:
     """The SQL condition of a ``where``; all parts are ANDed.
 
     Raises:
-        Problem: An unknown attribute or operator, or a value that does not fit.
+        Problem: An attribute or operator is unknown, or a value is invalid.
     """
     if where in (None, ""):
         return "1", []
@@ -68,51 +67,51 @@ def _attribute(database: Database, resource: str, attribute: str, wanted: object
 
 
 class _Field:
-    """One field of a condition and how text compares with it."""
+    """A field in a condition, and how a text of the query compares with its values."""
 
     def __init__(self, resource: str, attribute: str, expression: str) -> None:
         self.attribute = attribute
         self.expression = expression
-        self.kinds = models.types(resource).get(attribute, frozenset(["string"]))
-        if "date-time" in self.kinds and attribute not in COLUMNS:
-            self.comparable = f"instant({expression})"
+        self.kind = models.kinds(resource).get(attribute, "text")
+        if self.kind == "date" and attribute not in COLUMNS:
+            self.comparable = f"micros({expression})"
         else:
             self.comparable = expression
 
     def candidates(self, text: str) -> list[Any]:
-        """The stored values that a text equals."""
-        if "date-time" in self.kinds:
-            return [self.instant(text)]
+        """The stored values that a text of the query equals."""
+        if self.kind == "date":
+            return [self.micros(text)]
         found: list[Any] = []
         number = _number(text)
         if number is not None:
             found.append(number)
-        if self.kinds <= {"integer", "null"}:
+        if self.kind == "integer":
             if number is None:
                 raise self.refusal(text)
             return found
-        if text in _WORDS:
-            found.append(_WORDS[text])
+        if text in _BOOLEANS:
+            found.append(_BOOLEANS[text])
         return [*found, text]
 
     def bound(self, text: str) -> float | int:
-        """The value that a text bounds by."""
-        if "date-time" in self.kinds:
-            return self.instant(text)
+        """The lower or upper bound that a text of the query means."""
+        if self.kind == "date":
+            return self.micros(text)
         number = _number(text)
         if number is None:
             raise self.refusal(text)
         return number
 
-    def instant(self, text: str) -> int:
-        """The microseconds of a text."""
+    def micros(self, text: str) -> int:
+        """The microseconds since the epoch of a text."""
         try:
-            return instants.parse(text)
+            return timestamps.parse(text)
         except ValueError:
             raise self.refusal(text) from None
 
     def refusal(self, text: str) -> Problem:
-        """What is answered to a value that does not fit."""
+        """The response to a value that is invalid for this field."""
         return Problem(
             400,
             "api.query.invalid_value",

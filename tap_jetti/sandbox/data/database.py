@@ -1,4 +1,4 @@
-"""The rows of the sandbox in SQLite: finished JSON text and the columns it is read by."""
+"""The rows of the sandbox in SQLite: the JSON text of each, and the columns that queries go by."""
 
 # ruff: noqa: S608 - table names come from the schemas and parameters are bound
 
@@ -10,12 +10,12 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tap_jetti.sandbox.data import timestamps as instants
+from tap_jetti.sandbox.data import timestamps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_STATEMENTS = 512
+_CACHED_STATEMENTS = 512
 
 
 class Row(NamedTuple):
@@ -26,32 +26,32 @@ class Row(NamedTuple):
     """Microseconds since the epoch."""
     created: int | None
     external: str | None
-    """The externalId, which most upserts go by."""
+    """The externalId, which is the key of most upserts."""
     body: str
-    """The JSON text that the API sends."""
+    """The JSON text that the API returns."""
 
 
 COLUMNS = {"id": "id", "updatedAt": "updated", "createdAt": "created", "externalId": "external"}
-"""The fields that have a column of their own; dates there are in microseconds."""
+"""Fields that have a column; timestamps in columns are in microseconds since the epoch."""
 
 
 class Database:
-    """One table a resource, made when it is first used. Safe to use from several threads."""
+    """One table per resource, created at its first use. Safe to use from several threads."""
 
     def __init__(self, path: str) -> None:
-        """Open the file, or a database in memory for ``:memory:``."""
+        """Open or create the file; ``:memory:`` is a database in memory."""
         self.lock = threading.RLock()
         self._connection = sqlite3.connect(
-            path, check_same_thread=False, isolation_level=None, cached_statements=_STATEMENTS
+            path, check_same_thread=False, isolation_level=None, cached_statements=_CACHED_STATEMENTS
         )
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = OFF")
-        self._connection.create_function("instant", 1, _instant, deterministic=True)
+        self._connection.create_function("micros", 1, _micros, deterministic=True)
         self._next_ids: dict[str, int] = {}
         self._indexed: set[tuple[str, str]] = set()
         self._depth = 0
         for (name,) in self.fetch("SELECT name FROM sqlite_master WHERE type = 'table'"):
-            self._learn(name)
+            self._read_next_id(name)
 
     def close(self) -> None:
         """Close the file."""
@@ -60,12 +60,12 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All changes inside, or none; may be nested."""
+        """Apply all changes made inside, or none if an error leaves it; may be nested."""
         with self.lock:
             outermost = self._depth == 0
             if outermost:
                 self._connection.execute("BEGIN")
-            # Tables and indexes made inside go with the rest of it.
+            # A rollback also undoes the tables and indexes that were created inside.
             known = (dict(self._next_ids), set(self._indexed))
             self._depth += 1
             try:
@@ -87,12 +87,12 @@ class Database:
         return sorted(self._next_ids)
 
     def fetch(self, statement: str, parameters: Sequence[object] = ()) -> list[Any]:
-        """The rows of a SELECT; the tables it names must exist (see `ensure`)."""
+        """The rows of a SELECT; its tables must exist, see `ensure`."""
         with self.lock:
             return self._connection.execute(statement, parameters).fetchall()
 
     def ensure(self, resource: str) -> None:
-        """Make the table of a resource if it does not exist."""
+        """Create the table of a resource if it does not exist."""
         if resource in self._next_ids:
             return
         with self.lock:
@@ -102,10 +102,10 @@ class Database:
             )
             for column in ("updated", "external"):
                 self._connection.execute(f'CREATE INDEX IF NOT EXISTS "{resource}.{column}" ON "{resource}" ({column})')
-            self._learn(resource)
+            self._read_next_id(resource)
 
     def index(self, resource: str, attribute: str) -> None:
-        """Make filters on one field of the JSON text fast."""
+        """Create an index on one field of the JSON text, unless there is one."""
         self.ensure(resource)
         if attribute in COLUMNS or (resource, attribute) in self._indexed:
             return
@@ -126,18 +126,18 @@ class Database:
             self._next_ids[resource] = max(self._next_ids[resource], highest + 1)
 
     def stamp(self, resource: str, ids: Sequence[int], updated: int) -> int:
-        """Give many rows one updatedAt; answers how many there were."""
+        """Set the updatedAt of many rows; returns how many of them exist."""
         self.ensure(resource)
         with self.lock:
             return self._connection.execute(
                 f'UPDATE "{resource}" SET updated = ?, '
                 "body = json_set(body, '$.updatedAt', ?) "
                 "WHERE id IN (SELECT value FROM json_each(?))",
-                (updated, instants.shown(updated), json.dumps(list(ids))),
+                (updated, timestamps.format_millis(updated), json.dumps(list(ids))),
             ).rowcount
 
     def delete(self, resource: str, row_id: int | None = None) -> int:
-        """Delete one row, or all of a resource; answers how many there were."""
+        """Delete one row, or all rows of a resource; returns how many there were."""
         self.ensure(resource)
         with self.lock:
             statement = f'DELETE FROM "{resource}"'
@@ -152,12 +152,12 @@ class Database:
         return Row(*found[0]) if found else None
 
     def bodies(self, resource: str) -> list[str]:
-        """The JSON texts of a resource by id."""
+        """The JSON texts of all rows of a resource, ordered by id."""
         self.ensure(resource)
         return [text for (text,) in self.fetch(f'SELECT body FROM "{resource}" ORDER BY id')]
 
     def ids(self, resource: str) -> list[int]:
-        """The ids of a resource, ascending."""
+        """The ids of all rows of a resource, in ascending order."""
         self.ensure(resource)
         return [row_id for (row_id,) in self.fetch(f'SELECT id FROM "{resource}" ORDER BY id')]
 
@@ -166,31 +166,31 @@ class Database:
         self.ensure(resource)
         return int(self.fetch(f'SELECT COUNT(*) FROM "{resource}"')[0][0])
 
-    def find(self, resource: str, **wanted: str | int | None) -> list[Row]:
-        """The rows whose fields have these values; the first field named is indexed."""
-        self.index(resource, next(iter(wanted)))
-        condition = " AND ".join(f"{expression(name)} IS ?" for name in wanted)
+    def find(self, resource: str, **values: str | int | None) -> list[Row]:
+        """The rows whose fields have these values, ordered by id; the first field gets an index."""
+        self.index(resource, next(iter(values)))
+        condition = " AND ".join(f"{expression(name)} IS ?" for name in values)
         return [
             Row(*found)
             for found in self.fetch(
                 f'SELECT * FROM "{resource}" WHERE {condition} ORDER BY id',
-                tuple(wanted.values()),
+                tuple(values.values()),
             )
         ]
 
-    def find_id(self, resource: str, **wanted: str | int | None) -> int | None:
+    def find_id(self, resource: str, **values: str | int | None) -> int | None:
         """The lowest id of the rows whose fields have these values, or None."""
-        self.index(resource, next(iter(wanted)))
-        condition = " AND ".join(f"{expression(name)} IS ?" for name in wanted)
+        self.index(resource, next(iter(values)))
+        condition = " AND ".join(f"{expression(name)} IS ?" for name in values)
         found = self.fetch(
             f'SELECT id FROM "{resource}" WHERE {condition} ORDER BY id LIMIT 1',
-            tuple(wanted.values()),
+            tuple(values.values()),
         )
         return found[0][0] if found else None
 
     def patch(self, resource: str, row_id: int, fields: Mapping[str, Any], updated: int) -> None:
-        """Change some fields of a row inside the database, which spares reading it."""
-        changes = {**fields, "updatedAt": instants.shown(updated)}
+        """Change some fields of a row inside the database, without reading it."""
+        changes = {**fields, "updatedAt": timestamps.format_millis(updated)}
         texts = "".join(f", '$.{name}', json(?)" for name in changes)
         external = ", external = ?" if "externalId" in fields else ""
         parameters = [updated, *(json.dumps(value) for value in changes.values())]
@@ -203,24 +203,24 @@ class Database:
             )
 
     def next_id(self, resource: str) -> int:
-        """An id that no row has or had."""
+        """A new id, greater than all ids so far."""
         self.ensure(resource)
         with self.lock:
             self._next_ids[resource] += 1
             return self._next_ids[resource] - 1
 
-    def _learn(self, resource: str) -> None:
+    def _read_next_id(self, resource: str) -> None:
         highest = self.fetch(f'SELECT MAX(id) FROM "{resource}"')[0][0]
         self._next_ids[resource] = (highest or 0) + 1
 
 
 def expression(attribute: str) -> str:
-    """The SQL expression of a field: the same text wherever it is used, so that indexes serve."""
+    """The SQL expression of a field. SQLite uses an index only if a query has the same text as the index."""
     return COLUMNS.get(attribute) or f"json_extract(body, '$.{attribute}')"
 
 
-def _instant(text: object) -> int | None:
+def _micros(text: object) -> int | None:
     try:
-        return instants.parse(text) if isinstance(text, str) else None
+        return timestamps.parse(text) if isinstance(text, str) else None
     except ValueError:
         return None

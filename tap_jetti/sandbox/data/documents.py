@@ -1,13 +1,13 @@
-"""Documents: rows as the API shows them, and the variations of how it may show them."""
+"""Documents: rows as the API returns them, and as the options vary them."""
 
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tap_jetti.facts.secret_fields import SECRET_FIELDS
-from tap_jetti.sandbox.data import models
-from tap_jetti.sandbox.data import timestamps as instants
+from tap_jetti.facts import resources
+from tap_jetti.sandbox.data import models, timestamps
 from tap_jetti.sandbox.data.database import Row
 
 if TYPE_CHECKING:
@@ -16,44 +16,44 @@ if TYPE_CHECKING:
     from tap_jetti.sandbox.options import Options
 
 COMPANY = 1
-"""The company that the token belongs to."""
+"""The id of the company that the token belongs to."""
 
 Document = dict[str, Any]
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), default=str)
 
 
-def stored(resource: str, document: Mapping[str, Any], *, microseconds: bool = True) -> Row:
-    """The row to store for a document: what every response carries is filled in.
+def to_row(resource: str, document: Mapping[str, Any], *, microseconds: bool = True) -> Row:
+    """The row to store for a document, with the fields that every response has.
 
     Args:
         resource: The resource in snake_case.
-        document: The fields; ``updatedAt`` with up to microseconds, or None.
-        microseconds: Keep the microseconds.
+        document: The fields; ``updatedAt`` is ISO 8601 with up to microseconds, or None.
+        microseconds: Whether to keep microseconds; if not, timestamps are truncated to milliseconds.
 
     Raises:
-        ValueError: The id is missing, or a date is not one.
+        ValueError: The id is missing, or a date is invalid.
     """
     row_id = document.get("id")
     if not isinstance(row_id, int):
         msg = f"A row of {resource} needs an integer id, got {row_id!r}."
-        raise ValueError(msg)  # noqa: TRY004 - the data of a caller, not a misuse
+        raise ValueError(msg)  # noqa: TRY004 - invalid data, not a wrong call
     full = {"id": row_id, "companyId": COMPANY, **document}
     full.setdefault("createdAt", full.get("updatedAt"))
     full.setdefault("updatedAt", None)
     dates = []
     for name in ("updatedAt", "createdAt"):
-        micros = None if full[name] is None else instants.parse(full[name])
+        micros = None if full[name] is None else timestamps.parse(full[name])
         dates.append(micros if micros is None or microseconds else micros // 1000 * 1000)
-    return row(resource, full, *dates)
+    return build_row(resource, full, *dates)
 
 
-def row(resource: str, document: Document, updated: int | None, created: int | None) -> Row:
-    """The row of a document whose dates are known in microseconds; changes the document."""
-    for name in sorted(SECRET_FIELDS.get(resource, ())):
+def build_row(resource: str, document: Document, updated: int | None, created: int | None) -> Row:
+    """The row to store for a document; sets its dates, in microseconds since the epoch, and its secret fields."""
+    for name in sorted(resources.secret_fields(resource)):
         document.setdefault(name, fake_secret(resource, name, document))
-    document["updatedAt"] = None if updated is None else instants.shown(updated)
-    document["createdAt"] = None if created is None else instants.shown(created)
+    document["updatedAt"] = None if updated is None else timestamps.format_millis(updated)
+    document["createdAt"] = None if created is None else timestamps.format_millis(created)
     external = document.get("externalId")
     return Row(
         document["id"],
@@ -65,7 +65,7 @@ def row(resource: str, document: Document, updated: int | None, created: int | N
 
 
 def fake_secret(resource: str, name: str, document: Mapping[str, Any]) -> str:
-    """An obviously fake value of a secret field; hashes tell feeds and channels apart."""
+    """A fake value of a secret field; the hash of a feed or channel is unique, as it identifies it."""
     if resource == "inventory_feeds" and name == "hash":
         return f"fake-feed-hash-{document['id']}"
     if resource == "channels" and name == "hash":
@@ -75,13 +75,19 @@ def fake_secret(resource: str, name: str, document: Mapping[str, Any]) -> str:
     return f"fake-{name}-{document['id']}"
 
 
-def varied(options: Options) -> bool:
-    """Whether documents are shown otherwise than they are stored."""
+@cache
+def empty_document(resource: str) -> Document:
+    """A document with all documented fields null. Treat it as read-only: it is shared."""
+    return dict.fromkeys(resources.schema(resource)["properties"])
+
+
+def is_rendered_differently(options: Options) -> bool:
+    """Whether responses differ from the stored texts."""
     return options.decimals != "number" or options.company_id != "number" or not options.extra_fields
 
 
-def shown(resource: str, text: str, options: Options) -> Document:
-    """A stored text as the options show it."""
+def render(resource: str, text: str, options: Options) -> Document:
+    """The document of a stored text, as the options want it returned."""
     document: Document = json.loads(text)
     if options.company_id == "text":
         document["companyId"] = str(document["companyId"])

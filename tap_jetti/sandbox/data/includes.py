@@ -1,4 +1,4 @@
-"""Includes: rows of other resources inside the rows of one."""
+"""Includes: rows of associated resources inside the rows of one."""
 
 # ruff: noqa: S608 - table names come from the schemas and parameters are bound
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from tap_jetti.sandbox.options import Options
 
 Attributes = Callable[[str, object], "list[str] | None"]
-"""Reads a list of attributes of a resource."""
+"""Parses the attributes that a query wants of a resource; None: all."""
 
 
 @dataclass
 class Include:
-    """One model asked for, what of it, and what inside it."""
+    """One entry of ``include``: a model, the attributes wanted of it, and the includes inside it."""
 
     resource: str
     attributes: list[str] | None
@@ -67,10 +67,10 @@ def attach(
     attributes: list[str] | None,
     wanted: list[Include],
 ) -> list[Document]:
-    """Rows with only the attributes asked for, and what is included in them.
+    """The rows with only the attributes wanted, and with what is included in them.
 
     Raises:
-        Problem: A model is not associated, or a foreign key that it needs is not asked for.
+        Problem: A model is not associated, or a foreign key that it needs is not among the attributes.
     """
     shown = [_only(row, attributes) for row in rows]
     for include in wanted:
@@ -85,13 +85,13 @@ def attach(
         if attributes is not None and own_key not in attributes:
             raise Problem(500, "api.query.include.missing_key", f"column {resource}.{own_key} does not exist")
         their_key = association.foreign_key if association.many else "id"
-        below = _fetch(database, options, include.resource, their_key, _keys(rows, own_key))
-        inside = attach(
-            database, options, include.resource, below, attributes=include.attributes, wanted=include.include
+        related = _fetch(database, options, include.resource, their_key, _keys(rows, own_key))
+        nested = attach(
+            database, options, include.resource, related, attributes=include.attributes, wanted=include.include
         )
         grouped: dict[Any, list[Document]] = {}
-        for whole, part in zip(below, inside, strict=True):
-            grouped.setdefault(whole[their_key], []).append(part)
+        for row, part in zip(related, nested, strict=True):
+            grouped.setdefault(row[their_key], []).append(part)
         for row, part in zip(rows, shown, strict=True):
             found = grouped.get(row.get(own_key), [])
             part[association.name] = found if association.many else next(iter(found), None)
@@ -115,4 +115,4 @@ def _fetch(database: Database, options: Options, resource: str, key: str, values
         f'SELECT body FROM "{resource}" WHERE {expression(key)} IN (SELECT value FROM json_each(?)) ORDER BY id',
         [json.dumps(values)],
     )
-    return [documents.shown(resource, text, options) for (text,) in found]
+    return [documents.render(resource, text, options) for (text,) in found]

@@ -1,13 +1,17 @@
-"""What the sandbox knows of the resources: fields, models and how they are associated."""
+"""What the sandbox knows of the resources: the kinds of their fields, their models and their associations."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import inflection
 
 from tap_jetti.facts import resources
-from tap_jetti.facts.secret_fields import SECRET_FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 EXTRA_FIELDS = {
     "customers": ("billingFullName", "displayName"),
@@ -19,23 +23,7 @@ EXTRA_FIELDS = {
     "sales": ("displayName",),
     "variants": ("displayName",),
 }
-"""Computed fields that the API shows though no reference names them."""
-
-NULL_DATES = frozenset(
-    {
-        "purchase_invoices",
-        "purchase_invoice_payments",
-        "purchase_return_payments",
-        "purchase_shipping_rates",
-        "sale_invoices",
-        "sale_invoice_payments",
-        "sale_return_payments",
-        "sale_shipping_rates",
-    }
-)
-"""The resources whose createdAt and updatedAt may be null."""
-
-_REFERENCE = re.compile(r"References (\w+)\.")
+"""Computed fields that the API shows although they are not documented."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +31,13 @@ class Association:
     """How the rows of one resource lead to those of another."""
 
     resource: str
-    """The resource led to."""
+    """The other resource."""
     many: bool
-    """Has many of them, rather than belongs to one."""
+    """Whether a row has many of the other's rows; if not, it belongs to one."""
     foreign_key: str
-    """The field, of the other resource if there are many."""
+    """The foreign key: a field of the other resource if `many`, else of the resource itself."""
     name: str
-    """The key of the result."""
+    """The key of an included object or list in a response."""
 
 
 @cache
@@ -59,55 +47,43 @@ def known(resource: str) -> bool:
 
 
 @cache
-def types(resource: str) -> dict[str, frozenset[str]]:
-    """The JSON types of each documented field; a date is of the type ``date-time``."""
-    return {
-        name: frozenset(["date-time", "null"] if "format" in field else field["type"])
-        for name, field in resources.schema(resource)["properties"].items()
-    }
+def kinds(resource: str) -> dict[str, str]:
+    """The kind of each documented field of a resource, see `kind_of`."""
+    return {name: kind_of(facts) for name, facts in resources.schema(resource)["properties"].items()}
+
+
+def kind_of(property_schema: Mapping[str, Any]) -> str:
+    """What kind a property is: text, integer, number, boolean, date, array or json (any value)."""
+    if "format" in property_schema:
+        return "date"
+    types = [name for name in property_schema["type"] if name != "null"]
+    if len(types) > 1:
+        return "json"
+    return "text" if types == ["string"] else str(types[0])
 
 
 @cache
 def fields(resource: str) -> frozenset[str]:
     """All fields that the API may show: documented, secret and computed ones."""
-    return (
-        frozenset(types(resource))
-        | SECRET_FIELDS.get(resource, frozenset())
-        | frozenset(EXTRA_FIELDS.get(resource, ()))
-    )
+    return frozenset(kinds(resource)) | resources.secret_fields(resource) | frozenset(EXTRA_FIELDS.get(resource, ()))
 
 
 @cache
 def decimals(resource: str) -> frozenset[str]:
     """The fields that hold decimals."""
-    return frozenset(name for name, kinds in types(resource).items() if {"number", "null"} == kinds)
-
-
-@cache
-def references(resource: str) -> dict[str, str]:
-    """The foreign keys of a resource and the resources they lead to."""
-    found = {}
-    for name, field in resources.schema(resource)["properties"].items():
-        match = _REFERENCE.search(field.get("description", ""))
-        if match and known(match[1]):
-            found[name] = match[1]
-    return found
+    return frozenset(name for name, kind in kinds(resource).items() if kind == "number")
 
 
 @cache
 def singular(resource: str) -> str:
     """The singular of a resource: ``purchase_statuses`` is ``purchase_status``."""
-    if resource.endswith("ies"):
-        return f"{resource[:-3]}y"
-    if resource.endswith(("sses", "tuses")):
-        return resource[:-2]
-    return resource.removesuffix("s")
+    return inflection.singularize(resource)
 
 
 @cache
 def model(resource: str) -> str:
     """The name of a resource's model: ``sale_items`` is ``SaleItem``."""
-    return "".join(part.title() for part in singular(resource).split("_"))
+    return inflection.camelize(singular(resource))
 
 
 @cache
@@ -119,16 +95,16 @@ def models() -> dict[str, str]:
 @cache
 def association(resource: str, other: str) -> Association | None:
     """How a resource leads to another one, or None if it does not."""
-    own = {key for key, target in references(resource).items() if target == other}
+    own = {key for key, target in resources.references(resource).items() if target == other}
     if own:
-        return Association(other, many=False, foreign_key=_best(own, other), name=singular(other))
-    theirs = {key for key, target in references(other).items() if target == resource}
+        return Association(other, many=False, foreign_key=_usual_key(own, other), name=singular(other))
+    theirs = {key for key, target in resources.references(other).items() if target == resource}
     if theirs:
-        return Association(other, many=True, foreign_key=_best(theirs, resource), name=other)
+        return Association(other, many=True, foreign_key=_usual_key(theirs, resource), name=other)
     return None
 
 
-def _best(keys: set[str], resource: str) -> str:
-    name = model(resource)
-    usual = f"{name[0].lower()}{name[1:]}Id"
+def _usual_key(keys: set[str], resource: str) -> str:
+    """Of several keys to a resource the one that is named for it: ``variantId`` of ``variants``."""
+    usual = f"{inflection.camelize(singular(resource), uppercase_first_letter=False)}Id"
     return usual if usual in keys else min(keys)

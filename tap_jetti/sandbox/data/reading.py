@@ -1,4 +1,4 @@
-"""Answers the reads: a page of rows, one row, a count."""
+"""Responses to reads: a page of rows, one row, a count."""
 
 # ruff: noqa: S608 - table names come from the schemas and parameters are bound
 
@@ -19,26 +19,27 @@ if TYPE_CHECKING:
     from tap_jetti.sandbox.data.database import Database
     from tap_jetti.sandbox.options import Options
 
-_ARBITRARY = "(id * 7919) % 10007, id"
+_DEFAULT_ORDER = "(id * 7919) % 10007, id"
+"""The order without ``order``: it looks arbitrary, as the API documents none, and is repeatable."""
 
 
 @dataclass
 class Reader:
-    """Reads of one sandbox's rows."""
+    """Responds to the reads of one account."""
 
     database: Database
     options: Options
     random: random.Random
 
     def page(self, resource: str, query: Mapping[str, Any]) -> Response:
-        """The rows of ``GET /{resource}.json``: a bare array.
+        """The response to ``GET /{resource}.json``: a bare array of rows.
 
         Raises:
-            Problem: The query is refused.
+            Problem: The query is invalid.
         """
         size = self._size(query)
         condition, values = self._condition(resource, query)
-        start = _whole(query, "from", 0) * (size if self.options.from_means == "page" else 1)
+        start = _integer(query, "from", 0) * (size if self.options.from_means == "page" else 1)
         self.database.ensure(resource)
         found = self.database.fetch(
             f'SELECT body FROM "{resource}" WHERE {condition} '
@@ -51,7 +52,7 @@ class Reader:
         return Response(200, self._array(resource, texts, query).encode())
 
     def one(self, resource: str, row_id: int, query: Mapping[str, Any]) -> Response:
-        """The row of ``GET /{resource}/{id}.json``.
+        """The response to ``GET /{resource}/{id}.json``: one object.
 
         Raises:
             Problem: There is no such row.
@@ -62,10 +63,10 @@ class Reader:
         return Response(200, self._array(resource, [row.body], query)[1:-1].encode())
 
     def count(self, resource: str, query: Mapping[str, Any]) -> Response:
-        """The number of rows of ``GET /{resource}/count.json``.
+        """The response to ``GET /{resource}/count.json``.
 
         Raises:
-            Problem: The resource has no counts, or the query is refused.
+            Problem: The resource has no count, or the query is invalid.
         """
         having = {"all": True, "none": False, "purchases": resource == "purchases"}
         if not having[self.options.count]:
@@ -79,8 +80,8 @@ class Reader:
         return as_json({"count": found[0][0]})
 
     def _size(self, query: Mapping[str, Any]) -> int:
-        asked = _whole(query, "limit", self.options.default_limit)
-        return min(asked or self.options.default_limit, self.options.page_cap)
+        limit = _integer(query, "limit", self.options.default_limit)
+        return min(limit or self.options.default_limit, self.options.page_cap)
 
     def _condition(self, resource: str, query: Mapping[str, Any]) -> conditions.Sql:
         built = conditions.build(self.database, resource, query.get("where"))
@@ -89,11 +90,11 @@ class Reader:
     def _order(self, resource: str, query: Mapping[str, Any], condition: str) -> str:
         order = query.get("order")
         if order is None or self.options.ignore_order:
-            return _ARBITRARY
+            return _DEFAULT_ORDER
         if not isinstance(order, Mapping) or not isinstance(order.get("attribute"), str):
             raise Problem(400, "api.query.order.invalid", "order needs an attribute.")
         column = conditions.column(resource, order["attribute"])
-        # Any text is truthy to the server, "false" too.
+        # The server takes any text as true, even "false".
         direction = "DESC" if "descending" in order else "ASC"
         nulls = ""
         if self._has_nulls(resource, column, condition):
@@ -102,24 +103,24 @@ class Reader:
         return f"{column} {direction} {nulls}, {ties}"
 
     def _has_nulls(self, resource: str, column: str, condition: str) -> bool:
-        """Whether nulls can come; if not, SQLite takes the order from the index."""
+        """Whether a column can be null in the result; if not, SQLite can sort by its index."""
         if column == "id" or f"({column} >= ?)" in condition or f"({column} <= ?)" in condition:
             return False
         self.database.ensure(resource)
         return bool(self.database.fetch(f'SELECT 1 FROM "{resource}" WHERE {column} IS NULL LIMIT 1'))
 
     def _array(self, resource: str, texts: list[str], query: Mapping[str, Any]) -> str:
-        """A JSON array of texts, taken apart only if the query or the options need it."""
+        """A JSON array of stored texts, decoded only if the query or the options need it."""
         attributes = self._attributes(resource, query.get("attributes"))
         wanted = includes.parse(query.get("include"), self._attributes)
-        if attributes is None and not wanted and not documents.varied(self.options):
+        if attributes is None and not wanted and not documents.is_rendered_differently(self.options):
             return f"[{','.join(texts)}]"
-        rows = [documents.shown(resource, text, self.options) for text in texts]
+        rows = [documents.render(resource, text, self.options) for text in texts]
         rows = includes.attach(self.database, self.options, resource, rows, attributes=attributes, wanted=wanted)
         return json.dumps(rows, separators=(",", ":"))
 
     def _attributes(self, resource: str, value: object) -> list[str] | None:
-        """The fields asked for, or None for all."""
+        """The attributes that a query wants, or None for all."""
         if value is None:
             return None
         many = self.options.refuse_attributes == "many"
@@ -135,11 +136,11 @@ class Reader:
 
 
 def not_found(resource: str, row_id: int) -> Problem:
-    """What is answered for a row that does not exist."""
+    """The response for a row that does not exist."""
     return Problem(404, f"api.{resource}.missing", f"{models.model(resource)} {row_id} not found.")
 
 
-def _whole(query: Mapping[str, Any], name: str, default: int) -> int:
+def _integer(query: Mapping[str, Any], name: str, default: int) -> int:
     value = query.get(name)
     if value in (None, ""):
         return default

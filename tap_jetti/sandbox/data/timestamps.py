@@ -1,4 +1,4 @@
-"""Instants: ISO 8601 text on the wire, integer microseconds since the epoch in the database."""
+"""Timestamps: ISO 8601 text in requests and responses, integer microseconds since the epoch in the database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ISO = re.compile(
 
 
 def parse(text: str) -> int:
-    """Microseconds since the epoch of an ISO 8601 text; without a zone it is UTC.
+    """The microseconds since the epoch of an ISO 8601 text; without an offset it is taken as UTC.
 
     Raises:
         ValueError: The text is not an ISO 8601 date.
@@ -43,17 +43,17 @@ def parse(text: str) -> int:
     return micros
 
 
-def shown(micros: int) -> str:
-    """The text that the API shows: truncated to milliseconds."""
-    return f"{_whole(micros)}.{micros // 1000 % 1000:03d}Z"
+def format_millis(micros: int) -> str:
+    """The text that the API returns: truncated to milliseconds."""
+    return f"{_to_second(micros)}.{micros // 1000 % 1000:03d}Z"
 
 
-def exact(micros: int) -> str:
-    """The text with all microseconds that the database holds."""
-    return f"{_whole(micros)}.{micros % 1_000_000:06d}Z"
+def format_micros(micros: int) -> str:
+    """The text with microseconds, as the database holds them."""
+    return f"{_to_second(micros)}.{micros % 1_000_000:06d}Z"
 
 
-def _whole(micros: int) -> str:
+def _to_second(micros: int) -> str:
     days, seconds = divmod(micros // 1_000_000, 86_400)
     return f"{_day(days)}T{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 

@@ -1,1 +1,1 @@
-"""The sandbox's HTTP side: requests, limits, faults, answers."""
+"""The HTTP side of the sandbox: server, routing, rate limit, faults and the request log."""

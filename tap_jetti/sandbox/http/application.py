@@ -1,4 +1,4 @@
-"""The ASGI application: what happens to a request from its arrival to its answer."""
+"""The ASGI application: what happens to a request from its arrival to its response."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tap_jetti.sandbox.calls.inbound import Inbound
 from tap_jetti.sandbox.http import faults, limits
 from tap_jetti.sandbox.http.control import Control
 from tap_jetti.sandbox.http.problems import Problem, Response
-from tap_jetti.sandbox.http.request_log import Entry, Ledger
+from tap_jetti.sandbox.http.request_log import LoggedRequest, RequestLog
 from tap_jetti.sandbox.http.routes import Routes
 
 if TYPE_CHECKING:
@@ -24,103 +24,103 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 OnRequest = Callable[[int, str, str], object]
 
-_BEFORE_A_CALL = 2000
-"""Inbound records applied before a call of the API: what is due shows, unless very much is."""
+_INBOUND_PER_CALL = 2000
+"""Maximum number of due inbound records that are applied before a call of the API is processed."""
 
 
 class Transport(Protocol):
     """The connection of a request."""
 
     def abort(self) -> None:
-        """Cut it at once."""
+        """Close it at once, without sending what is buffered."""
 
     def close(self) -> None:
-        """Close it after what was written."""
+        """Close it after the buffered data are sent."""
 
 
 class Application:
     """Serves one account."""
 
-    def __init__(self, account: Account, ledger: Ledger) -> None:
-        """Serve an account and note the requests in a ledger."""
+    def __init__(self, account: Account, request_log: RequestLog) -> None:
+        """Serve an account, and add every request to a request log."""
         self.account = account
-        self.ledger = ledger
+        self.request_log = request_log
         self.inbound = Inbound(account)
         self.on_request: OnRequest | None = None
         self.stopping = asyncio.Event()
-        self._control = Control(account, ledger, self.inbound)
+        self._control = Control(account, request_log, self.inbound)
         self._routes = Routes(account, self.inbound)
         self._limits = limits.Limits(account.options.seed)
-        self._chance = random.Random(account.options.seed)  # noqa: S311 - not for secrets
+        self._rng = random.Random(account.options.seed)  # noqa: S311 - not for secrets
         self._requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Respond to one request."""
         path: str = scope["path"]
         query = scope["query_string"].decode("latin-1")
         body = await _read(receive)
         exchange = _Exchange(scope["sandbox.transport"], receive, send)
         if path.startswith("/_sandbox/"):
-            answer = self._control.answer(scope["method"], path, query, body)
-            await exchange.send(answer, [])
+            response = self._control.respond(scope["method"], path, query, body)
+            await exchange.send(response, [])
             return
         options = self.account.options
-        travel = (options.latency + options.latency_jitter * self._chance.random()) / 2
-        await self._sleep(travel)
+        one_way_latency = (options.latency + options.latency_jitter * self._rng.random()) / 2
+        await self._sleep(one_way_latency)
         now = self.account.now()
-        entry = Entry(now, scope["method"], path, query, _parsed(body))
+        entry = LoggedRequest(now, scope["method"], path, query, _parsed(body))
         entry.cost = 0.0 if entry.inbound else limits.cost(entry.method)
-        self.ledger.add(entry)
+        self.request_log.add(entry)
         self._requests += 1
         if self.on_request is not None:
             self.on_request(self._requests, entry.method, path)
         self.account.commit_due()
         if not entry.inbound:
-            self.inbound.process_due(_BEFORE_A_CALL)
+            self.inbound.process_due(_INBOUND_PER_CALL)
         headers = _headers(scope)
-        answer, fault, extra = self._decide(entry, headers)
+        response, fault, extra_headers = self._decide(entry, headers)
         if fault is not None and fault.kind == "stall":
             await self._sleep(options.stall_seconds)
         if options.date_header:
             date = self.account.now() + options.date_skew
-            extra.append(("Date", formatdate(int(date // 1), usegmt=True)))
-        await self._sleep(travel)
+            extra_headers.append(("Date", formatdate(int(date // 1), usegmt=True)))
+        await self._sleep(one_way_latency)
         if fault is not None and fault.kind.startswith("reset"):
             await exchange.cut()
             return
-        entry.status = answer.status
+        entry.status = response.status
         if fault is not None and fault.kind == "truncated":
-            await exchange.send_half(answer, extra)
+            await exchange.send_half(response, extra_headers)
             return
-        await exchange.send(answer, extra)
+        await exchange.send(response, extra_headers)
 
     def _decide(
-        self, entry: Entry, headers: dict[str, str]
+        self, entry: LoggedRequest, headers: dict[str, str]
     ) -> tuple[Response, faults.Fault | None, list[tuple[str, str]]]:
-        """The answer to a request, how it fails, and further headers."""
+        """The response to a request, the fault to simulate, if any, and additional headers."""
         options = self.account.options
-        extra: list[tuple[str, str]] = []
+        extra_headers: list[tuple[str, str]] = []
         if not entry.inbound:
             if headers.get("authorization") != f"Bearer {options.token}":
-                return _UNAUTHORIZED.answer(), None, extra
+                return _UNAUTHORIZED.response(), None, extra_headers
             level = self._limits.take(options, entry.method, entry.time)
-            extra = limits.headers(options, level, entry.time)
+            extra_headers = limits.headers(options, level, entry.time)
             if not level.accepted:
-                return limits.refusal(options, level, entry.time), None, extra
-        fault = faults.choose(options, self._chance)
-        answer = None if fault is None else fault.answer(options, entry.time)
-        if answer is None:
-            answer = self._processed(entry, headers)
-        return answer, fault, extra
+                return limits.refusal(options, level, entry.time), None, extra_headers
+        fault = faults.choose(options, self._rng)
+        response = None if fault is None else fault.response(options, entry.time)
+        if response is None:
+            response = self._process(entry, headers)
+        return response, fault, extra_headers
 
-    def _processed(self, entry: Entry, headers: dict[str, str]) -> Response:
+    def _process(self, entry: LoggedRequest, headers: dict[str, str]) -> Response:
         try:
-            return self._routes.answer(entry, headers)
+            return self._routes.respond(entry, headers)
         except Problem as problem:
-            return problem.answer()
+            return problem.response()
 
     async def _sleep(self, seconds: float) -> None:
-        """Wait, but not longer than the sandbox runs."""
+        """Sleep, but end at once when the sandbox stops."""
         if seconds <= 0:
             return
         try:
@@ -130,42 +130,42 @@ class Application:
 
 
 class _Exchange:
-    """The answering side of one request."""
+    """Sends the response to one request."""
 
     def __init__(self, transport: Transport, receive: Receive, send: Send) -> None:
         self._transport = transport
         self._receive = receive
         self._send = send
 
-    async def send(self, answer: Response, extra: list[tuple[str, str]]) -> None:
-        """Send the whole answer."""
-        await self._start(answer, extra)
-        await self._send({"type": "http.response.body", "body": answer.body})
+    async def send(self, response: Response, extra_headers: list[tuple[str, str]]) -> None:
+        """Send the whole response."""
+        await self._start(response, extra_headers)
+        await self._send({"type": "http.response.body", "body": response.body})
 
-    async def send_half(self, answer: Response, extra: list[tuple[str, str]]) -> None:
-        """Promise the whole answer, send half of it and hang up."""
-        await self._start(answer, extra)
-        half = answer.body[: len(answer.body) // 2]
+    async def send_half(self, response: Response, extra_headers: list[tuple[str, str]]) -> None:
+        """Send the headers of the whole response and half of its body, then close the connection."""
+        await self._start(response, extra_headers)
+        half = response.body[: len(response.body) // 2]
         await self._send({"type": "http.response.body", "body": half, "more_body": True})
         self._transport.close()
         await self._disconnected()
 
     async def cut(self) -> None:
-        """Cut the connection without a word."""
+        """Close the connection without a response."""
         self._transport.abort()
         await self._disconnected()
 
-    async def _start(self, answer: Response, extra: list[tuple[str, str]]) -> None:
+    async def _start(self, response: Response, extra_headers: list[tuple[str, str]]) -> None:
         headers = [
-            ("Content-Type", answer.content_type),
-            ("Content-Length", str(len(answer.body))),
-            *answer.headers,
-            *extra,
+            ("Content-Type", response.content_type),
+            ("Content-Length", str(len(response.body))),
+            *response.headers,
+            *extra_headers,
         ]
         await self._send(
             {
                 "type": "http.response.start",
-                "status": answer.status,
+                "status": response.status,
                 "headers": [(name.lower().encode(), text.encode()) for name, text in headers],
             }
         )

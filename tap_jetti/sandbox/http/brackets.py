@@ -1,4 +1,4 @@
-"""Reads a query string with brackets, such as ``where[id][$in][]=1``, the way servers do."""
+"""Parses query strings with brackets, such as ``where[id][$in][]=1``, as common servers do."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 MOST_INDEXED = 20
-"""Common parsers turn a list with an index above this into an object."""
+"""Common parsers return an object instead of a list if an index is above this."""
 
-_DEEPEST = 12
+_MAX_DEPTH = 12
 
 
 class TooManyIndexedError(ValueError):
-    """A list used an index above `MOST_INDEXED`."""
+    """A list has an index above the limit."""
 
 
 def parse(query: str) -> dict[str, Any]:
-    """The nested value of a query string: dicts and, where keys are indices, lists of text.
+    """The nested value of a query string; items written with ``[]`` are a list under the empty key.
 
     Args:
-        query: Text after the question mark; brackets raw or percent-encoded.
+        query: The text after the question mark, with brackets raw or percent-encoded.
     """
     root: dict[str, Any] = {}
     for pair in query.split("&"):
@@ -36,15 +36,15 @@ def path(key: str) -> list[str]:
     head, bracket, rest = key.partition("[")
     if not bracket or not rest.endswith("]"):
         return [key]
-    return [head, *rest[:-1].split("][")][:_DEEPEST]
+    return [head, *rest[:-1].split("][")][:_MAX_DEPTH]
 
 
 def as_list(value: object, *, indexed_limit: int | None = None) -> list[Any]:
-    """The items of a list value: ``[]``, indexed, or a lone scalar.
+    """The items of a list: written with ``[]``, with indices, or as a single value.
 
     Args:
-        value: A value of `parse`.
-        indexed_limit: The largest index allowed; None is any.
+        value: A value that `parse` returned.
+        indexed_limit: The greatest index allowed; None: no limit.
 
     Raises:
         TooManyIndexedError: An index is above the limit.
@@ -66,10 +66,10 @@ def as_list(value: object, *, indexed_limit: int | None = None) -> list[Any]:
 def _place(root: dict[str, Any], parts: list[str], value: str) -> None:
     node = root
     for part in parts[:-1]:
-        below = node.get(part)
-        if not isinstance(below, dict):
-            below = node[part] = {}
-        node = below
+        child = node.get(part)
+        if not isinstance(child, dict):
+            child = node[part] = {}
+        node = child
     last = parts[-1]
     if last == "":
         node.setdefault("", []).append(value)

@@ -1,4 +1,4 @@
-"""The leaky bucket as the server keeps it: by arrival."""
+"""The leaky bucket of the server, which decides by the time of arrival."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ _ROUNDING = 1e-9
 
 @dataclass
 class Level:
-    """How full the bucket was after a request."""
+    """The state of the bucket after a request."""
 
     accepted: bool
     used: float
     """Units in the bucket."""
     wait: float
-    """Seconds until the request would fit; 0 if it was accepted."""
+    """Seconds until the request would be accepted; 0 if it was."""
     total: float = 0.0
-    """Units that were ever let in."""
+    """Units of all requests accepted so far."""
 
 
 class LeakyBucket:
-    """Units flow in with every accepted request and drain at a constant rate."""
+    """Every accepted request adds its units; the bucket drains at a constant rate."""
 
     def __init__(self) -> None:
         """Start with an empty bucket."""
@@ -29,13 +29,13 @@ class LeakyBucket:
         self._at = float("-inf")
 
     def take(self, cost: float, now: float, *, rate: float, capacity: float) -> Level:
-        """Let a request in if its units fit.
+        """Accept a request if its units fit.
 
         Args:
             cost: Units of the request.
             now: Seconds since the epoch.
-            rate: Units drained a second; 0 is no limit.
-            capacity: Units that the bucket holds.
+            rate: Units that drain per second; 0: no limit.
+            capacity: The capacity of the bucket in units.
         """
         if rate <= 0:
             return Level(accepted=True, used=0.0, wait=0.0)

@@ -1,4 +1,4 @@
-"""Faults: the ways in which a request fails, and which one it is this time."""
+"""Faults: failures of requests that are simulated at random."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ if TYPE_CHECKING:
 
     from tap_jetti.sandbox.options import Options
 
-_ANSWERS = {
+_RESPONSES = {
     "500": Response(500, b"Internal Server Error", "text/plain"),
     "502-html": html(502),
     "503": Response(503, b'{"message":"Service Unavailable"}'),
     "html-200": html(200),
-    "problem-500": Problem(500, "api.sandbox.fault", "A business error that the library answers with 500.").answer(),
+    "problem-500": Problem(500, "api.sandbox.fault", "A business error that the library answers with 500.").response(),
     "reset-before": Response(0, b""),
 }
-_FULL = Level(accepted=False, used=0.0, wait=1.0)
+_FULL_BUCKET = Level(accepted=False, used=0.0, wait=1.0)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One failure."""
+    """One simulated failure."""
 
     kind: str
 
-    def answer(self, options: Options, now: float) -> Response | None:
-        """What is answered without doing anything; None if the request is processed first."""
+    def response(self, options: Options, now: float) -> Response | None:
+        """The response without processing the request; None if it is processed before it fails."""
         if self.kind == "429":
-            return limits.refusal(options, _FULL, now)
-        return _ANSWERS.get(self.kind)
+            return limits.refusal(options, _FULL_BUCKET, now)
+        return _RESPONSES.get(self.kind)
 
 
-def choose(options: Options, chance: random.Random) -> Fault | None:
+def choose(options: Options, rng: random.Random) -> Fault | None:
     """The fault of the next request, or None."""
-    if options.faults <= 0 or not options.fault_kinds or chance.random() >= options.faults:
+    if options.faults <= 0 or not options.fault_kinds or rng.random() >= options.faults:
         return None
-    return Fault(chance.choice(options.fault_kinds))
+    return Fault(rng.choice(options.fault_kinds))

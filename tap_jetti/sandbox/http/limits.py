@@ -1,4 +1,4 @@
-"""The rate limit of the sandbox: what a request costs and what a refused one is told."""
+"""The rate limit: the cost of a request, the buckets of the account, the 429 and the rate limit headers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ WRITE_COST = 2.0
 DAILY_QUOTA = 10_000
 MINUTE_QUOTA = 120
 
-_LONGEST_AGO = 60.0
+_MAX_CATCH_UP_SECONDS = 60.0
 
 
 def cost(method: str) -> float:
-    """Units of a request: 1 for a GET, 2 for anything else."""
+    """The units of a request: 1 for a GET, 2 for any other method."""
     return GET_COST if method == "GET" else WRITE_COST
 
 
@@ -33,27 +33,27 @@ class Limits:
     def __init__(self, seed: int) -> None:
         """Start with empty buckets."""
         self._buckets = {True: LeakyBucket(), False: LeakyBucket()}
-        self._chance = random.Random(seed)  # noqa: S311 - not for secrets
-        self._other_at = 0.0
+        self._rng = random.Random(seed)  # noqa: S311 - not for secrets
+        self._foreign_at = 0.0
 
     def take(self, options: Options, method: str, now: float) -> Level:
-        """Let a request in if it fits into its bucket."""
+        """Accept a request if it fits into its bucket."""
         shared = options.bucket_rule == "one" or method == "GET"
         if options.foreign_load > 0:
-            self._take_for_others(options, now)
+            self._take_foreign_load(options, now)
         return self._buckets[shared].take(cost(method), now, rate=options.rate, capacity=options.capacity)
 
-    def _take_for_others(self, options: Options, now: float) -> None:
-        """Let in what another system has asked for until now, one unit at a time, at random."""
-        self._other_at = max(self._other_at, now - _LONGEST_AGO)
-        while self._other_at <= now:
-            self._buckets[True].take(GET_COST, self._other_at, rate=options.rate, capacity=options.capacity)
-            self._other_at += self._chance.expovariate(options.foreign_load)
+    def _take_foreign_load(self, options: Options, now: float) -> None:
+        """Add the requests that another client has sent since the last call: GETs at random times."""
+        self._foreign_at = max(self._foreign_at, now - _MAX_CATCH_UP_SECONDS)
+        while self._foreign_at <= now:
+            self._buckets[True].take(GET_COST, self._foreign_at, rate=options.rate, capacity=options.capacity)
+            self._foreign_at += self._rng.expovariate(options.foreign_load)
 
 
 def refusal(options: Options, level: Level, now: float) -> Response:
-    """The 429 of a request that did not fit."""
-    answer = Problem(429, "api.rate_limit.exceeded", "Too many requests.").answer()
+    """The 429 of a request that was not accepted."""
+    response = Problem(429, "api.rate_limit.exceeded", "Too many requests.").response()
     seconds = math.ceil(level.wait)
     texts = {
         "seconds": str(seconds),
@@ -61,12 +61,12 @@ def refusal(options: Options, level: Level, now: float) -> Response:
         "garbage": "soon",
     }
     if options.retry_after in texts:
-        answer.headers.append(("Retry-After", texts[options.retry_after]))
-    return answer
+        response.headers.append(("Retry-After", texts[options.retry_after]))
+    return response
 
 
 def headers(options: Options, level: Level, now: float) -> list[tuple[str, str]]:
-    """The headers that tell the remaining capacity, or lie about it, if any."""
+    """The rate limit headers, if any; some show a value other than the remaining capacity."""
     limit = int(options.capacity)
     left = max(0, math.floor(options.capacity - level.used))
     drained = level.used / options.rate if options.rate else 0.0

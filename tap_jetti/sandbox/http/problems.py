@@ -1,4 +1,4 @@
-"""Answers of the sandbox, and the problems (RFC 7807) among them."""
+"""Responses of the sandbox, and problems (RFC 7807) among them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HTML_PAGE = b"<html><head><title>Error</title></head><body><h1>Something went wr
 
 @dataclass
 class Response:
-    """What is sent back for one request."""
+    """The response to one request."""
 
     status: int
     body: bytes
@@ -22,13 +22,13 @@ class Response:
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 7807
-    """A refusal with a problem body.
+    """A request is refused, with a problem as the body of the response.
 
     Args:
         status: The HTTP status.
         title: A dotted code, such as ``api.channels.process_sale.missing``.
-        detail: A sentence for people.
-        details: Further values.
+        detail: A sentence that explains it.
+        details: Additional values for the body.
     """
 
     def __init__(self, status: int, title: str, detail: str, **details: object) -> None:
@@ -40,7 +40,7 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 7807
         self.details = details
 
     def body(self, status: int | None = None) -> dict[str, Any]:
-        """The problem as it goes over the wire, under another status if one is given."""
+        """The JSON body, with another status if one is given."""
         return {
             "type": f"https://problems.jetti.io/details#{self.title}",
             "title": self.title,
@@ -49,16 +49,16 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 7807
             "details": self.details,
         }
 
-    def answer(self, status: int | None = None) -> Response:
-        """The problem as an answer, under another status if one is given."""
+    def response(self, status: int | None = None) -> Response:
+        """The problem as a response, with another status if one is given."""
         return as_json(self.body(status), status or self.status)
 
 
 def as_json(value: object, status: int = 200) -> Response:
-    """An answer with a JSON body."""
+    """A response with a JSON body."""
     return Response(status, json.dumps(value, separators=(",", ":")).encode())
 
 
 def html(status: int) -> Response:
-    """A page of HTML, as proxies send."""
+    """A response with a page of HTML, as proxies send."""
     return Response(status, HTML_PAGE, HTML)

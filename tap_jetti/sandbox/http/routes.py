@@ -1,4 +1,4 @@
-"""The calls of the API: which path and method leads to what."""
+"""Routing: which method and path leads to which read or write."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from tap_jetti.sandbox.http.problems import Problem, Response, as_json
 if TYPE_CHECKING:
     from tap_jetti.sandbox.calls.inbound import Inbound
     from tap_jetti.sandbox.data.account import Account
-    from tap_jetti.sandbox.http.request_log import Entry
+    from tap_jetti.sandbox.http.request_log import LoggedRequest
 
 _HASH_HEADER = "jetti-webhook-hash"
 
 
 class Routes:
-    """Finds what answers a request."""
+    """Dispatches the requests of one account."""
 
     def __init__(self, account: Account, inbound: Inbound) -> None:
-        """Answer for one account."""
+        """Dispatch the requests of an account and its inbound queue."""
         self._account = account
         self._inbound = inbound
         self._reader = Reader(account.database, account.options, account.random)
 
-    def answer(self, entry: Entry, headers: dict[str, str]) -> Response:
-        """The answer to a request.
+    def respond(self, entry: LoggedRequest, headers: dict[str, str]) -> Response:
+        """The response to a request.
 
         Raises:
             Problem: The request is refused.
@@ -53,9 +53,9 @@ class Routes:
         try:
             return as_json(self._write(entry, resource, rest, body))
         except Problem as problem:
-            return problem.answer(500 if options.permanent_errors == "500" else None)
+            return problem.response(500 if options.permanent_errors == "500" else None)
 
-    def _read(self, entry: Entry, resource: str, rest: list[str]) -> Response:
+    def _read(self, entry: LoggedRequest, resource: str, rest: list[str]) -> Response:
         query = brackets.parse(entry.query)
         if not rest:
             return self._reader.page(resource, query)
@@ -65,7 +65,7 @@ class Routes:
             return self._reader.one(resource, int(rest[0]), query)
         raise _no_route(entry)
 
-    def _write(self, entry: Entry, resource: str, rest: list[str], body: object) -> object:
+    def _write(self, entry: LoggedRequest, resource: str, rest: list[str], body: object) -> object:
         account = self._account
         if not rest and entry.method == "POST" and resource in writes.CREATED:
             return writes.create(account, resource, body)
@@ -87,8 +87,8 @@ class Routes:
             return custom_values.sync(account, resource, row_id, body)
         raise _no_route(entry)
 
-    def _accept(self, entry: Entry, secret: str, body: object) -> Response:
-        """Take inbound data in: 200 to nearly everything, whatever becomes of it."""
+    def _accept(self, entry: LoggedRequest, secret: str, body: object) -> Response:
+        """Accept inbound records: the response is 200 even if they are invalid, as on the real inbound host."""
         kind, *rest = _parts(entry.path, "/webhooks/")
         queue = writes.INBOUND.get((entry.method, kind, "/".join(rest)))
         if queue is None:
@@ -123,5 +123,5 @@ def _parts(path: str, prefix: str) -> list[str]:
     return path.removeprefix(prefix).removesuffix(".json").split("/")
 
 
-def _no_route(entry: Entry) -> Problem:
+def _no_route(entry: LoggedRequest) -> Problem:
     return Problem(404, "api.route.missing", f"There is no {entry.method} {entry.path}.")

@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn's protocol on an event loop in a thread of its own."""
+"""The HTTP server: uvicorn's protocol, in an event loop in a thread of its own."""
 
 # ruff: noqa: ANN401 - the types of uvicorn's own interfaces
 
@@ -19,34 +19,34 @@ if TYPE_CHECKING:
 
 _BACKLOG = 512
 _KEEP_ALIVE = 75
-_PATIENCE = 1.0
-_TICK = 0.02
-_RECORDS_A_TICK = 150
-"""Few enough that new data are accepted faster than old ones are applied, as in a queue."""
+_SHUTDOWN_SECONDS = 1.0
+_TICK_SECONDS = 0.02
+_RECORDS_PER_TICK = 150
+"""A low number: inbound records are accepted faster than they are applied, so the queue can grow."""
 
 
 class _Protocol(HttpToolsProtocol):
-    """HTTP/1.1 that shows the application its connection, so that it can cut it."""
+    """HTTP/1.1 that gives the application access to the connection, so that it can close it."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         serve = self.app
 
-        async def show(scope: Any, receive: Any, send: Any) -> None:
+        async def with_transport(scope: Any, receive: Any, send: Any) -> None:
             scope["sandbox.transport"] = self.transport
             await serve(scope, receive, send)
 
-        self.app = show
+        self.app = with_transport
 
 
 class Server:
     """Serves an application from `start` to `stop`."""
 
     def __init__(self, application: Application, host: str, port: int) -> None:
-        """Bind the address; port 0 takes a free one.
+        """Bind the address; port 0 is any free port.
 
         Raises:
-            OSError: The address is taken or does not exist.
+            OSError: The address is in use or does not exist.
         """
         self._application = application
         self._socket = _listen(host, port)
@@ -56,12 +56,12 @@ class Server:
         self._thread = threading.Thread(target=self._run, name="jetti-sandbox", daemon=True)
 
     def start(self) -> None:
-        """Return when requests are answered."""
+        """Start to serve; returns when requests are accepted."""
         self._thread.start()
         self._ready.wait()
 
     def stop(self) -> None:
-        """Return when all connections are closed and the thread has ended."""
+        """Stop; returns when all connections are closed and the thread has ended."""
         self._loop.call_soon_threadsafe(self._application.stopping.set)
         self._thread.join()
 
@@ -99,28 +99,28 @@ class Server:
         self._ready.set()
         await self._tick()
         server.close()
-        await _settled()
+        await _run_pending_callbacks()
         for connection in list(state.connections):
             connection.shutdown()
         if state.tasks:
-            await asyncio.wait(list(state.tasks), timeout=_PATIENCE)
+            await asyncio.wait(list(state.tasks), timeout=_SHUTDOWN_SECONDS)
         for connection in list(state.connections):
             if isinstance(connection, _Protocol):
                 connection.transport.abort()
-        await _settled()
+        await _run_pending_callbacks()
         await server.wait_closed()
 
     async def _tick(self) -> None:
-        """Process what is due until the sandbox stops."""
+        """Apply due changes at regular intervals until the sandbox stops."""
         while not self._application.stopping.is_set():
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._application.stopping.wait(), _TICK)
+                await asyncio.wait_for(self._application.stopping.wait(), _TICK_SECONDS)
             self._application.account.commit_due()
-            self._application.inbound.process_due(_RECORDS_A_TICK)
+            self._application.inbound.process_due(_RECORDS_PER_TICK)
 
 
-async def _settled() -> None:
-    """Let the loop go round until a connection that was just accepted is made, or one that was just cut is lost."""
+async def _run_pending_callbacks() -> None:
+    """Let the event loop finish connections that were just accepted or just closed."""
     for _ in range(5):
         await asyncio.sleep(0)
 
@@ -128,8 +128,8 @@ async def _settled() -> None:
 def _listen(host: str, port: int) -> socket.socket:
     """A listening socket.
 
-    It states its protocol: asyncio switches Nagle's algorithm off only where it sees TCP, and
-    with it every answer in two parts would wait 40 ms for the client's acknowledgement.
+    The protocol is given explicitly: asyncio disables Nagle's algorithm only for sockets that
+    state TCP, and with it a response in two parts would wait 40 ms for an acknowledgement.
     """
     family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listening = socket.socket(family, kind, socket.IPPROTO_TCP)

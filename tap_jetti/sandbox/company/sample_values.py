@@ -1,6 +1,6 @@
-"""Plausible values for the fields of any resource, made from its schema."""
+"""Sample values for the fields of any resource, derived from its schema."""
 
-# ruff: noqa: ANN401, PLR0911 - a value is whatever its schema says, one return a type
+# ruff: noqa: ANN401, PLR0911 - a value is any JSON; one return per kind
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tap_jetti.facts import resources
-from tap_jetti.sandbox.data import models
-from tap_jetti.sandbox.data import timestamps as instants
+from tap_jetti.sandbox.data import models, timestamps
 from tap_jetti.sandbox.data.documents import COMPANY, Document
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
 _DAY = 86_400_000_000
-_ENUM = re.compile(r"Documented values: ([^.]+)\.")
 _WORDS = [
     "amber",
     "basic",
@@ -51,8 +49,8 @@ _WORDS = [
     "soft",
 ]
 _COUNTRIES = ("US", "GB", "DE", "FR", "NL", "IT", "AU", "CA")
-_NULLS = 0.35
-_DEVIATION = 0.02
+_NULL_SHARE = 0.35
+_UNDOCUMENTED_SHARE = 0.02
 
 _BY_NAME: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     (re.compile(r"country$", re.IGNORECASE), _COUNTRIES),
@@ -71,18 +69,18 @@ _BY_NAME: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
 )
 
 
-class Plausible:
-    """Makes documents with plausible values, deterministically."""
+class SampleValues:
+    """Generates documents with plausible values; the same seed gives the same documents."""
 
-    def __init__(self, chance: random.Random, now: int, templates: int) -> None:
-        """Make `templates` different sets of values for each resource."""
-        self._random = chance
+    def __init__(self, rng: random.Random, now: int, templates: int) -> None:
+        """Generate `templates` different documents per resource, which its rows share."""
+        self._random = rng
         self._now = now
         self._size = templates
         self._templates: dict[str, list[Document]] = {}
 
     def document(self, resource: str, row_id: int) -> Document:
-        """A document without meaningful foreign keys, dates and names of its own."""
+        """A document with its own id and names; foreign keys and dates are left for the caller."""
         templates = self._templates.get(resource)
         if templates is None:
             templates = [self._template(resource) for _ in range(self._size)]
@@ -90,44 +88,43 @@ class Plausible:
         return {**templates[row_id % self._size], "id": row_id, **_named(resource, row_id)}
 
     def _template(self, resource: str) -> Document:
-        properties = resources.schema(resource)["properties"]
-        document = {name: self._value(name, field) for name, field in properties.items()}
-        return {**document, "companyId": COMPANY, **dict.fromkeys(models.references(resource))}
+        values = resources.documented_values(resource)
+        document = {
+            name: self._value(name, kind, values.get(name, ())) for name, kind in models.kinds(resource).items()
+        }
+        return {**document, "companyId": COMPANY, **dict.fromkeys(resources.references(resource))}
 
-    def _value(self, name: str, field: Mapping[str, Any]) -> Any:
-        chance = self._random
-        kinds = set(field["type"]) - {"null"}
-        if chance.random() < _NULLS:
+    def _value(self, name: str, kind: str, documented: Sequence[str]) -> Any:
+        rng = self._random
+        if rng.random() < _NULL_SHARE:
             return None
-        if "format" in field:
-            return instants.shown(self._now - chance.randrange(365 * _DAY))
-        if kinds == {"boolean"}:
-            return chance.choice((True, False))
-        if kinds == {"integer"}:
-            return chance.randrange(1, 60)
-        if kinds == {"number"}:
-            return chance.randrange(100, 20_000) / 100
-        if kinds == {"array"}:
-            return chance.sample(_WORDS, chance.randrange(4))
-        if kinds == {"string"}:
-            return self._text(name, field)
-        return chance.choice([{"source": "sandbox", "lines": [1, 2]}, [], {"ok": True}, "text"])
+        if kind == "date":
+            return timestamps.format_millis(self._now - rng.randrange(365 * _DAY))
+        if kind == "boolean":
+            return rng.choice((True, False))
+        if kind == "integer":
+            return rng.randrange(1, 60)
+        if kind == "number":
+            return rng.randrange(100, 20_000) / 100
+        if kind == "array":
+            return rng.sample(_WORDS, rng.randrange(4))
+        if kind == "text":
+            return self._text(name, documented)
+        return rng.choice([{"source": "sandbox", "lines": [1, 2]}, [], {"ok": True}, "text"])
 
-    def _text(self, name: str, field: Mapping[str, Any]) -> str:
-        chance = self._random
-        enum = _ENUM.search(field.get("description", ""))
-        if enum:
-            values = enum[1].split(", ")
-            return "unexpected" if chance.random() < _DEVIATION else chance.choice(values)
+    def _text(self, name: str, documented: Sequence[str]) -> str:
+        rng = self._random
+        if documented:
+            return "unexpected" if rng.random() < _UNDOCUMENTED_SHARE else rng.choice(documented)
         for pattern, values_by_name in _BY_NAME:
             if pattern.search(name):
-                return chance.choice(values_by_name)
-        length = 40 if name in {"description", "content"} else chance.randrange(1, 5)
-        return " ".join(chance.choices(_WORDS, k=length)).capitalize()
+                return rng.choice(values_by_name)
+        length = 40 if name in {"description", "content"} else rng.randrange(1, 5)
+        return " ".join(rng.choices(_WORDS, k=length)).capitalize()
 
 
 def _named(resource: str, row_id: int) -> Document:
-    """The fields that tell the rows of a resource apart."""
+    """Fields with a value of their own in each row."""
     return {name: text.format(row_id) for name, text in _names(resource).items()}
 
 
@@ -144,6 +141,6 @@ def _names(resource: str) -> dict[str, str]:
         "firstName": label.split()[0],
         "lastName": "Number {}",
     }
-    found = {name: text for name, text in texts.items() if name in models.types(resource)}
+    found = {name: text for name, text in texts.items() if name in models.kinds(resource)}
     extra = dict.fromkeys(models.EXTRA_FIELDS.get(resource, ()), f"{label} {{}}")
     return {**found, **extra}
