@@ -27,7 +27,7 @@ from tap_jetti.errors import (
 from tap_jetti.facts import resources
 from tap_jetti.facts.timestamps import normalise
 from tap_jetti.process.command import CommandLine, read_object, run_command
-from tap_jetti.process.settings import CLIENT_SETTINGS, open_session, plain_numbers
+from tap_jetti.process.settings import CLIENT_SETTINGS, open_session, parse_numbers
 from tap_jetti.reading.prefetch import Prefetcher
 from tap_jetti.reading.server_profile import ServerProfile
 from tap_jetti.tap.progress.progress import Progress
@@ -151,7 +151,7 @@ class TapJetti(CommandLine, Tap):
             self.config_jsonschema = {**self.config_jsonschema, "required": []}  # type: ignore[misc]
         elif not self.config.get("api_token"):
             raise SettingsError("api_token is missing. Create a token in Jetti under Integrations > Api.")
-        self._config = plain_numbers(self._config, self.config_jsonschema)
+        self._config = parse_numbers(self._config, self.config_jsonschema)
         errors = super()._validate_config(raise_errors=raise_errors)
         start, end = (_date_setting(self.config, name) for name in ("start_date", "end_date"))
         if start and end and start >= end:

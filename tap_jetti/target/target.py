@@ -16,7 +16,7 @@ from typing_extensions import override
 from tap_jetti.client.clock import SystemClock
 from tap_jetti.errors import InputError, Interrupted, RecordError, SettingsError
 from tap_jetti.process.command import CommandLine, run_command
-from tap_jetti.process.settings import CLIENT_SETTINGS, open_session, plain_numbers
+from tap_jetti.process.settings import CLIENT_SETTINGS, open_session, parse_numbers
 from tap_jetti.target.actions import ACTIONS
 from tap_jetti.target.delivery.operations import InputStream
 from tap_jetti.target.delivery.record_errors import MissingSchemaError
@@ -79,7 +79,7 @@ class TargetJetti(CommandLine, Target):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         if raise_errors and not self.config.get("api_token"):
             raise SettingsError("api_token is missing. Create a token in Jetti under Integrations > Api.")
-        self._config = plain_numbers(self._config, self.config_jsonschema)
+        self._config = parse_numbers(self._config, self.config_jsonschema)
         errors = super()._validate_config(raise_errors=raise_errors)
         if raise_errors:
             check_settings(self.config)

@@ -17,6 +17,7 @@ from requests.structures import CaseInsensitiveDict
 
 from runs import EXAMPLES, LOGGER
 from tap_jetti.client.clock import VirtualClock
+from tap_jetti.client.hosts import Host
 from tap_jetti.client.rate_limit import MemoryStore, Permit, RateLimiter
 from tap_jetti.client.rate_limit.failover import FailoverStore
 from tap_jetti.client.rate_limit.headers import Reading, Trust, read
@@ -429,9 +430,7 @@ def busy(latency: float, burst: float = 2.0, **options: Any) -> Iterator[tuple[i
     limiter = RateLimiter(MemoryStore(clock), rate=2, burst=burst, clock=clock)
     with Sandbox(Options(**{"empty": True, "clock": clock.time, **options})) as sandbox:
         session = JettiSession(
-            api_url=sandbox.api_url,
-            token=sandbox.token,
-            limiter=limiter,
+            Host.api(sandbox.api_url, token=sandbox.token, limiter=limiter),
             clock=clock,
             retry_seconds=1e6,
             transport=Far(clock, latency),
@@ -519,8 +518,11 @@ def test_the_inbound_api_has_a_bucket_of_its_own(
 
     sandbox = sandboxes()
     api, inbound = (Noting(MemoryStore(clock), rate=2, burst=2, clock=clock) for _ in range(2))
-    unlimited = sessions(sandbox, inbound_url=sandbox.inbound_url, inbound_limiter=inbound)
-    unlimited._limiter = api
-    unlimited.write_inbound("POST", "inventory-feeds/parse-webhooks.json", {}, hash_="x", repeatable=False)
-    unlimited.get("sales.json")
+    session = sessions(
+        sandbox,
+        api=Host.api(sandbox.api_url, token=sandbox.token, limiter=api),
+        inbound=Host.inbound(sandbox.inbound_url, limiter=inbound),
+    )
+    session.write_inbound("POST", "inventory-feeds/parse-webhooks.json", {}, hash_="x", repeatable=False)
+    session.get("sales.json")
     assert seen == [inbound, api]

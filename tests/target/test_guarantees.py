@@ -93,7 +93,7 @@ def test_state_does_not_pass_a_failure(tmp_path: Path) -> None:
             concurrency=1, retry_seconds=0.2, rejects_path=str(tmp_path / "r"),
         )  # fmt: skip
         assert outcome.states == ["half"]
-        assert "connection was cut" in str(outcome.error)
+        assert "Connection lost" in str(outcome.error)
 
 
 @pytest.mark.parametrize(

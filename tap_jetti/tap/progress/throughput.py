@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_jetti.client.clock import Clock
-    from tap_jetti.client.session import RequestStats
+    from tap_jetti.client.stats import RequestStats
 
 PACE_SECONDS = 60.0
 """How far back to look for how fast a stream goes: rows that were read ahead come half a minute's worth at a time."""
