@@ -254,7 +254,7 @@ class JettiSession:
     def _exchange(self, request: Request) -> HttpResponse:
         """Wait for the rate limit, send one request, and let the limiter see the response."""
         permit = request.permit or request.host.limiter.acquire(request.cost)
-        self.stats.add(waited=permit.slept, gets=int(request.is_read), writes=int(not request.is_read))
+        self.stats.add(waited=permit.waited, gets=int(request.is_read), writes=int(not request.is_read))
         response = self._http.send(request)
         is_refusal = response.status == HTTPStatus.TOO_MANY_REQUESTS
         request.host.limiter.observe(permit, response.headers, is_refusal=is_refusal)

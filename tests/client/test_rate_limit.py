@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reservations import reserve
 
 from tap_jetti.client.clock import VirtualClock
 from tap_jetti.client.rate_limit import MemoryStore, RateLimiter, open_store
-from tap_jetti.client.rate_limit.bucket import HORIZON, Bucket
+from tap_jetti.client.rate_limit.bucket import MAX_DELAY, Bucket
 from tap_jetti.errors import Interrupted, StoreError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def play(
         now, caller, step = heapq.heappop(turns)
         clock.advance(max(0.0, now - clock.monotonic()))
         cost = callers[caller][step][1]
-        go = clock.monotonic() + limiters[caller % len(limiters)].reserve(cost)
+        go = clock.monotonic() + reserve(limiters[caller % len(limiters)], cost)
         sent.append((go, cost))
         if step + 1 < len(callers[caller]):
             heapq.heappush(turns, (go + callers[caller][step + 1][0], caller, step + 1))
@@ -142,21 +143,22 @@ def test_latency_costs_nothing_while_there_are_enough_callers() -> None:
 def test_requests_that_need_the_whole_bucket_lose_a_twentieth() -> None:
     """Writes at 2 of 2 units keep a twentieth of their time as a margin, for one that comes early is refused."""
     limiter, _ = memory_limiter()
-    spent = [limiter.acquire(2.0).slept for _ in range(101)]
+    spent = [limiter.acquire(2.0).waited for _ in range(101)]
     assert sum(spent) == pytest.approx(105, rel=0.005)
 
 
 def test_all_callers_wait_alike() -> None:
     """With four busy callers none waits longer than the time of four requests: nobody is overtaken."""
-    limiter, clock = memory_limiter()
+    clock = VirtualClock()
     waits = []
 
-    class Noting(RateLimiter):
-        def reserve(self, cost: float) -> float:
-            waits.append(limiter.reserve(cost))
-            return waits[-1]
+    class Noting(MemoryStore):
+        def reserve(self, increment: float, start_offset: float):
+            reservation = super().reserve(increment, start_offset)
+            waits.append(reservation.wait)
+            return reservation
 
-    play([Noting(MemoryStore(clock), rate=2, burst=2, clock=clock)], clock, [[(0.0, 1.0)] * 50] * 4)
+    play([RateLimiter(Noting(clock), rate=2, burst=2, clock=clock)], clock, [[(0.0, 1.0)] * 50] * 4)
     assert max(waits) <= 4 / 2 * 1.01
 
 
@@ -164,10 +166,10 @@ def test_acquire_sleeps_until_its_slot_and_says_how_long() -> None:
     """An idle bucket lets the first request go at once, and the sleeps of the others are reported."""
     limiter, clock = memory_limiter()
     start = clock.monotonic()
-    slept = [limiter.acquire().slept for _ in range(10)]
-    assert slept[0] == 0
-    assert clock.monotonic() - start == pytest.approx(sum(slept))
-    assert 8.3 / 2 <= sum(slept) <= 8.3 / 2 * 1.01
+    waits = [limiter.acquire().waited for _ in range(10)]
+    assert waits[0] == 0
+    assert clock.monotonic() - start == pytest.approx(sum(waits))
+    assert 8.3 / 2 <= sum(waits) <= 8.3 / 2 * 1.01
 
 
 def test_an_acquire_writes_once() -> None:
@@ -177,9 +179,9 @@ def test_an_acquire_writes_once() -> None:
     class Counting(MemoryStore):
         writes = 0
 
-        def reserve(self, charge: float, lead: float):
+        def reserve(self, increment: float, start_offset: float):
             self.writes += 1
-            return super().reserve(charge, lead)
+            return super().reserve(increment, start_offset)
 
     store = Counting(clock)
     limiter = RateLimiter(store, rate=2, burst=2, clock=clock)
@@ -196,7 +198,7 @@ def test_idle_in_reserves_nothing() -> None:
     wait = limiter.idle_in()
     assert wait > 2
     assert wait == limiter.idle_in()
-    assert wait == pytest.approx(limiter.reserve(1))
+    assert wait == pytest.approx(reserve(limiter, 1))
     clock.advance(60)
     assert limiter.idle_in() == 0
 
@@ -219,7 +221,7 @@ def test_a_penalty_of_nothing_means_that_the_bucket_is_full() -> None:
     """A 429 with `Retry-After: 0` still means that there is no room yet."""
     limiter, _ = memory_limiter()
     limiter.block(0)
-    assert 0.5 <= limiter.acquire().slept <= 1
+    assert 0.5 <= limiter.acquire().waited <= 1
 
 
 def test_a_penalty_reaches_those_already_asleep() -> None:
@@ -228,7 +230,7 @@ def test_a_penalty_reaches_those_already_asleep() -> None:
     limiter = RateLimiter(MemoryStore(clock), rate=2, burst=2, clock=clock)
     start = clock.monotonic()
     limiter.acquire(2)
-    ahead = [limiter.reserve(1) for _ in range(3)]
+    ahead = [reserve(limiter, 1) for _ in range(3)]
     clock.at(0.1, lambda: limiter.block(10))
     clock.at(5.0, lambda: limiter.block(10))
     limiter.acquire()
@@ -246,8 +248,8 @@ def test_a_penalty_reaches_those_already_asleep() -> None:
         ([2] * 8, 2),
         ([-1], 0.6),
         ([math.nan], 0.6),
-        ([math.inf], HORIZON),
-        ([1e9], HORIZON),
+        ([math.inf], MAX_DELAY),
+        ([1e9], MAX_DELAY),
     ],
     ids=["shorter", "longer", "burst", "negative", "nan", "infinite", "absurd"],
 )
@@ -263,8 +265,8 @@ def test_the_slots_of_the_killed_are_lost_and_no_more() -> None:
     """Eight callers that reserved and never went delay the next one by eight requests."""
     limiter, _ = memory_limiter()
     for _ in range(8):
-        limiter.reserve(1)
-    assert limiter.reserve(1) <= 8 / 2 * 1.01
+        reserve(limiter, 1)
+    assert reserve(limiter, 1) <= 8 / 2 * 1.01
 
 
 def test_a_stopped_clock_interrupts_a_wait() -> None:
@@ -277,8 +279,8 @@ def test_a_stopped_clock_interrupts_a_wait() -> None:
 
 
 @given(
-    filled=st.floats(-HORIZON, 100),
-    blocked=st.floats(-HORIZON, 100),
+    filled=st.floats(-MAX_DELAY, 100),
+    blocked=st.floats(-MAX_DELAY, 100),
     step=st.floats(-1e9, 1e9),
 )
 def test_a_clock_that_is_set_never_lengthens_a_wait(filled: float, blocked: float, step: float) -> None:
@@ -287,7 +289,7 @@ def test_a_clock_that_is_set_never_lengthens_a_wait(filled: float, blocked: floa
     _, expected = before.reserve(1e9, 0.5, -0.35)
     after, wait = before.reserve(1e9 + step, 0.5, -0.35)
     assert wait <= expected + LEAST
-    assert after.seen == 1e9 + step
+    assert after.written_at == 1e9 + step
     if step <= 0:
         assert wait == pytest.approx(expected, abs=LEAST)
 
@@ -296,7 +298,7 @@ def test_a_clock_that_is_set_never_lengthens_a_wait(filled: float, blocked: floa
 @pytest.mark.parametrize("value", [1e12, math.inf], ids=["far", "infinite"])
 def test_an_absurd_bucket_blocks_nobody(field: str, value: float) -> None:
     """A bucket fuller than living callers can make it was damaged and counts as empty."""
-    times = {"tat": 5.0, "blocked_until": 5.0, "pushed": 0.0, "seen": 5.0} | {field: value}
+    times = {"tat": 5.0, "blocked_until": 5.0, "total_delay": 0.0, "written_at": 5.0} | {field: value}
     _, wait = Bucket(**times).reserve(5.0, 0.5, -0.35)
     assert wait <= 1
 

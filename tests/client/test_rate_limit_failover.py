@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from reservations import reserve
 
 from tap_jetti.client.clock import VirtualClock
 from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
@@ -25,22 +26,22 @@ class SharedStore(MemoryStore):
     lost = False
     asked = 0
 
-    def reserve(self, charge: float, lead: float) -> Reservation:
+    def reserve(self, increment: float, start_offset: float) -> Reservation:
         """Take the next slot."""
         self._ask()
-        reservation = super().reserve(charge, lead)
+        reservation = super().reserve(increment, start_offset)
         return replace(reservation, source="shared")
 
-    def block(self, seconds: float, fill: float) -> None:
+    def block(self, seconds: float, capacity: float) -> None:
         """Block the bucket."""
         self._ask()
-        super().block(seconds, fill)
+        super().block(seconds, capacity)
 
     def peek(self) -> Level:
         """Read the bucket."""
         self._ask()
         level = super().peek()
-        return type(level)(level.empty_in, level.blocked_in, level.pushed, "shared")
+        return type(level)(level.empty_in, level.blocked_in, level.total_delay, "shared")
 
     def _ask(self) -> None:
         self.asked += 1
@@ -97,9 +98,9 @@ def test_no_burst_passes_while_stores_come_and_go(
 
 def test_the_own_bucket_starts_behind_the_slots_already_taken(shared: SharedStore, limiter: RateLimiter) -> None:
     """Callers that still wait for slots of the lost bucket go first."""
-    ahead = max(limiter.reserve(1) for _ in range(8))
+    ahead = max(reserve(limiter, 1) for _ in range(8))
     shared.lost = True
-    assert limiter.reserve(1) >= ahead + 0.5
+    assert reserve(limiter, 1) >= ahead + 0.5
 
 
 def test_the_shared_bucket_is_taken_up_behind_the_own_slots(
@@ -107,12 +108,12 @@ def test_the_shared_bucket_is_taken_up_behind_the_own_slots(
 ) -> None:
     """Callers that still wait for slots of the process's own bucket go before those of the shared one."""
     shared.lost = True
-    limiter.reserve(1)
+    reserve(limiter, 1)
     clock.advance(RECHECK_SECONDS)
-    ahead = max(limiter.reserve(1) for _ in range(8))
+    ahead = max(reserve(limiter, 1) for _ in range(8))
     shared.lost = False
     clock.advance(RECHECK_SECONDS)
-    assert limiter.reserve(1) >= max(0, ahead - RECHECK_SECONDS) + 0.5
+    assert reserve(limiter, 1) >= max(0, ahead - RECHECK_SECONDS) + 0.5
 
 
 def test_a_sleeper_whose_store_is_lost_is_not_moved_by_the_penalties_of_the_other(
@@ -124,9 +125,9 @@ def test_a_sleeper_whose_store_is_lost_is_not_moved_by_the_penalties_of_the_othe
     clock.advance(1000)
     shared.lost = False
     for _ in range(5):
-        limiter.reserve(1)
+        reserve(limiter, 1)
     clock.events.append(lambda: setattr(shared, "lost", True))
-    assert limiter.acquire().slept <= 5
+    assert limiter.acquire().waited <= 5
 
 
 def test_a_sleeper_whose_store_is_found_is_not_moved_by_the_penalties_of_the_other(
@@ -137,9 +138,9 @@ def test_a_sleeper_whose_store_is_found_is_not_moved_by_the_penalties_of_the_oth
     clock.advance(1000)
     shared.lost = True
     for _ in range(12):
-        limiter.reserve(1)
-    clock.events += [lambda: limiter.reserve(1), lambda: setattr(shared, "lost", False)]
-    assert limiter.acquire().slept <= 15
+        reserve(limiter, 1)
+    clock.events += [lambda: reserve(limiter, 1), lambda: setattr(shared, "lost", False)]
+    assert limiter.acquire().waited <= 15
     assert shared.asked > 3
 
 
@@ -149,7 +150,7 @@ def test_a_lost_store_is_not_asked_in_between(
     """A lost store is asked once every few seconds, whatever passes, and the loss is told once."""
     shared.lost = True
     for _ in range(200):
-        limiter.reserve(0.001)
+        reserve(limiter, 0.001)
         limiter.idle_in()
         clock.advance(RECHECK_SECONDS / 50)
     assert shared.asked in range(4, 6)

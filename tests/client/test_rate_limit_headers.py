@@ -20,7 +20,7 @@ from tap_jetti.client.clock import VirtualClock
 from tap_jetti.client.hosts import Host
 from tap_jetti.client.rate_limit import MemoryStore, Permit, RateLimiter
 from tap_jetti.client.rate_limit.failover import FailoverStore
-from tap_jetti.client.rate_limit.headers import Reading, Trust, read
+from tap_jetti.client.rate_limit.headers import HeaderTrust, Reading, read_headers
 from tap_jetti.client.rate_limit.sqlite import SqliteStore
 from tap_jetti.client.session import JettiSession
 from tap_jetti.client.transport import Transport
@@ -77,36 +77,36 @@ def headers_of(limit: object, remaining: object) -> CaseInsensitiveDict[str]:
 def test_the_usual_headers_are_read(headers: dict[str, str], expected: tuple[float, float] | None) -> None:
     """Each family gives the bucket's size and what remains of it; headers on something else give nothing."""
     answer = CaseInsensitiveDict({"Content-Type": "application/json", **headers})
-    assert read(answer) == (Reading(*expected) if expected else None)
+    assert read_headers(answer) == (Reading(*expected) if expected else None)
 
 
 @pytest.mark.parametrize("text", ["", "many", "-1", "1e3", "inf", "nan", "1,2", "2 units", "1" * 40, "\u0663"])
 @pytest.mark.parametrize("name", ["X-RateLimit-Remaining", "X-Api-Call-Limit", "RateLimit", "RateLimit-Policy"])
 def test_garbage_makes_no_sense(name: str, text: str) -> None:
     """What is no number of units is a reading that cannot be believed."""
-    reading = read(CaseInsensitiveDict({"X-RateLimit-Limit": "2", name: text}))
+    reading = read_headers(CaseInsensitiveDict({"X-RateLimit-Limit": "2", name: text}))
     assert reading is not None
-    assert not reading.makes_sense
+    assert not reading.is_plausible
 
 
 @given(st.dictionaries(st.sampled_from(["RateLimit", "RateLimit-Policy", "X-RateLimit-Limit"]), st.text(max_size=40)))
 def test_no_text_breaks_the_reader(headers: dict[str, str]) -> None:
     """Whatever the headers hold, reading them raises nothing."""
-    read(CaseInsensitiveDict(headers))
+    read_headers(CaseInsensitiveDict(headers))
 
 
 class Seen:
     """Shows readings to a trust, of GETs that each leave half a second after the last."""
 
     def __init__(self) -> None:
-        self.trust = Trust(2.0)
+        self.trust = HeaderTrust(2.0)
         self.now = 0.0
 
     def shows(self, remaining: float, *, limit: float = 40.0, after: float = 0.5, is_refusal: bool = False) -> bool:
         """Whether one more reading is believed."""
         self.now += after
-        return self.trust.admits(
-            Reading(limit, remaining), cost=1.0, is_refusal=is_refusal, left=self.now, answered=self.now + 0.1
+        return self.trust.accepts(
+            Reading(limit, remaining), cost=1.0, is_refusal=is_refusal, sent=self.now, received=self.now + 0.1
         )
 
     def proves(self, turns: int = 2) -> bool:
@@ -167,8 +167,8 @@ def test_answers_out_of_order_are_no_lie() -> None:
     seen = Seen()
     assert seen.proves()
     arguments = {"cost": 1.0, "is_refusal": False}
-    assert seen.trust.admits(Reading(40.0, 0.0), left=seen.now + 2, answered=seen.now + 2.1, **arguments)
-    assert seen.trust.admits(Reading(40.0, 3.0), left=seen.now + 0.5, answered=seen.now + 4, **arguments)
+    assert seen.trust.accepts(Reading(40.0, 0.0), sent=seen.now + 2, received=seen.now + 2.1, **arguments)
+    assert seen.trust.accepts(Reading(40.0, 3.0), sent=seen.now + 0.5, received=seen.now + 4, **arguments)
 
 
 def limiter_on(store: BucketStore, clock: VirtualClock, *, burst: float = 2.0, limit: int = 40) -> RateLimiter:
@@ -201,32 +201,32 @@ def test_a_full_bucket_holds_the_next_request_back(limiter: RateLimiter, remaini
     """Half a second more for the next request where it would leave less than the spare units, nothing otherwise."""
     permit = saturated(limiter)
     limiter.observe(permit, headers_of(40, remaining))
-    assert limiter.acquire().slept == pytest.approx(wait, abs=0.01)
+    assert limiter.acquire().waited == pytest.approx(wait, abs=0.01)
 
 
 def test_a_bucket_that_only_we_fill_holds_nobody_back(clock: VirtualClock) -> None:
     """A reading that our own requests explain, rounded to whole units, has no effect."""
     limiter = limiter_on(MemoryStore(clock), clock, burst=4.0, limit=4)
     limiter.observe(saturated(limiter), headers_of(4, 1))
-    assert limiter.acquire().slept == pytest.approx(0.5, abs=0.01)
+    assert limiter.acquire().waited == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_burst_as_large_as_the_bucket_leaves_some_of_it(clock: VirtualClock) -> None:
     """Who may fill the whole bucket by himself leaves two units once headers are believed, and sees others there."""
     limiter = limiter_on(MemoryStore(clock), clock, burst=10.0, limit=10)
     clock.advance(60)
-    departures = [limiter.acquire() for _ in range(12)]
-    assert sum(permit.slept == 0 for permit in departures) == 7
-    limiter.observe(departures[-1], headers_of(10, 0))
-    assert limiter.acquire().slept == pytest.approx(1.0, abs=0.01)
+    permits = [limiter.acquire() for _ in range(12)]
+    assert sum(permit.waited == 0 for permit in permits) == 7
+    limiter.observe(permits[-1], headers_of(10, 0))
+    assert limiter.acquire().waited == pytest.approx(1.0, abs=0.01)
 
 
 def test_the_others_are_named_once(limiter: RateLimiter, caplog: pytest.LogCaptureFixture) -> None:
-    """The log says once that somebody else uses the limit."""
+    """The log says once that another client uses the limit."""
     caplog.set_level(logging.INFO)
     for _ in range(3):
         limiter.observe(saturated(limiter), headers_of(40, 0))
-    assert [record.getMessage()[:36] for record in caplog.records] == ["The rate limit is used by others, to"]
+    assert [record.getMessage()[:34] for record in caplog.records] == ["Another client uses the rate limit"]
 
 
 def test_answers_of_requests_in_flight_do_not_add_up(limiter: RateLimiter) -> None:
@@ -234,7 +234,7 @@ def test_answers_of_requests_in_flight_do_not_add_up(limiter: RateLimiter) -> No
     flying = [limiter.acquire() for _ in range(8)][-4:]
     for permit in flying:
         limiter.observe(permit, headers_of(40, 0))
-    assert limiter.acquire().slept == pytest.approx(0.5 + 4 * 0.5, abs=0.02)
+    assert limiter.acquire().waited == pytest.approx(0.5 + 4 * 0.5, abs=0.02)
 
 
 def test_a_penalty_counts_as_holding_back(limiter: RateLimiter) -> None:
@@ -265,8 +265,8 @@ def test_who_is_asleep_is_held_back_too() -> None:
     limiter = limiter_on(MemoryStore(clock), clock)
     permit = saturated(limiter)
     clock.event = lambda: limiter.observe(permit, headers_of(40, 0))
-    assert limiter.acquire().slept == pytest.approx(1.0, abs=0.01)
-    assert limiter.acquire().slept == pytest.approx(0.5, abs=0.01)
+    assert limiter.acquire().waited == pytest.approx(1.0, abs=0.01)
+    assert limiter.acquire().waited == pytest.approx(0.5, abs=0.01)
 
 
 def test_who_shares_the_store_is_held_back_too(clock: VirtualClock, tmp_path: Path) -> None:
@@ -275,11 +275,11 @@ def test_who_shares_the_store_is_held_back_too(clock: VirtualClock, tmp_path: Pa
         stores = [stack.enter_context(closing(SqliteStore(tmp_path / "f", "a", clock, boot="b"))) for _ in range(3)]
         one, other = (limiter_on(store, clock) for store in stores[:2])
         third = RateLimiter(stores[2], rate=2, burst=2, clock=clock)
-        departures = [saturated(one), other.acquire()]
-        for limiter, permit in zip((one, other), departures, strict=True):
+        permits = [saturated(one), other.acquire()]
+        for limiter, permit in zip((one, other), permits, strict=True):
             limiter.observe(permit, headers_of(40, 0))
         # The first left before the second, so the bucket had half a second to drain since.
-        assert third.acquire().slept == pytest.approx(1.0, abs=0.01)
+        assert third.acquire().waited == pytest.approx(1.0, abs=0.01)
 
 
 def test_a_store_that_forgot_pushes_by_no_more_than_was_asked(clock: VirtualClock) -> None:
@@ -289,7 +289,7 @@ def test_a_store_that_forgot_pushes_by_no_more_than_was_asked(clock: VirtualCloc
     permit = saturated(limiter)
     limiter._store = MemoryStore(clock)
     limiter.observe(permit, headers_of(40, 0))
-    assert limiter.acquire().slept <= 0.5
+    assert limiter.acquire().waited <= 0.5
 
 
 class LostStore(MemoryStore):
@@ -320,11 +320,11 @@ def test_a_slot_of_the_lost_store_does_not_move_the_own_bucket(clock: VirtualClo
     store = FailoverStore(shared, share=0.5, clock=clock, logger=LOGGER)
     reservation = shared.reserve(0.5, -0.35)
     shared.lost = True
-    store.delay(type(reservation)(reservation.wait, reservation.level, reservation.pushed, "shared"), 1.0)
+    store.delay(type(reservation)(reservation.wait, reservation.level, reservation.total_delay, "shared"), 1.0)
     assert store.peek().source == "memory"
-    before = store.peek().pushed
-    store.delay(type(reservation)(reservation.wait, reservation.level, reservation.pushed, "shared"), 1.0)
-    assert store.peek().pushed == before
+    before = store.peek().total_delay
+    store.delay(type(reservation)(reservation.wait, reservation.level, reservation.total_delay, "shared"), 1.0)
+    assert store.peek().total_delay == before
 
 
 answers = st.tuples(st.integers(0, 12), st.sampled_from([12, 12, 12, 12, 5]), st.booleans())

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reservations import reserve
 
 from tap_jetti.client.clock import VirtualClock
 from tap_jetti.client.rate_limit import RateLimiter, open_store
@@ -37,9 +38,9 @@ from tap_jetti.client.rate_limit.sqlite import SqliteStore, boot_id
 path, seconds, rate, burst = sys.argv[1], *map(float, sys.argv[2:])
 slots = []
 class Noting(SqliteStore):
-    def reserve(self, charge, lead):
+    def reserve(self, increment, start_offset):
         before = self._now()
-        slot = super().reserve(charge, lead)
+        slot = super().reserve(increment, start_offset)
         slots.append((before + slot.wait, self._now() + slot.wait))
         return slot
 clock = SystemClock()
@@ -111,7 +112,7 @@ def test_no_window_of_a_shared_file_holds_more_than_the_limit(
             now, caller, step = heapq.heappop(turns)
             clock.advance(max(0.0, now - clock.monotonic()))
             cost = callers[caller][step][1]
-            go = clock.monotonic() + limiter_on(stores[caller], clock).reserve(cost)
+            go = clock.monotonic() + reserve(limiter_on(stores[caller], clock), cost)
             level, last = max(0.0, level - 2 * (go - last)) + cost, go
             assert level <= 2 + 1e-5
             if step + 1 < len(callers[caller]):
@@ -163,7 +164,7 @@ def test_a_penalty_reaches_other_processes_stores(tmp_path: Path) -> None:
     clock = VirtualClock()
     with closing(bare(tmp_path / "limit", clock)) as one, closing(bare(tmp_path / "limit", clock)) as other:
         limiter_on(one, clock).block(30)
-        assert limiter_on(other, clock).acquire().slept == pytest.approx(30)
+        assert limiter_on(other, clock).acquire().waited == pytest.approx(30)
 
 
 @pytest.mark.parametrize("step", [-3600, -1, 1, 3600])
@@ -172,7 +173,7 @@ def test_the_monotonic_clock_cannot_be_set(tmp_path: Path, step: float) -> None:
     clock = VirtualClock()
     with closing(bare(tmp_path / "limit", clock)) as store:
         limiter = limiter_on(store, clock)
-        limiter.reserve(5)
+        reserve(limiter, 5)
         before = limiter.idle_in()
         clock.step(step)
         assert limiter.idle_in() == before
@@ -183,13 +184,13 @@ def test_a_wall_clock_set_back_blocks_nobody(tmp_path: Path) -> None:
     clock = VirtualClock()
     with closing(bare(tmp_path / "limit", clock, None)) as store:
         limiter = limiter_on(store, clock)
-        limiter.reserve(5)
+        reserve(limiter, 5)
         limiter.block(20)
         before = limiter.idle_in()
         clock.step(-3600)
         assert limiter.idle_in() == pytest.approx(before)
-        assert limiter.reserve(1) == pytest.approx(before)
-        assert limiter.reserve(1) == pytest.approx(before + 0.5, abs=0.01)
+        assert reserve(limiter, 1) == pytest.approx(before)
+        assert reserve(limiter, 1) == pytest.approx(before + 0.5, abs=0.01)
 
 
 def test_a_wall_clock_set_forward_forgets_the_queue_once(tmp_path: Path) -> None:
@@ -197,10 +198,10 @@ def test_a_wall_clock_set_forward_forgets_the_queue_once(tmp_path: Path) -> None
     clock = VirtualClock()
     with closing(bare(tmp_path / "limit", clock, None)) as store:
         limiter = limiter_on(store, clock)
-        limiter.reserve(50)
+        reserve(limiter, 50)
         clock.step(3600)
-        assert limiter.reserve(2) == 0
-        assert limiter.reserve(1) == pytest.approx(0.65, abs=0.01)
+        assert reserve(limiter, 2) == 0
+        assert reserve(limiter, 1) == pytest.approx(0.65, abs=0.01)
 
 
 def test_each_boot_and_each_account_has_its_own_bucket(tmp_path: Path) -> None:
@@ -210,7 +211,7 @@ def test_each_boot_and_each_account_has_its_own_bucket(tmp_path: Path) -> None:
     for boot, account in names:
         with closing(bare(tmp_path / "limit", clock, boot, account)) as store:
             assert limiter_on(store, clock).idle_in() == 0
-            limiter_on(store, clock).reserve(100)
+            reserve(limiter_on(store, clock), 100)
 
 
 def test_the_file_stays_small(tmp_path: Path) -> None:
@@ -256,16 +257,18 @@ def test_a_relative_state_directory_is_ignored(tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / ".local/state/tap-jetti/rate-limit.sqlite").is_file()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="there is no passwd file")
 def test_without_a_home_the_process_keeps_to_the_rate_by_itself(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A user without a home directory gets a warning, or an error if losing the store is to fail."""
 
-    def homeless() -> Path:
-        raise RuntimeError
+    def nobody(_: int) -> None:
+        raise KeyError
 
-    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-    monkeypatch.setattr(Path, "home", homeless)
+    for name in ("XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
     open_store(None, host="h", token="t", clock=VirtualClock(), logger=LOGGER).reserve(1, 0)
     assert "Set XDG_STATE_HOME" in caplog.text
     with pytest.raises(StoreError, match="Set XDG_STATE_HOME"):
@@ -316,8 +319,8 @@ def test_a_file_that_cannot_be_used_is_warned_of_once(
     before = path.read_bytes() if path.is_file() else None
     store = open_store(f"sqlite://{path}", host="h", token="t", clock=clock, logger=LOGGER)
     limiter = RateLimiter(store, rate=2, burst=2, clock=clock)
-    slept = sum(limiter.acquire().slept for _ in range(101))
-    assert slept == pytest.approx(100, rel=0.02)
+    waited = sum(limiter.acquire().waited for _ in range(101))
+    assert waited == pytest.approx(100, rel=0.02)
     (warning,) = caplog.records
     assert warning.levelname == "WARNING"
     assert f"The rate limit's file {path} cannot be used: " in warning.getMessage()
@@ -334,7 +337,7 @@ def test_the_users_file_is_done_without_at_the_full_rate(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     store = open_store(None, host="h", token="t", clock=clock, logger=LOGGER)
     limiter = RateLimiter(store, rate=2, burst=2, clock=clock)
-    assert sum(limiter.acquire().slept for _ in range(101)) == pytest.approx(50, rel=0.02)
+    assert sum(limiter.acquire().waited for _ in range(101)) == pytest.approx(50, rel=0.02)
     assert len(caplog.records) == 1
 
 
