@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from singer_sdk import Tap
-from singer_sdk import typing as th
 from typing_extensions import override
 
 from tap_jetti.client.clock import SystemClock
@@ -27,7 +26,7 @@ from tap_jetti.errors import (
 from tap_jetti.facts import resources
 from tap_jetti.facts.timestamps import normalise
 from tap_jetti.process.command import CommandLine, read_object, run_command
-from tap_jetti.process.settings import CLIENT_SETTINGS, open_session, parse_numbers
+from tap_jetti.process.settings import open_session, settings_schema
 from tap_jetti.reading.prefetch import Prefetcher
 from tap_jetti.reading.server_profile import ServerProfile
 from tap_jetti.tap.progress.progress import Progress
@@ -67,7 +66,7 @@ class TapJetti(CommandLine, Tap):
     message_writer_class = MessageWriter
     message_writer: MessageWriter
 
-    config_jsonschema = th.PropertiesList(*CLIENT_SETTINGS.wrapped.values(), *TAP_SETTINGS.wrapped.values()).to_dict()
+    config_jsonschema = settings_schema(TAP_SETTINGS)
 
     def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - the SDK's own
         self.clock = SystemClock()
@@ -147,11 +146,6 @@ class TapJetti(CommandLine, Tap):
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        if not raise_errors:  # discovery needs no token, and says nothing of the missing one
-            self.config_jsonschema = {**self.config_jsonschema, "required": []}  # type: ignore[misc]
-        elif not self.config.get("api_token"):
-            raise SettingsError("api_token is missing. Create a token in Jetti under Integrations > Api.")
-        self._config = parse_numbers(self._config, self.config_jsonschema)
         errors = super()._validate_config(raise_errors=raise_errors)
         start, end = (_date_setting(self.config, name) for name in ("start_date", "end_date"))
         if start and end and start >= end:
