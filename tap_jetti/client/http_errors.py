@@ -38,7 +38,7 @@ _BY_STATUS: dict[int, tuple[type[RequestError], str, str | None]] = {
     429: (
         RateLimitedError,
         "Rate limit exceeded",
-        "Another client uses the limit of this account: lower rate_limit to leave a share of it",
+        "If another client uses the limit of this account, lower rate_limit to leave it a share",
     ),
 }
 """The error, what failed, and what to do, of each status that means something of its own."""

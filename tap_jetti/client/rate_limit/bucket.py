@@ -8,7 +8,7 @@ drain, and may go when the bucket has drained far enough:
     TAT   = max(TAT, start) + increment                     increment    = cost / rate
 
 A reserved slot is never returned or reassigned. So callers go in the order in which they asked, and each writes to the
-store once. Callers that look, sleep and look again instead meet those that came in the meantime, and may starve.
+store once. Callers that check, sleep and check again instead meet new ones each time, and may starve.
 """
 
 from __future__ import annotations
