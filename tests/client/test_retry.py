@@ -1,4 +1,4 @@
-"""Retries are decided by what failed, how often, and how long it has been."""
+"""What failed, how often, and how much time has passed decide about a retry."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def test_no_retry_after_breaks_the_parser(value: str) -> None:
 
 
 @given(st.integers(0, 999), st.floats(0, 10_000), st.integers(1, 60), st.floats(0, 1000), st.integers(400, 599))
-def test_a_wait_never_leads_beyond_the_time_to_try(
+def test_a_delay_never_ends_after_the_time_for_retries(
     seed: int, elapsed: float, attempts: int, seconds: float, status: int
 ) -> None:
-    """There is no wait after which the time to try would be over, and none that is negative."""
+    """No delay is negative or ends after the time for retries."""
     policy = RetryPolicy(seconds, random.Random(seed))
     error = error_from_response(status, b"", method="GET", path="/api/sales.json")
     wait = policy.delay(error, attempts=attempts, elapsed=elapsed, backoff=MAX_BACKOFF, repeatable=True)
@@ -43,7 +43,7 @@ def test_backoffs_grow_to_their_maximum() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b'"api.x"', b"{", b'{"title": 1}', b"\xff", b"[" * 9999])
 def test_any_body_of_a_failure_is_understood(body: bytes) -> None:
-    """A body that is no problem gives an error without title and detail."""
+    """A body that is not an RFC 7807 problem gives an error without title and detail."""
     error = error_from_response(500, body, method="GET", path="/api/sales.json")
     assert (error.title, error.detail) == (None, None)
     assert str(error) == "Server error (500 on GET /api/sales.json)."
