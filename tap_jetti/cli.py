@@ -1,4 +1,4 @@
-"""Where the commands ``tap-jetti``, ``target-jetti`` and ``jetti`` begin; each imports only what it needs."""
+"""The entry points of the commands ``tap-jetti``, ``target-jetti`` and ``jetti``. Each imports only what it needs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import click
 from typing_extensions import override
 
 SUBCOMMANDS = {
-    "demo": ("tap_jetti.demo.command", "Read a sandbox into a warehouse, twice, and compare.", "sandbox"),
-    "sandbox": ("tap_jetti.sandbox.command", "Run a Jetti on this machine.", "sandbox"),
+    "demo": ("tap_jetti.demo.command", "Load a sandbox into a warehouse twice, and compare all counts.", "sandbox"),
+    "sandbox": ("tap_jetti.sandbox.command", "Run a Jetti server with made-up data on this machine.", "sandbox"),
 }
-"""Module, summary and extra of each subcommand; the command in the module has its name."""
+"""Module, summary and extra of each subcommand. In the module, the command has the name of the subcommand."""
 
 
 class Subcommands(click.Group):
-    """A group that imports a subcommand when it is called."""
+    """A group that imports a subcommand only when it is called."""
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -58,7 +58,7 @@ def target() -> NoReturn:
 
 
 def _run(module: str) -> NoReturn:
-    # Importing takes half a second, in which Ctrl-C would end in a traceback; then the plug-in handles it.
+    # The import takes half a second. Until the plug-in handles signals, Ctrl-C must not end in a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(import_module(module).main())
 

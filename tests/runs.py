@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tap_jetti.client.hosts import Host
 from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
 from tap_jetti.client.session import JettiSession
 
@@ -47,9 +48,9 @@ EXAMPLES = int(os.environ.get("JETTI_EXAMPLES", "1"))
 
 def unlimited_session(sandbox: Sandbox, clock: VirtualClock, **arguments: Any) -> JettiSession:
     """A session whose waits take no time."""
-    arguments = {"api_url": sandbox.api_url, "token": sandbox.token, **arguments}
     limiter = RateLimiter(MemoryStore(clock), rate=1e9, burst=1e9, clock=clock)
-    return JettiSession(limiter=limiter, clock=clock, timeout=10, logger=LOGGER, **arguments)
+    api = Host.api(sandbox.api_url, token=sandbox.token, limiter=limiter)
+    return JettiSession(**{"api": api, "clock": clock, "timeout": 10, "logger": LOGGER, **arguments})
 
 
 @dataclass

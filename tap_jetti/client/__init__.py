@@ -1,1 +1,1 @@
-"""HTTP to Jetti: sessions, the rate limit, retries, errors and complete reads."""
+"""HTTP to Jetti: the session, its hosts, the rate limit, retries and errors."""

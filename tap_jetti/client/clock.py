@@ -1,4 +1,4 @@
-"""The clocks everything that waits is given: the real one, and one that tests move by hand."""
+"""The clocks that all waits go through: the system clock, and one that tests move by hand."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from tap_jetti.errors import Interrupted
 
 
 class Clock(Protocol):
-    """Tells the time and waits."""
+    """Measures time and waits."""
 
     def time(self) -> float:
-        """Return the wall clock, in seconds since the epoch. It may be stepped, in either direction."""
+        """Return the wall clock, in seconds since the epoch. It may be set forward or back at any time."""
         ...
 
     def monotonic(self) -> float:
-        """Return seconds since some fixed instant; never goes back."""
+        """Return seconds since a fixed point in time. It never goes back."""
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Return after `seconds`, at once if there are none left to wait.
+        """Return after `seconds`; at once if `seconds` is 0 or negative.
 
         Raises:
-            Interrupted: as soon as the clock is stopped, also if it was stopped before.
+            Interrupted: as soon as the clock is stopped, or if it was stopped before.
         """
         ...
 
     def wait(self, condition: threading.Condition, seconds: float | None = None) -> bool:
-        """Wait for a notification of `condition`, which the caller holds, for at most `seconds`.
+        """Wait until `condition`, which the caller holds, is notified, but no longer than `seconds`.
 
-        Every wait of one thread for another goes through here, so that a simulation decides who runs next. Stopping
-        the clock does not end it: whoever stops it notifies the conditions that it owns.
+        Threads wait for each other only here, so that a simulation can decide which thread runs next. To stop the
+        clock does not end the wait: whoever stops it must also notify its own conditions.
 
         Returns:
             False if the time was over first.
@@ -42,11 +42,11 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock, whose sleepers can be woken.
+    """The clock of the operating system, with sleeps that `stop` ends.
 
-    `stop` may be called in a signal handler: it takes no lock, whereas `threading.Event.set` deadlocks if the signal
-    comes while the very thread that handles it holds the event's lock. A signal handler that raises in the main
-    thread interrupts a sleep there at once, too.
+    `stop` may be called in the handler of a signal, because it takes no lock. `threading.Event.set` does, and would
+    deadlock if the signal came while the main thread, which runs the handler, held that lock. A handler that raises
+    also ends a sleep of the main thread.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class SystemClock:
         return time.time()
 
     def monotonic(self) -> float:
-        """Return `time.monotonic()`; on Linux all processes since the last boot see the same value."""
+        """Return `time.monotonic()`. On Linux it is the same for all processes since the last boot."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
@@ -68,42 +68,42 @@ class SystemClock:
             Interrupted: as soon as `stop` is called.
         """
         deadline = time.monotonic() + seconds
-        bell: SimpleQueue[None] = SimpleQueue()
-        self._sleepers.add(bell)
+        wakeup: SimpleQueue[None] = SimpleQueue()
+        self._sleepers.add(wakeup)
         try:
-            # Looked at after the bell is hung up: a stop either rings it or is seen here.
+            # Checked after `wakeup` was added: a stop either finds it there or is seen here.
             while not self._stopped:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return
                 try:
-                    bell.get(timeout=min(left, threading.TIMEOUT_MAX))
+                    wakeup.get(timeout=min(left, threading.TIMEOUT_MAX))
                 except Empty:
                     continue
         finally:
-            self._sleepers.discard(bell)
+            self._sleepers.discard(wakeup)
         raise Interrupted
 
     def wait(self, condition: threading.Condition, seconds: float | None = None) -> bool:
-        """Wait for a notification of `condition`, for at most `seconds`; False if the time was over first."""
+        """Wait until `condition` is notified, but no longer than `seconds`; return False if the time was over first."""
         return condition.wait(seconds)
 
     def stop(self) -> None:
-        """Wake every sleeper in every thread, and let none sleep from now on: each raises `Interrupted`."""
+        """End every sleep in every thread, now and from now on: each raises `Interrupted`."""
         self._stopped = True
-        for bell in tuple(self._sleepers):
-            bell.put(None)
+        for wakeup in tuple(self._sleepers):
+            wakeup.put(None)
 
 
 class VirtualClock:
-    """A clock that moves only when it is told to: a sleep takes no time and moves it on by what was asked.
+    """A clock that moves only when it is told to. A sleep takes no time and moves the clock forward by its length.
 
-    For tests and simulations with one thread of control. It may be read and moved from several threads, but it does
-    not make them wait for each other: the sleeps of two threads add up.
+    For tests and simulations with one thread. Several threads may use it, but they do not wait for each other: their
+    sleeps add up.
 
     Args:
-        wall: Where the wall clock starts, in seconds since the epoch; 2020-01-01 if left out.
-        monotonic: Where the monotonic clock starts, in seconds.
+        wall: The start of the wall clock, in seconds since the epoch; by default 2020-01-01.
+        monotonic: The start of the monotonic clock, in seconds.
     """
 
     def __init__(self, *, wall: float = 1_577_836_800.0, monotonic: float = 1_000.0) -> None:
@@ -113,17 +113,17 @@ class VirtualClock:
         self._lock = threading.Lock()
 
     def time(self) -> float:
-        """Return the wall clock: its start, plus what has passed, plus the steps."""
+        """Return the wall clock: its start, plus the time that has passed, plus all steps."""
         with self._lock:
             return self._wall
 
     def monotonic(self) -> float:
-        """Return the start plus what has passed."""
+        """Return the start, plus the time that has passed."""
         with self._lock:
             return self._monotonic
 
     def sleep(self, seconds: float) -> None:
-        """Move the clock on by `seconds`.
+        """Move the clock forward by `seconds`.
 
         Raises:
             Interrupted: if the clock is stopped.
@@ -133,7 +133,7 @@ class VirtualClock:
         self.advance(max(0.0, seconds))
 
     def wait(self, condition: threading.Condition, seconds: float | None = None) -> bool:
-        """Wait for a notification of `condition`; with a limit nothing is waited for, and the time is over at once."""
+        """Wait until `condition` is notified. With `seconds`, move the clock forward instead and return False."""
         if seconds is None:
             return condition.wait()
         self.advance(max(0.0, seconds))
@@ -152,7 +152,7 @@ class VirtualClock:
             self._monotonic += seconds
 
     def step(self, seconds: float) -> None:
-        """Set the wall clock forward, or back if negative, by `seconds`, during which no time passes."""
+        """Set the wall clock forward by `seconds`, or back if negative, without letting time pass."""
         with self._lock:
             self._wall += seconds
 

@@ -1,4 +1,4 @@
-"""The query language of the API: where, order, attributes and include as bracketed pairs."""
+"""The query parameters of the API: where, order, limit, attributes and include, with bracketed names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 Pairs = list[tuple[str, str]]
-"""A query as names and values, not yet percent-encoded."""
+"""The parameters of a query as names and values, before percent-encoding."""
 
 
 def select(
@@ -19,16 +19,16 @@ def select(
     include: Sequence[Mapping[str, Any]] = (),
     **other: Any,  # noqa: ANN401
 ) -> Pairs:
-    """The query that reads rows of a resource.
+    """The query for rows of a resource.
 
     Args:
-        where: Conditions by field, all of which hold: a value, None, or a mapping of the
-            documented operators ``$gte``, ``$lte`` (both inclusive) and ``$in``, or of
-            ``$ne`` and ``$notIn``, which only the vendor's own client was seen to send.
-        order: The field to order by, ascending. ``order[descending]`` is left out: any
-            value of it, "false" too, may be read as true.
-        limit: Rows a page.
-        attributes: The only fields wanted. None means all.
+        where: Conditions by field; all must hold. A condition is a value, None, or a mapping with the documented
+            operators ``$gte``, ``$lte`` (both inclusive) and ``$in``. ``$ne`` and ``$notIn`` are not documented,
+            but the vendor's own client sends them.
+        order: The field to order by, ascending. ``order[descending]`` is never sent: the server may take any value
+            of it, also "false", as true.
+        limit: Rows per page.
+        attributes: The fields to return; empty for all.
         include: Associated models: ``{"model": "SaleItem", "attributes": […], "include": […]}``.
         other: Further parameters, such as ``scope="channel"``.
     """
@@ -47,10 +47,10 @@ def select(
 
 
 def pairs(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Flatten nested parameters to bracketed names.
+    """Flatten nested parameters to pairs with bracketed names.
 
-    Lists of plain values are written ``name[]``, since common parsers turn an index above
-    20 into an object; lists of objects need their index.
+    A list of plain values becomes ``name[]``, without index: common parsers turn a list with an index above 20 into an
+    object. A list of objects needs the index.
     """
     for key, value in parameters.items():
         name = f"{prefix}[{key}]" if prefix else key
@@ -67,7 +67,7 @@ def pairs(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 def encode(query: Pairs) -> str:
-    """Percent-encode a query. Empty values stay: they stand for null."""
+    """Percent-encode a query. Empty values are kept: they mean null."""
     return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query)
 
 

@@ -1,12 +1,13 @@
-"""What is tried again, how often, and how long apart."""
+"""Which failed requests are retried, how often, and after which delay."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-import backoff
+from backoff import expo
 
 from tap_jetti.errors import RateLimitedError, RetriableError, ServerError
 
@@ -16,64 +17,66 @@ if TYPE_CHECKING:
 
     from tap_jetti.errors import RequestError
 
-MAYBE_PERMANENT_ATTEMPTS = 3
-"""Attempts in all at a 5xx whose body has a dotted title: it may be a business error."""
+MAX_BUSINESS_ERROR_ATTEMPTS = 3
+"""Attempts in all at a request that fails with a 5xx and a dotted title: it may be a permanent business error."""
 
-LONGEST_PAUSE = 30.0
-"""Seconds between two attempts at most, unless the server asks for more."""
+MAX_BACKOFF = 30.0
+"""Longest backoff in seconds. A longer ``Retry-After`` is respected."""
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Decides after each failure whether and when the request is sent again.
+    """Decides after each failure whether the request is retried, and when.
 
     Args:
-        seconds: How long one request is tried, from its first attempt.
+        seconds: Seconds for which one request is retried, from its first attempt.
         random: The source of jitter.
     """
 
     seconds: float
     random: random.Random
 
-    def pauses(self) -> Iterator[float]:
-        """Seconds before the second attempt, the third …: exponential, not yet jittered."""
-        pauses = backoff.expo(factor=0.5, max_value=LONGEST_PAUSE)
-        next(pauses)
-        yield from pauses
+    def backoffs(self) -> Iterator[float]:
+        """Seconds before the second attempt, the third and so on, without end: exponential, before jitter."""
+        backoffs = expo(factor=0.5, max_value=MAX_BACKOFF)
+        next(backoffs)  # the library's own loop needs the first value; it is not a backoff
+        yield from backoffs
 
-    def wait(
-        self, error: RequestError, *, attempts: int, elapsed: float, pause: float, repeatable: bool
+    def delay(
+        self, error: RequestError, *, attempts: int, elapsed: float, backoff: float, repeatable: bool
     ) -> float | None:
-        """Seconds until the next attempt, or None if there is to be none.
+        """Seconds until the next attempt, or None if the request is not retried.
 
         Args:
-            error: What the last attempt ended with.
-            attempts: The attempts so far.
+            error: The error of the last attempt.
+            attempts: The number of attempts so far.
             elapsed: Seconds since the first attempt.
-            pause: The next of `pauses`.
+            backoff: The next of `backoffs`.
             repeatable: Whether the server may act on the request twice without harm.
         """
         if not isinstance(error, RetriableError):
             return None
         if error.may_have_arrived and not repeatable:
             return None
-        if isinstance(error, ServerError) and error.maybe_permanent and attempts >= MAYBE_PERMANENT_ATTEMPTS:
+        if isinstance(error, ServerError) and error.maybe_permanent and attempts >= MAX_BUSINESS_ERROR_ATTEMPTS:
             return None
-        wait = pause * (0.5 + self.random.random() / 2)
+        # Half of the backoff is random, so that clients that failed together do not return together.
+        delay = backoff * (0.5 + self.random.random() / 2)
         if error.retry_after is not None:
-            wait = max(error.retry_after, 0.0 if isinstance(error, RateLimitedError) else wait)
-        return wait if elapsed + wait <= self.seconds else None
+            # After a 429 the header is the whole truth. After a 5xx it may be 0, and then the backoff protects Jetti.
+            delay = max(error.retry_after, 0.0 if isinstance(error, RateLimitedError) else delay)
+        return delay if elapsed + delay <= self.seconds else None
 
 
 def parse_retry_after(value: str | None, *, now: float) -> float | None:
-    """The seconds that a ``Retry-After`` header asks for.
+    """Seconds that a ``Retry-After`` header asks to wait.
 
     Args:
         value: The header: seconds, an HTTP date, or anything else.
-        now: The server's clock as far as it is known, in seconds since the epoch.
+        now: The time on the server's clock, in seconds since the epoch.
 
     Returns:
-        Seconds from now, never negative, or None if the header says nothing usable.
+        Seconds from now, never negative, or None if the header is absent or invalid.
     """
     if value is None:
         return None
@@ -85,4 +88,4 @@ def parse_retry_after(value: str | None, *, now: float) -> float | None:
             seconds = parsedate_to_datetime(text).timestamp() - now
         except (ValueError, OverflowError):
             return None
-    return max(seconds, 0.0) if seconds == seconds and seconds != float("inf") else None  # noqa: PLR0124
+    return max(seconds, 0.0) if math.isfinite(seconds) else None

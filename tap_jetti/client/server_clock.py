@@ -1,4 +1,4 @@
-"""The server's clock, as a lower bound that the ``Date`` headers of its answers give."""
+"""A lower bound of the time on the server's clock, from the ``Date`` headers of its responses."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from email.utils import parsedate_to_datetime
 class ServerClock:
     """Knows a time that the server's clock has certainly passed.
 
-    A ``Date`` header was written after its request left, so the server's clock read at
-    least that date minus the request's duration when it left. The best such bound is kept
-    and carried on by the monotonic clock, so that steps of this machine's clock do not
-    matter.
+    The server wrote a ``Date`` header before its response was received. So when a response is received, the server's
+    clock shows that date or a later time. The best such bound is kept, and the monotonic clock moves it on. It does not
+    matter if the wall clock of this machine is wrong or is set.
     """
 
     def __init__(self) -> None:
@@ -20,14 +19,11 @@ class ServerClock:
         self._offset: float | None = None
 
     def observe(self, date: str | None, *, received: float) -> None:
-        """Learn from an answer.
+        """Learn from a response.
 
         Args:
             date: Its ``Date`` header.
-            received: The monotonic clock, in seconds, when the answer was there. The
-                duration of the request need not be known: a clock that reads at least
-                ``date`` at some time before ``received`` reads at least
-                ``date - (received - m)`` at an earlier moment ``m``.
+            received: The monotonic clock, in seconds, when the response was received.
         """
         try:
             seconds = parsedate_to_datetime(date).timestamp() if date else None
@@ -40,9 +36,13 @@ class ServerClock:
             self._offset = offset if self._offset is None else max(self._offset, offset)
 
     def at(self, monotonic: float) -> float | None:
-        """The server's clock at a monotonic moment, at least, in seconds since the epoch.
+        """A lower bound of the server's clock, in seconds since the epoch.
 
-        None until a first answer carried a usable ``Date``.
+        Args:
+            monotonic: The monotonic clock, in seconds, at the time that is asked for. It may lie in the past.
+
+        Returns:
+            None until a response had a valid ``Date``.
         """
         with self._lock:
             return None if self._offset is None else self._offset + monotonic

@@ -1,4 +1,4 @@
-"""The adapter that carries requests over the network, and can cut those in flight."""
+"""The adapter that carries requests over the network, and can abort those in flight."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 class Transport(HTTPAdapter):
-    """Sends requests as `HTTPAdapter` does, and knows the sockets that they go over.
+    """Sends requests as `HTTPAdapter` does, and can shut their sockets down.
 
-    A thread that waits for an answer cannot be woken in any other way: its time-out is a minute.
+    Nothing else wakes a thread that waits for a response, and its time-out is a minute. So every connection that
+    urllib3 opens has its socket noted here.
     """
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - those of `HTTPAdapter`
@@ -30,7 +31,7 @@ class Transport(HTTPAdapter):
         super().__init__(**options)
 
     def abort(self) -> None:
-        """Shut all connections down, also those still being made: whoever waits on one sees it end."""
+        """Shut all connections down, also those that are opened later: a thread that waits for one gets an error."""
         with self._lock:
             self._is_aborted = True
             sockets = list(self._sockets)
@@ -40,16 +41,16 @@ class Transport(HTTPAdapter):
     @override
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
-        self._watch(self.poolmanager)
+        self._note_sockets_of(self.poolmanager)
 
     @override
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **options)
-        self._watch(manager)
+        self._note_sockets_of(manager)
         return manager
 
-    def _watch(self, manager: PoolManager) -> None:
-        """Have the connections of a manager note their sockets."""
+    def _note_sockets_of(self, manager: PoolManager) -> None:
+        """Make the connections of a manager note their sockets."""
         note = self._note
 
         class Plain(HTTPConnection):
@@ -74,11 +75,12 @@ class Transport(HTTPAdapter):
         if opened is not None:
             with self._lock:
                 self._sockets.add(opened)
+            # Checked after the socket was added: `abort` either finds it there or is seen here.
             if self._is_aborted:
                 _shut_down(opened)
 
 
 def _shut_down(opened: socket.socket) -> None:
     with suppress(OSError):
-        # Not the method of a TLS socket: that takes its state away from under the thread that reads.
+        # Not `opened.shutdown`: for a TLS socket it also removes the state that the reading thread is using.
         socket.socket.shutdown(opened, socket.SHUT_RDWR)

@@ -31,14 +31,6 @@ def normalise(text: str) -> str:
     return _to_text(_parse(text))
 
 
-def is_instant(text: str) -> bool:
-    """Whether a text is a real date in the normal form."""
-    try:
-        return _to_text(_parse(text)) == text
-    except ValueError:
-        return False
-
-
 def later(instant: str, *, milliseconds: int) -> str:
     """The instant so many milliseconds later, or earlier if they are negative."""
     parsed = datetime.fromisoformat(instant[:-1]).replace(tzinfo=timezone.utc)

@@ -1,12 +1,12 @@
-"""How the commands end: one line for the user instead of a traceback, and an exit code that says what happened.
+"""What the commands of tap and target share: files, validation of settings, signals, and the exit code.
 
-====  ==========================================================
+====  =======================================================================
 0     everything was done
-1     something failed or was set aside; standard error says what
-2     the command line is wrong
+1     something failed, or a record was rejected; standard error says what
+2     the command line is invalid
 130   interrupted from the keyboard (SIGINT)
 143   terminated (SIGTERM)
-====  ==========================================================
+====  =======================================================================
 """
 
 from __future__ import annotations
@@ -20,68 +20,81 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
 from singer_sdk.exceptions import ConfigValidationError
-from singer_sdk.plugin_base import _ConfigInput
+from singer_sdk.plugin_base import PluginBase, _ConfigInput
+from typing_extensions import override
 
 from tap_jetti.errors import Interrupted, JettiError, OutputError, SettingsError
+from tap_jetti.process.settings import parse_numbers
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from singer_sdk.plugin_base import PluginBase
-
     from tap_jetti.client.clock import SystemClock
 
 SIGNAL_EXIT = 128
-"""What a signal's number is added to for the exit code, as shells do."""
+"""The exit code after a signal is this plus its number, as in shells."""
 
-SECONDS_TO_END = 1.0
-"""After a signal, others are ignored for so long: Ctrl-C comes twice where whatever runs the command passes it on."""
+REPEATED_SIGNAL_SECONDS = 1.0
+"""Seconds after a signal in which others are ignored: Ctrl-C comes twice if a parent process passes it on."""
 
 
 def read_object(file: IO[str], what: str) -> dict[str, Any]:
-    """The JSON object that a file holds.
+    """The JSON object in a file.
 
     Args:
         file: An open file.
-        what: What it is meant to be, for the error.
+        what: What the file is, for the error: config, state or catalog.
 
     Raises:
-        SettingsError: It holds none.
+        SettingsError: The file is not a JSON object.
     """
     try:
         found = json.load(file)
     except (ValueError, RecursionError) as error:
-        raise SettingsError(f"The {what} {file.name} is no JSON: {error}.") from error
+        raise SettingsError(f"The {what} file {file.name} is not valid JSON: {error}.") from error
     if not isinstance(found, dict):
-        raise SettingsError(f"The {what} {file.name} must be a JSON object, not {type(found).__name__}.")
+        raise SettingsError(f"The {what} file {file.name} must be a JSON object, not {type(found).__name__}.")
     return found
 
 
-class CommandLine:
-    """What tap and target share: the files of ``--config``, the later ones winning, and how a signal ends them."""
+class CommandLine(PluginBase):
+    """How tap and target read and check their settings, and how a signal ends them."""
 
     clock: SystemClock
-    _asked_to_end: float | None = None
+    _signalled_at: float | None = None
 
     def interrupt(self, interruption: Interrupted) -> None:
-        """Raise this where nothing is torn by it."""
+        """Raise `interruption` as soon as no line of the output is incomplete."""
         raise NotImplementedError
 
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal's handler
-        if self._asked_to_end is None:
-            self._asked_to_end = self.clock.monotonic()
+    @override
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        if not raise_errors:  # discovery needs no token, and does not warn about a missing one
+            self.config_jsonschema = {**self.config_jsonschema, "required": []}  # type: ignore[misc]
+        elif not self.config.get("api_token"):
+            raise SettingsError("api_token is missing. Create a token in Jetti under Integrations > Api.")
+        self._config = parse_numbers(self._config, self.config_jsonschema)
+        return super()._validate_config(raise_errors=raise_errors)
+
+    @override
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        if self._signalled_at is None:
+            self._signalled_at = self.clock.monotonic()
             self.clock.stop()
             self.interrupt(Interrupted(signum))
-        elif self.clock.monotonic() - self._asked_to_end > SECONDS_TO_END:
-            signal.signal(signum, signal.SIG_DFL)  # it hangs, as where nobody reads its output
+        elif self.clock.monotonic() - self._signalled_at > REPEATED_SIGNAL_SECONDS:
+            # It did not end in time, perhaps because nobody reads its output. Now the signal kills it.
+            signal.signal(signum, signal.SIG_DFL)
             signal.raise_signal(signum)
 
     @classmethod
-    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:  # noqa: ARG003
-        """Read the settings.
+    @override
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
+        """Read the files of ``--config``. A later file overrides an earlier one.
 
         Raises:
-            SettingsError: A file is missing or holds no JSON object.
+            SettingsError: A file is not a JSON object.
+            OSError: A file cannot be read.
         """
         config: dict[str, Any] = {}
         for path in value:
@@ -92,7 +105,7 @@ class CommandLine:
 
 
 def run_command(plugin: type[PluginBase]) -> NoReturn:
-    """Run a plug-in's command line and end the process."""
+    """Run the command of a tap or target and end the process. An error is one line, without a traceback."""
     code = 1
     try:
         code = plugin.cli.main(standalone_mode=False) or 0
@@ -102,13 +115,14 @@ def run_command(plugin: type[PluginBase]) -> NoReturn:
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except Interrupted as interruption:
-        for again in (signal.SIGINT, signal.SIGTERM):  # the end is near, and its exit code is known
+        for again in (signal.SIGINT, signal.SIGTERM):  # the process ends now, and its exit code is known
             signal.signal(again, signal.SIG_IGN)
         signum = interruption.signum or signal.SIGTERM
         plugin.logger.warning("Stopped by %s.", signal.Signals(signum).name)
         code = SIGNAL_EXIT + signum
     except OutputError as error:
         plugin.logger.error("%s", error)  # noqa: TRY400 - no traceback
+        # The interpreter flushes standard output when it ends, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ConfigValidationError as error:
         for message in error.errors:

@@ -1,4 +1,4 @@
-"""The settings that tap and target share, stated once, and the session that they describe."""
+"""The settings that tap and target share, and the session that is built from them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk import typing as th
 
 from tap_jetti import __version__
-from tap_jetti.client.auth import origin_of
+from tap_jetti.client.hosts import Host, origin_of, parse_base_url
 from tap_jetti.client.rate_limit import RateLimiter, open_store
-from tap_jetti.client.session import JettiSession, base_url
+from tap_jetti.client.session import JettiSession
 from tap_jetti.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -27,76 +27,77 @@ CLIENT_SETTINGS = th.PropertiesList(
         required=True,
         secret=True,
         title="API token",
-        description="Token of an API user: Integrations > Api in Jetti. Scoped to one company and one role.",
+        description="API token. Create it in Jetti under Integrations > Api. It belongs to one company and one role.",
     ),
     th.Property(
         "api_url",
         th.StringType(nullable=False),
         default="https://api.jetti.io/api/",
         title="API URL",
-        description="Base of the API. Since the rename https://api.onport.com/api/ answers too.",
+        description="Base URL of the API. Jetti was renamed to Onport: https://api.onport.com/api/ works, too.",
     ),
     th.Property(
         "user_agent",
         th.StringType(nullable=False),
         default=f"tap-jetti/{__version__}",
         title="User agent",
-        description="The User-Agent header of every request.",
+        description="User-Agent header of every request.",
     ),
     th.Property(
         "timeout",
         th.NumberType(nullable=False, exclusive_minimum=0),
         default=60,
         title="Time-out",
-        description="Seconds without any data after which a request is given up and tried again.",
+        description="Read timeout in seconds. A request that times out is retried.",
     ),
     th.Property(
         "retry_seconds",
         th.NumberType(nullable=False, minimum=0),
         default=300,
         title="Retry seconds",
-        description="How long one request is tried before the run fails.",
+        description="Seconds for which a failed request is retried before it counts as failed.",
     ),
     th.Property(
         "rate_limit",
         th.NumberType(nullable=False, exclusive_minimum=0),
         default=2,
         title="Rate limit",
-        description="Units a second that the account allows. A GET costs 1 unit, anything else 2.",
+        description="Rate limit of the account in units per second. A GET costs 1 unit, any other request 2.",
     ),
     th.Property(
         "rate_limit_burst",
         th.NumberType(nullable=False, exclusive_minimum=0),
         default=2,
         title="Rate limit burst",
-        description="Units that the account's leaky bucket holds.",
+        description="Burst in units: how much the account's leaky bucket holds.",
     ),
     th.Property(
         "rate_limit_store",
         th.StringType,
         title="Rate limit store",
-        description="Where processes that use the same token share its limit: memory:// (not at all),"
-        " sqlite:///path (one machine), redis://host:port/db (several). By default a file of the user's.",
+        description="Where the state of the rate limit is kept, so that processes with the same token share it:"
+        " sqlite:///path (this machine), redis://host:port/db (several machines) or memory:// (this process only)."
+        " Default: a file in the user's state directory.",
     ),
     th.Property(
         "rate_limit_fallback",
         th.StringType(nullable=False, allowed_values=["half", "fail"]),
         default="half",
         title="Rate limit fallback",
-        description="What to do when a shared store is lost: go on alone at half the rate, or fail.",
+        description="What to do if the rate limit store fails: continue at half the rate, or stop with an error.",
     ),
     th.Property(
         "concurrency",
         th.IntegerType(nullable=False, minimum=1),
         default=8,
         title="Concurrency",
-        description="Requests in flight at most, all within the rate limit.",
+        description="Maximum number of concurrent requests. All of them keep to the rate limit.",
     ),
 )
-"""The settings of everything that talks to Jetti."""
+"""The settings of every plug-in that sends requests to Jetti."""
 
 INBOUND_BURST = 4.0
-"""Units that the inbound bucket is taken to hold: two calls. Nothing is documented."""
+"""Burst of the inbound API in units: two calls. It is not documented."""
 
 _DEFAULTS = {
     name: setting["default"]
@@ -105,49 +106,50 @@ _DEFAULTS = {
 }
 
 
-def plain_numbers(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with numbers as numbers: environment variables are text, and the SDK reads some as decimals.
+def settings_schema(own: th.PropertiesList) -> dict[str, Any]:
+    """The JSON Schema of a plug-in's settings: the shared ones, then its own."""
+    return th.PropertiesList(*CLIENT_SETTINGS.wrapped.values(), *own.wrapped.values()).to_dict()
+
+
+def parse_numbers(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with every number as a float: environment variables are text, and the SDK reads some as decimals.
 
     Args:
-        config: The settings as they came.
-        schema: The plug-in's settings; what is no number stays, for validation to refuse.
+        config: The settings as they were given.
+        schema: The plug-in's settings. A value that is not a number is kept, and fails validation later.
     """
-    plain = dict(config)
+    parsed = dict(config)
     for name, facts in schema["properties"].items():
-        if "number" in facts.get("type", ()) and isinstance(plain.get(name), (str, Decimal)):
+        if "number" in facts.get("type", ()) and isinstance(parsed.get(name), (str, Decimal)):
             with suppress(ValueError):
-                plain[name] = float(plain[name])
-    return plain
+                parsed[name] = float(parsed[name])
+    return parsed
 
 
 def open_session(config: Mapping[str, Any], *, clock: Clock, logger: logging.Logger) -> JettiSession:
-    """The session that a plug-in's settings describe. Nothing is sent yet.
-
-    It has an inbound side if they have an inbound_url; its limit is kept in the same store.
+    """The session that the settings describe, with an inbound API if they have an `inbound_url`. Nothing is sent yet.
 
     Args:
-        config: The settings, already validated against the plug-in's schema.
-        clock: What waits are measured and slept by.
-        logger: Where retries and the loss of a store are reported.
+        config: The settings, validated against the plug-in's schema.
+        clock: The clock to measure and wait with.
+        logger: The logger for retries and for failures of the rate limit's store.
 
     Raises:
-        SettingsError: A setting does not work.
+        SettingsError: A setting is invalid.
     """
-    # A config file's numbers come as Decimal, which does not mix with the clock's.
+    # The numbers of a config file are decimals, which do not mix with the floats of a clock.
     settings: dict[str, Any] = {
         name: float(value) if isinstance(value, Decimal) else value for name, value in {**_DEFAULTS, **config}.items()
     }
-    token = str(settings["api_token"]).strip()  # files that hold a token end in a newline
+    token = str(settings["api_token"]).strip()  # a token that was read from a file ends in a newline
     if not (token.isascii() and token.isprintable()):
-        raise SettingsError("api_token has characters that no token has. Copy it again from Integrations > Api.")
-    api_url = base_url(settings["api_url"], "api_url", default_path="/api/")
-    inbound_url = settings.get("inbound_url")
+        raise SettingsError("api_token contains invalid characters. Copy it again from Integrations > Api.")
 
-    def limiter(url: str, rate: float, burst: float, *, side: str = "") -> RateLimiter:
+    def limiter(url: str, rate: float, burst: float, *, prefix: str = "") -> RateLimiter:
         try:
             store = open_store(
                 settings.get("rate_limit_store"),
-                host=side + ":".join(str(part) for part in origin_of(url)[1:]),
+                host=prefix + ":".join(str(part) for part in origin_of(url)[1:]),
                 token=token,
                 fallback=settings["rate_limit_fallback"],
                 clock=clock,
@@ -157,21 +159,22 @@ def open_session(config: Mapping[str, Any], *, clock: Clock, logger: logging.Log
         except ValueError as error:
             raise SettingsError(str(error)) from error
 
-    inbound_limiter = None
-    if inbound_url:
-        inbound_url = base_url(inbound_url, "inbound_url", default_path="/webhooks/")
-        # The two hosts have limits of their own, also where a test serves both at one address.
-        inbound_limiter = limiter(inbound_url, settings["inbound_rate_limit"], INBOUND_BURST, side="inbound ")
+    api_url = parse_base_url(settings["api_url"], "api_url", default_path="/api/")
+    inbound = None
+    if settings.get("inbound_url"):
+        inbound_url = parse_base_url(settings["inbound_url"], "inbound_url", default_path="/webhooks/")
+        # The prefix gives the inbound API a bucket of its own even if a test serves both APIs on one address.
+        inbound = Host.inbound(
+            inbound_url,
+            limiter=limiter(inbound_url, settings["inbound_rate_limit"], INBOUND_BURST, prefix="inbound "),
+        )
     return JettiSession(
-        api_url=api_url,
-        token=token,
-        limiter=limiter(api_url, settings["rate_limit"], settings["rate_limit_burst"]),
+        Host.api(api_url, token=token, limiter=limiter(api_url, settings["rate_limit"], settings["rate_limit_burst"])),
+        inbound,
         clock=clock,
         retry_seconds=settings["retry_seconds"],
         timeout=settings["timeout"],
         user_agent=settings["user_agent"],
-        connections=settings["concurrency"] + 1,  # and the thread that reads the input
-        inbound_url=inbound_url,
-        inbound_limiter=inbound_limiter,
+        connections=settings["concurrency"] + 1,  # one more for the main thread of the target
         logger=logger,
     )

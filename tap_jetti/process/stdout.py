@@ -1,4 +1,4 @@
-"""Standard output, onto which lines go whole or not at all."""
+"""Standard output, to which every line is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class Output:
-    """Writes lines that neither a signal nor a full pipe tears.
+    """Writes lines that are never cut, neither by a signal nor by a full pipe.
 
-    A signal's handler runs in the main thread, and may do so in the middle of a write there, where
-    raising would tear a line. So it calls `interrupt`, which raises at once between two writes
-    and waits for the end of one otherwise.
+    The handler of a signal runs in the main thread, perhaps in the middle of a write. To raise there would cut a line.
+    So the handler calls `interrupt`, which raises at once if nothing is being written, and otherwise at the end of the
+    write.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Output:
         self._interruption: BaseException | None = None
 
     def interrupt(self, interruption: BaseException) -> None:
-        """Raise this as soon as no line can be torn by it: now, or when the write under way ends."""
+        """Raise `interruption` now, or at the end of the write that is in progress."""
         if not self._is_writing:
             raise interruption
         self._interruption = interruption
@@ -35,12 +35,12 @@ class Output:
         """Write complete lines.
 
         Raises:
-            OutputError: Nobody reads any more, or the disk is full.
+            OutputError: Standard output is closed, or its disk is full.
         """
-        with self._whole():
+        with self._uninterrupted():
             sys.stdout.flush()
             buffer = getattr(sys.stdout, "buffer", None)
-            if buffer is None:  # standard output was replaced by text in memory
+            if buffer is None:  # standard output was replaced by a text buffer
                 sys.stdout.write(lines.decode())
                 return
             rest = memoryview(lines)
@@ -49,16 +49,18 @@ class Output:
             buffer.flush()
 
     @contextmanager
-    def _whole(self) -> Iterator[None]:
+    def _uninterrupted(self) -> Iterator[None]:
         is_main = threading.current_thread() is threading.main_thread()
         if is_main:
             self._is_writing = True
         try:
             yield
         except BrokenPipeError as error:
-            raise OutputError("Whatever read the output went away before its end.") from error
+            raise OutputError("The reader of standard output closed it before the end.") from error
         except OSError as error:
-            raise OutputError(f"The output cannot be written: {error.strerror}. What is written is kept.") from error
+            raise OutputError(
+                f"Cannot write to standard output: {error.strerror}. What was written before is valid."
+            ) from error
         finally:
             if is_main:
                 self._is_writing = False

@@ -10,13 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from singer_sdk import Tap
-from singer_sdk import typing as th
 from typing_extensions import override
 
 from tap_jetti.client.clock import SystemClock
-from tap_jetti.errors import Interrupted, JettiError, OutputError, SettingsError
+from tap_jetti.errors import Interrupted, JettiError, OutputError
 from tap_jetti.process.command import CommandLine, read_object, run_command
-from tap_jetti.process.settings import CLIENT_SETTINGS, plain_numbers
+from tap_jetti.process.settings import settings_schema
 from tap_jetti.tap.base_stream import BaseStream
 from tap_jetti.tap.input_checks import check_catalog, check_selection, check_state, normalise_bookmarks
 from tap_jetti.tap.run_context import RunContext
@@ -45,7 +44,7 @@ class TapJetti(CommandLine, Tap):
     message_writer_class = MessageWriter
     message_writer: MessageWriter
 
-    config_jsonschema = th.PropertiesList(*CLIENT_SETTINGS.wrapped.values(), *TAP_SETTINGS.wrapped.values()).to_dict()
+    config_jsonschema = settings_schema(TAP_SETTINGS)
 
     def __init__(self, *, clock: SystemClock | None = None, **arguments: Any) -> None:  # noqa: ANN401 - the SDK's own
         self.clock = clock or SystemClock()
@@ -116,12 +115,6 @@ class TapJetti(CommandLine, Tap):
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # Private: the SDK calls it before it creates anything, and has no public hook there.
-        if not raise_errors:  # discovery, which needs no token and must not complain that there is none
-            self.config_jsonschema = {**self.config_jsonschema, "required": []}  # type: ignore[misc]
-        elif not self.config.get("api_token"):
-            raise SettingsError("api_token is missing. Create a token in Jetti under Integrations > Api.")
-        # Private: numbers have to be converted before the SDK validates them, and `config` is read-only.
-        self._config = plain_numbers(self._config, self.config_jsonschema)
         errors = super()._validate_config(raise_errors=raise_errors)
         check_settings(self.config)
         return errors

@@ -7,7 +7,6 @@ import sys
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from singer_sdk import Target
-from singer_sdk import typing as th
 from singer_sdk.about import AboutFormatter
 from singer_sdk.helpers.capabilities import PluginCapabilities
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
@@ -16,7 +15,7 @@ from typing_extensions import override
 from tap_jetti.client.clock import SystemClock
 from tap_jetti.errors import InputError, Interrupted, RecordError, SettingsError
 from tap_jetti.process.command import CommandLine, run_command
-from tap_jetti.process.settings import CLIENT_SETTINGS, open_session, plain_numbers
+from tap_jetti.process.settings import open_session, settings_schema
 from tap_jetti.target.actions import ACTIONS
 from tap_jetti.target.delivery.operations import InputStream
 from tap_jetti.target.delivery.record_errors import MissingSchemaError
@@ -57,9 +56,7 @@ class TargetJetti(CommandLine, Target):
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
 
-    config_jsonschema = th.PropertiesList(
-        *CLIENT_SETTINGS.wrapped.values(), *TARGET_SETTINGS.wrapped.values()
-    ).to_dict()
+    config_jsonschema = settings_schema(TARGET_SETTINGS)
 
     def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - the SDK's own
         self.clock = SystemClock()
@@ -77,9 +74,6 @@ class TargetJetti(CommandLine, Target):
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        if raise_errors and not self.config.get("api_token"):
-            raise SettingsError("api_token is missing. Create a token in Jetti under Integrations > Api.")
-        self._config = plain_numbers(self._config, self.config_jsonschema)
         errors = super()._validate_config(raise_errors=raise_errors)
         if raise_errors:
             check_settings(self.config)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reservations import reserve
 
 from tap_jetti.client.clock import VirtualClock
 from tap_jetti.client.rate_limit import MemoryStore, RateLimiter, open_store
-from tap_jetti.client.rate_limit.bucket import HORIZON, Bucket
+from tap_jetti.client.rate_limit.bucket import MAX_DELAY, Bucket
 from tap_jetti.errors import Interrupted, StoreError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ pauses = st.one_of(st.just(0.0), st.floats(0, 0.2), st.floats(0, 20))
 
 
 class ScriptedClock(VirtualClock):
-    """A virtual clock on which things happen while somebody sleeps."""
+    """A virtual clock with events that happen during a sleep."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +42,7 @@ class ScriptedClock(VirtualClock):
         self.events.append((self.monotonic() + seconds, event))
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, with what happens meanwhile."""
+        """Sleep, and let the events happen meanwhile."""
         until = self.monotonic() + seconds
         for when, event in sorted(self.events, key=lambda pair: pair[0]):
             if when <= until:
@@ -66,7 +67,7 @@ def play(
         now, caller, step = heapq.heappop(turns)
         clock.advance(max(0.0, now - clock.monotonic()))
         cost = callers[caller][step][1]
-        go = clock.monotonic() + limiters[caller % len(limiters)].reserve(cost)
+        go = clock.monotonic() + reserve(limiters[caller % len(limiters)], cost)
         sent.append((go, cost))
         if step + 1 < len(callers[caller]):
             heapq.heappush(turns, (go + callers[caller][step + 1][0], caller, step + 1))
@@ -74,7 +75,7 @@ def play(
 
 
 def most_over(sent: Iterable[tuple[float, float]], rate: float, burst: float) -> float:
-    """Return by how many units the fullest window exceeds burst + rate * T; a bucket that drains has the answer."""
+    """Return by how many units the fullest window exceeds burst + rate * T, with a bucket that drains."""
     level = over = 0.0
     last = -math.inf
     for go, cost in sent:
@@ -85,7 +86,7 @@ def most_over(sent: Iterable[tuple[float, float]], rate: float, burst: float) ->
 
 
 def memory_limiter(rate: float = 2.0, burst: float = 2.0) -> tuple[RateLimiter, VirtualClock]:
-    """Return a limiter of its own bucket, and its clock."""
+    """Return a limiter with a bucket of its own, and its clock."""
     clock = VirtualClock()
     return RateLimiter(MemoryStore(clock), rate=rate, burst=burst, clock=clock), clock
 
@@ -98,7 +99,7 @@ def memory_limiter(rate: float = 2.0, burst: float = 2.0) -> tuple[RateLimiter, 
 def test_no_window_holds_more_than_the_limit(
     callers: list[list[tuple[float, float]]], rate: float, burst: float
 ) -> None:
-    """Whoever asks whenever for whatever, no T seconds hold more than burst + rate * T, first come, first served."""
+    """For any callers, times and costs no T seconds hold more than burst + rate * T units; first come, first served."""
     limiter, clock = memory_limiter(rate, burst)
     sent = play([limiter], clock, callers)
     assert most_over(sent, rate, burst) <= LEAST
@@ -123,7 +124,7 @@ def test_a_cost_above_the_burst_passes_and_is_paid_off(plan: list[tuple[float, f
     burst=st.floats(2, 10),
 )
 def test_the_limit_is_used_up(work: list[list[float]], rate: float, burst: float) -> None:
-    """Callers that are always busy take the ideal time, within 1 % and what the last request's burst is worth."""
+    """Callers that are always busy take the ideal time, within 1 % and the margin of the burst."""
     limiter, clock = memory_limiter(rate, burst)
     start = clock.monotonic()
     sent = play([limiter], clock, [[(0.0, cost) for cost in plan] for plan in work])
@@ -132,7 +133,7 @@ def test_the_limit_is_used_up(work: list[list[float]], rate: float, burst: float
 
 
 def test_latency_costs_nothing_while_there_are_enough_callers() -> None:
-    """Eight callers whose requests take two seconds each still use two units a second."""
+    """Eight callers whose requests take two seconds each still use two units per second."""
     limiter, clock = memory_limiter()
     start = clock.monotonic()
     sent = play([limiter], clock, [[(2.0, 1.0)] * 50] * 8)
@@ -140,34 +141,35 @@ def test_latency_costs_nothing_while_there_are_enough_callers() -> None:
 
 
 def test_requests_that_need_the_whole_bucket_lose_a_twentieth() -> None:
-    """Writes at 2 of 2 units keep a twentieth of their time as a margin, for one that comes early is refused."""
+    """Writes at 2 of 2 units keep a twentieth of their time as a margin, because one that arrives early is refused."""
     limiter, _ = memory_limiter()
-    spent = [limiter.acquire(2.0).slept for _ in range(101)]
+    spent = [limiter.acquire(2.0).waited for _ in range(101)]
     assert sum(spent) == pytest.approx(105, rel=0.005)
 
 
 def test_all_callers_wait_alike() -> None:
-    """With four busy callers none waits longer than the time of four requests: nobody is overtaken."""
-    limiter, clock = memory_limiter()
+    """With four busy callers, none waits longer than the time of four requests: nobody is overtaken."""
+    clock = VirtualClock()
     waits = []
 
-    class Noting(RateLimiter):
-        def reserve(self, cost: float) -> float:
-            waits.append(limiter.reserve(cost))
-            return waits[-1]
+    class Noting(MemoryStore):
+        def reserve(self, increment: float, start_offset: float):
+            reservation = super().reserve(increment, start_offset)
+            waits.append(reservation.wait)
+            return reservation
 
-    play([Noting(MemoryStore(clock), rate=2, burst=2, clock=clock)], clock, [[(0.0, 1.0)] * 50] * 4)
+    play([RateLimiter(Noting(clock), rate=2, burst=2, clock=clock)], clock, [[(0.0, 1.0)] * 50] * 4)
     assert max(waits) <= 4 / 2 * 1.01
 
 
 def test_acquire_sleeps_until_its_slot_and_says_how_long() -> None:
-    """An idle bucket lets the first request go at once, and the sleeps of the others are reported."""
+    """The first request goes at once, and the permits of the others say how long they waited."""
     limiter, clock = memory_limiter()
     start = clock.monotonic()
-    slept = [limiter.acquire().slept for _ in range(10)]
-    assert slept[0] == 0
-    assert clock.monotonic() - start == pytest.approx(sum(slept))
-    assert 8.3 / 2 <= sum(slept) <= 8.3 / 2 * 1.01
+    waits = [limiter.acquire().waited for _ in range(10)]
+    assert waits[0] == 0
+    assert clock.monotonic() - start == pytest.approx(sum(waits))
+    assert 8.3 / 2 <= sum(waits) <= 8.3 / 2 * 1.01
 
 
 def test_an_acquire_writes_once() -> None:
@@ -177,9 +179,9 @@ def test_an_acquire_writes_once() -> None:
     class Counting(MemoryStore):
         writes = 0
 
-        def reserve(self, charge: float, lead: float):
+        def reserve(self, increment: float, start_offset: float):
             self.writes += 1
-            return super().reserve(charge, lead)
+            return super().reserve(increment, start_offset)
 
     store = Counting(clock)
     limiter = RateLimiter(store, rate=2, burst=2, clock=clock)
@@ -189,19 +191,19 @@ def test_an_acquire_writes_once() -> None:
 
 
 def test_idle_in_reserves_nothing() -> None:
-    """Looking tells when a request could go, and does not put that off."""
+    """`idle_in` says when a request could go, and does not change that."""
     limiter, clock = memory_limiter()
     assert limiter.idle_in() == 0
     limiter.acquire(5)
     wait = limiter.idle_in()
     assert wait > 2
     assert wait == limiter.idle_in()
-    assert wait == pytest.approx(limiter.reserve(1))
+    assert wait == pytest.approx(reserve(limiter, 1))
     clock.advance(60)
     assert limiter.idle_in() == 0
 
 
-def test_a_penalty_holds_back_everybody() -> None:
+def test_a_block_stops_everybody() -> None:
     """After a 429 nobody goes for that long, and then one by one: the bucket was full."""
     limiter, clock = memory_limiter()
     limiter.block(10)
@@ -215,20 +217,20 @@ def test_a_penalty_holds_back_everybody() -> None:
     assert most_over(times, 2, 2) == 0
 
 
-def test_a_penalty_of_nothing_means_that_the_bucket_is_full() -> None:
+def test_a_block_of_0_seconds_means_that_the_bucket_is_full() -> None:
     """A 429 with `Retry-After: 0` still means that there is no room yet."""
     limiter, _ = memory_limiter()
     limiter.block(0)
-    assert 0.5 <= limiter.acquire().slept <= 1
+    assert 0.5 <= limiter.acquire().waited <= 1
 
 
-def test_a_penalty_reaches_those_already_asleep() -> None:
-    """Who sleeps towards a slot when a 429 comes sleeps on, and all keep their order and distance."""
+def test_a_block_reaches_callers_that_already_sleep() -> None:
+    """A caller that sleeps when a 429 comes sleeps longer, and all callers keep their order and distance."""
     clock = ScriptedClock()
     limiter = RateLimiter(MemoryStore(clock), rate=2, burst=2, clock=clock)
     start = clock.monotonic()
     limiter.acquire(2)
-    ahead = [limiter.reserve(1) for _ in range(3)]
+    ahead = [reserve(limiter, 1) for _ in range(3)]
     clock.at(0.1, lambda: limiter.block(10))
     clock.at(5.0, lambda: limiter.block(10))
     limiter.acquire()
@@ -239,22 +241,22 @@ def test_a_penalty_reaches_those_already_asleep() -> None:
 
 
 @pytest.mark.parametrize(
-    ("penalties", "wait"),
+    ("blocks", "wait"),
     [
         ([10, 3], 10),
         ([3, 10], 10),
         ([2] * 8, 2),
         ([-1], 0.6),
         ([math.nan], 0.6),
-        ([math.inf], HORIZON),
-        ([1e9], HORIZON),
+        ([math.inf], MAX_DELAY),
+        ([1e9], MAX_DELAY),
     ],
     ids=["shorter", "longer", "burst", "negative", "nan", "infinite", "absurd"],
 )
-def test_penalties_do_not_add_up(penalties: list[float], wait: float) -> None:
-    """The longest penalty counts, and none is longer than an hour."""
+def test_blocks_do_not_add_up(blocks: list[float], wait: float) -> None:
+    """The longest block counts, and none is longer than an hour."""
     limiter, _ = memory_limiter()
-    for seconds in penalties:
+    for seconds in blocks:
         limiter.block(seconds)
     assert limiter.idle_in() == pytest.approx(wait, abs=0.1)
 
@@ -263,12 +265,12 @@ def test_the_slots_of_the_killed_are_lost_and_no_more() -> None:
     """Eight callers that reserved and never went delay the next one by eight requests."""
     limiter, _ = memory_limiter()
     for _ in range(8):
-        limiter.reserve(1)
-    assert limiter.reserve(1) <= 8 / 2 * 1.01
+        reserve(limiter, 1)
+    assert reserve(limiter, 1) <= 8 / 2 * 1.01
 
 
 def test_a_stopped_clock_interrupts_a_wait() -> None:
-    """Stopping the clock ends a wait for a slot."""
+    """A stopped clock ends a wait for a slot."""
     limiter, clock = memory_limiter()
     limiter.acquire(2)
     clock.stop()
@@ -277,17 +279,17 @@ def test_a_stopped_clock_interrupts_a_wait() -> None:
 
 
 @given(
-    filled=st.floats(-HORIZON, 100),
-    blocked=st.floats(-HORIZON, 100),
+    filled=st.floats(-MAX_DELAY, 100),
+    blocked=st.floats(-MAX_DELAY, 100),
     step=st.floats(-1e9, 1e9),
 )
 def test_a_clock_that_is_set_never_lengthens_a_wait(filled: float, blocked: float, step: float) -> None:
-    """However far the shared clock jumps, nobody waits longer than before it did."""
+    """If the shared clock is set, forward or back, nobody waits longer than before."""
     before = Bucket(1e9 + filled, 1e9 + blocked, 0.0, 1e9)
     _, expected = before.reserve(1e9, 0.5, -0.35)
     after, wait = before.reserve(1e9 + step, 0.5, -0.35)
     assert wait <= expected + LEAST
-    assert after.seen == 1e9 + step
+    assert after.written_at == 1e9 + step
     if step <= 0:
         assert wait == pytest.approx(expected, abs=LEAST)
 
@@ -295,8 +297,8 @@ def test_a_clock_that_is_set_never_lengthens_a_wait(filled: float, blocked: floa
 @pytest.mark.parametrize("field", ["tat", "blocked_until"])
 @pytest.mark.parametrize("value", [1e12, math.inf], ids=["far", "infinite"])
 def test_an_absurd_bucket_blocks_nobody(field: str, value: float) -> None:
-    """A bucket fuller than living callers can make it was damaged and counts as empty."""
-    times = {"tat": 5.0, "blocked_until": 5.0, "pushed": 0.0, "seen": 5.0} | {field: value}
+    """A bucket that is fuller than callers that are alive can make it counts as empty."""
+    times = {"tat": 5.0, "blocked_until": 5.0, "total_delay": 0.0, "written_at": 5.0} | {field: value}
     _, wait = Bucket(**times).reserve(5.0, 0.5, -0.35)
     assert wait <= 1
 
@@ -304,7 +306,7 @@ def test_an_absurd_bucket_blocks_nobody(field: str, value: float) -> None:
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
 @pytest.mark.parametrize("name", ["rate", "burst"])
 def test_a_limit_must_be_a_positive_number(name: str, value: float) -> None:
-    """A rate or burst that nothing could ever pass, or everything, is refused with its setting's name."""
+    """An invalid rate or burst is an error that names the setting."""
     clock = VirtualClock()
     with pytest.raises(ValueError, match=r"rate_limit(_burst)? must be above 0"):
         RateLimiter(MemoryStore(clock), clock=clock, **({"rate": 2.0, "burst": 2.0} | {name: value}))
@@ -312,7 +314,7 @@ def test_a_limit_must_be_a_positive_number(name: str, value: float) -> None:
 
 @pytest.mark.parametrize("cost", [-1, math.nan, math.inf])
 def test_a_cost_must_be_a_number(cost: float) -> None:
-    """A cost that would spoil the bucket for all is refused."""
+    """An invalid cost is an error, because it would damage the bucket for all callers."""
     limiter, _ = memory_limiter()
     with pytest.raises(ValueError, match="cost of a request"):
         limiter.acquire(cost)
@@ -331,22 +333,22 @@ def test_a_cost_must_be_a_number(cost: float) -> None:
         "redis://[secret",
     ],
 )
-def test_a_store_that_is_none_is_refused_without_its_secrets(url: str) -> None:
-    """A URL of no known form is refused with the known forms, and without what may be a password."""
+def test_an_invalid_store_is_named_without_its_secrets(url: str) -> None:
+    """An invalid URL is an error that shows the valid forms, and nothing that may be a password."""
     with pytest.raises(ValueError, match="rate_limit_store must") as error:
         open_store(url, host="h", token="t", clock=VirtualClock(), logger=LOGGER)
     assert "secret" not in str(error.value)
     assert "cret" not in str(error.value.__cause__ or "")
 
 
-def test_a_fallback_that_is_none_is_refused() -> None:
-    """An unknown fallback is refused with the known ones."""
+def test_an_invalid_fallback_is_an_error() -> None:
+    """An unknown fallback is an error that names the known ones."""
     with pytest.raises(ValueError, match="rate_limit_fallback must be half or fail, got 'none'"):
         open_store("memory://", host="h", token="t", fallback="none", clock=VirtualClock(), logger=LOGGER)
 
 
 def test_a_missing_redis_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Redis URL without the package says what to install, and not the password."""
+    """If the package for a Redis URL is missing, the error says what to install, without the password."""
     monkeypatch.setitem(sys.modules, "redis", None)
     monkeypatch.delitem(sys.modules, "tap_jetti.client.rate_limit.redis", raising=False)
     with pytest.raises(StoreError, match=r"Redis at h:1,.* tap-jetti\[redis\]") as error:
@@ -355,7 +357,7 @@ def test_a_missing_redis_package_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_importing_opens_nothing(tmp_path: Path) -> None:
-    """An import loads neither Redis nor SQLite, and neither it nor opening the store makes a file."""
+    """The import loads neither Redis nor SQLite, and neither it nor `open_store` creates a file."""
     script = """
 import sys
 import logging

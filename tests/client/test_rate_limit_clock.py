@@ -10,11 +10,11 @@ from tap_jetti.client.clock import SystemClock, VirtualClock
 from tap_jetti.errors import Interrupted
 
 ASLEEP = 60.0
-"""Seconds no test waits for."""
+"""Seconds. No test waits for so long."""
 
 
 def test_stop_wakes_every_sleeper_in_every_thread() -> None:
-    """Stopping the clock raises `Interrupted` in all threads that sleep on it, however long they meant to."""
+    """Stopping the clock raises `Interrupted` in all threads that sleep on it, however long the sleep."""
     clock = SystemClock()
     started = threading.Barrier(4)
     woken = []
@@ -38,7 +38,7 @@ def test_stop_wakes_every_sleeper_in_every_thread() -> None:
 
 @pytest.mark.parametrize("clock", [SystemClock(), VirtualClock()], ids=["system", "virtual"])
 def test_a_stopped_clock_lets_nobody_sleep(clock: SystemClock | VirtualClock) -> None:
-    """A sleep that begins after the stop raises at once, and stopping twice is no error."""
+    """A sleep that begins after the stop raises at once, and a second stop is not an error."""
     clock.stop()
     clock.stop()
     with pytest.raises(Interrupted):
@@ -77,7 +77,7 @@ except BaseException as error:
 
 
 def test_a_sleep_is_never_too_short() -> None:
-    """A real sleep returns only when its time has passed, and at once if there is none left."""
+    """A real sleep lasts at least as long as asked for, and a negative one returns at once."""
     clock = SystemClock()
     before = clock.monotonic()
     clock.sleep(0.01)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from reservations import reserve
 
 from tap_jetti.client.clock import VirtualClock
 from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
@@ -20,32 +21,32 @@ LOGGER = logging.getLogger("rate_limit")
 
 
 class SharedStore(MemoryStore):
-    """A bucket that can be lost."""
+    """A store that can fail."""
 
     lost = False
     asked = 0
 
-    def reserve(self, charge: float, lead: float) -> Reservation:
-        """Take the next slot."""
+    def reserve(self, increment: float, start_offset: float) -> Reservation:
+        """Reserve the next slot."""
         self._ask()
-        reservation = super().reserve(charge, lead)
+        reservation = super().reserve(increment, start_offset)
         return replace(reservation, source="shared")
 
-    def block(self, seconds: float, fill: float) -> None:
+    def block(self, seconds: float, capacity: float) -> None:
         """Block the bucket."""
         self._ask()
-        super().block(seconds, fill)
+        super().block(seconds, capacity)
 
     def peek(self) -> Level:
-        """Read the bucket."""
+        """Read the level."""
         self._ask()
         level = super().peek()
-        return type(level)(level.empty_in, level.blocked_in, level.pushed, "shared")
+        return type(level)(level.empty_in, level.blocked_in, level.total_delay, "shared")
 
     def _ask(self) -> None:
         self.asked += 1
         if self.lost:
-            raise StoreError("The shared store is lost.")
+            raise StoreError("The shared store failed.")
 
 
 class EventfulClock(VirtualClock):
@@ -70,13 +71,13 @@ def clock() -> EventfulClock:
 
 @pytest.fixture
 def shared(clock: EventfulClock) -> SharedStore:
-    """Return the bucket that can be lost."""
+    """Return the store that can fail."""
     return SharedStore(clock)
 
 
 @pytest.fixture
 def limiter(clock: EventfulClock, shared: SharedStore) -> RateLimiter:
-    """Return a limiter of 2 units a second and 2 at once that does with half of it by itself."""
+    """Return a limiter of 2 units per second and 2 at once, which continues alone at half of it."""
     store = FailoverStore(shared, share=0.5, clock=clock, logger=LOGGER)
     return RateLimiter(store, rate=2, burst=2, clock=clock)
 
@@ -84,7 +85,7 @@ def limiter(clock: EventfulClock, shared: SharedStore) -> RateLimiter:
 def test_no_burst_passes_while_stores_come_and_go(
     clock: EventfulClock, shared: SharedStore, limiter: RateLimiter
 ) -> None:
-    """Neither losing the shared bucket nor finding it again lets more pass than the limit."""
+    """The limit holds when the shared store fails, and when it works again."""
     level, last = 0.0, clock.monotonic()
     for turn in range(600):
         if turn % 40 == 0:
@@ -95,71 +96,71 @@ def test_no_burst_passes_while_stores_come_and_go(
         assert level <= 2
 
 
-def test_the_own_bucket_starts_behind_the_slots_already_taken(shared: SharedStore, limiter: RateLimiter) -> None:
-    """Callers that still wait for slots of the lost bucket go first."""
-    ahead = max(limiter.reserve(1) for _ in range(8))
+def test_the_local_bucket_starts_behind_the_reserved_slots(shared: SharedStore, limiter: RateLimiter) -> None:
+    """Callers that still wait for slots of the shared bucket go first."""
+    ahead = max(reserve(limiter, 1) for _ in range(8))
     shared.lost = True
-    assert limiter.reserve(1) >= ahead + 0.5
+    assert reserve(limiter, 1) >= ahead + 0.5
 
 
-def test_the_shared_bucket_is_taken_up_behind_the_own_slots(
+def test_the_shared_bucket_continues_behind_the_local_slots(
     clock: EventfulClock, shared: SharedStore, limiter: RateLimiter
 ) -> None:
-    """Callers that still wait for slots of the process's own bucket go before those of the shared one."""
+    """Callers that still wait for slots of the local bucket go before those of the shared one."""
     shared.lost = True
-    limiter.reserve(1)
+    reserve(limiter, 1)
     clock.advance(RECHECK_SECONDS)
-    ahead = max(limiter.reserve(1) for _ in range(8))
+    ahead = max(reserve(limiter, 1) for _ in range(8))
     shared.lost = False
     clock.advance(RECHECK_SECONDS)
-    assert limiter.reserve(1) >= max(0, ahead - RECHECK_SECONDS) + 0.5
+    assert reserve(limiter, 1) >= max(0, ahead - RECHECK_SECONDS) + 0.5
 
 
-def test_a_sleeper_whose_store_is_lost_is_not_moved_by_the_penalties_of_the_other(
+def test_a_sleeper_whose_store_fails_is_not_moved_by_blocks_of_the_other(
     clock: EventfulClock, shared: SharedStore, limiter: RateLimiter
 ) -> None:
-    """The process's own bucket may have had penalties, long over, that a slot of the shared one never met."""
+    """Blocks of the local bucket that ended long ago do not move a slot of the shared one."""
     shared.lost = True
     limiter.block(500)
     clock.advance(1000)
     shared.lost = False
     for _ in range(5):
-        limiter.reserve(1)
+        reserve(limiter, 1)
     clock.events.append(lambda: setattr(shared, "lost", True))
-    assert limiter.acquire().slept <= 5
+    assert limiter.acquire().waited <= 5
 
 
-def test_a_sleeper_whose_store_is_found_is_not_moved_by_the_penalties_of_the_other(
+def test_a_sleeper_whose_store_works_again_is_not_moved_by_blocks_of_the_other(
     clock: EventfulClock, shared: SharedStore, limiter: RateLimiter
 ) -> None:
-    """The shared bucket may have had penalties, long over, that a slot of the process's own never met."""
+    """Blocks of the shared bucket that ended long ago do not move a slot of the local one."""
     limiter.block(500)
     clock.advance(1000)
     shared.lost = True
     for _ in range(12):
-        limiter.reserve(1)
-    clock.events += [lambda: limiter.reserve(1), lambda: setattr(shared, "lost", False)]
-    assert limiter.acquire().slept <= 15
+        reserve(limiter, 1)
+    clock.events += [lambda: reserve(limiter, 1), lambda: setattr(shared, "lost", False)]
+    assert limiter.acquire().waited <= 15
     assert shared.asked > 3
 
 
-def test_a_lost_store_is_not_asked_in_between(
+def test_a_failed_store_is_not_tried_in_between(
     clock: EventfulClock, shared: SharedStore, limiter: RateLimiter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A lost store is asked once every few seconds, whatever passes, and the loss is told once."""
+    """A failed store is tried once every few seconds, whatever the load, and the failure is logged once."""
     shared.lost = True
     for _ in range(200):
-        limiter.reserve(0.001)
+        reserve(limiter, 0.001)
         limiter.idle_in()
         clock.advance(RECHECK_SECONDS / 50)
     assert shared.asked in range(4, 6)
     assert len(caplog.records) == 1
 
 
-def test_each_loss_is_told(
+def test_each_failure_is_logged(
     clock: EventfulClock, shared: SharedStore, limiter: RateLimiter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Every loss has its warning and every return its note."""
+    """Every failure has a warning, and every recovery an info."""
     caplog.set_level("INFO", LOGGER.name)
     for lost in (True, False, True, False):
         shared.lost = lost

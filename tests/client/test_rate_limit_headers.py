@@ -1,4 +1,4 @@
-"""What the headers say of the bucket slows requests down before they are refused, and a lie never does."""
+"""True headers slow requests down before they are refused, and headers that are not about the bucket never do."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from requests.structures import CaseInsensitiveDict
 
 from runs import EXAMPLES, LOGGER
 from tap_jetti.client.clock import VirtualClock
+from tap_jetti.client.hosts import Host
 from tap_jetti.client.rate_limit import MemoryStore, Permit, RateLimiter
 from tap_jetti.client.rate_limit.failover import FailoverStore
-from tap_jetti.client.rate_limit.headers import Reading, Trust, read
+from tap_jetti.client.rate_limit.headers import HeaderTrust, Reading, read_headers
 from tap_jetti.client.rate_limit.sqlite import SqliteStore
 from tap_jetti.client.session import JettiSession
 from tap_jetti.client.transport import Transport
@@ -36,11 +37,11 @@ if TYPE_CHECKING:
     from tap_jetti.client.rate_limit.bucket import Reservation
 
 SECONDS = 200.0
-"""How long a simulated run lasts, by its own clock."""
+"""Length of a simulated run, on its own clock."""
 
 
 def headers_of(limit: object, remaining: object) -> CaseInsensitiveDict[str]:
-    """The headers of an answer."""
+    """The headers of a response."""
     return CaseInsensitiveDict({"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(remaining)})
 
 
@@ -74,50 +75,50 @@ def headers_of(limit: object, remaining: object) -> CaseInsensitiveDict[str]:
     ],
 )
 def test_the_usual_headers_are_read(headers: dict[str, str], expected: tuple[float, float] | None) -> None:
-    """Each family gives the bucket's size and what remains of it; headers on something else give nothing."""
+    """Each format gives the size of the bucket and what remains; headers about anything else give nothing."""
     answer = CaseInsensitiveDict({"Content-Type": "application/json", **headers})
-    assert read(answer) == (Reading(*expected) if expected else None)
+    assert read_headers(answer) == (Reading(*expected) if expected else None)
 
 
 @pytest.mark.parametrize("text", ["", "many", "-1", "1e3", "inf", "nan", "1,2", "2 units", "1" * 40, "\u0663"])
 @pytest.mark.parametrize("name", ["X-RateLimit-Remaining", "X-Api-Call-Limit", "RateLimit", "RateLimit-Policy"])
-def test_garbage_makes_no_sense(name: str, text: str) -> None:
-    """What is no number of units is a reading that cannot be believed."""
-    reading = read(CaseInsensitiveDict({"X-RateLimit-Limit": "2", name: text}))
+def test_garbage_is_not_plausible(name: str, text: str) -> None:
+    """A value that is not a number of units is a reading that is not plausible."""
+    reading = read_headers(CaseInsensitiveDict({"X-RateLimit-Limit": "2", name: text}))
     assert reading is not None
-    assert not reading.makes_sense
+    assert not reading.is_plausible
 
 
 @given(st.dictionaries(st.sampled_from(["RateLimit", "RateLimit-Policy", "X-RateLimit-Limit"]), st.text(max_size=40)))
 def test_no_text_breaks_the_reader(headers: dict[str, str]) -> None:
     """Whatever the headers hold, reading them raises nothing."""
-    read(CaseInsensitiveDict(headers))
+    read_headers(CaseInsensitiveDict(headers))
 
 
 class Seen:
-    """Shows readings to a trust, of GETs that each leave half a second after the last."""
+    """Shows a trust the readings of GETs, half a second apart."""
 
     def __init__(self) -> None:
-        self.trust = Trust(2.0)
+        self.trust = HeaderTrust(2.0)
         self.now = 0.0
 
     def shows(self, remaining: float, *, limit: float = 40.0, after: float = 0.5, is_refusal: bool = False) -> bool:
-        """Whether one more reading is believed."""
+        """Whether one more reading is trusted."""
         self.now += after
-        return self.trust.admits(
-            Reading(limit, remaining), cost=1.0, is_refusal=is_refusal, left=self.now, answered=self.now + 0.1
+        return self.trust.accepts(
+            Reading(limit, remaining), cost=1.0, is_refusal=is_refusal, sent=self.now, received=self.now + 0.1
         )
 
-    def proves(self, turns: int = 2) -> bool:
-        """Whether a refusal and so many turns of an honest bucket are believed."""
+    def proves(self, cycles: int = 2) -> bool:
+        """Whether a refusal and this many cycles of a real bucket are trusted."""
         self.shows(3)
         self.shows(0, is_refusal=True)
-        return [self.shows(value, after=5) for _ in range(turns) for value in (4, 1)][-1]
+        return [self.shows(value, after=5) for _ in range(cycles) for value in (4, 1)][-1]
 
 
-def test_a_bucket_that_falls_and_rises_and_refuses_is_believed() -> None:
-    """Readings are believed from the second turn after a refusal with nothing left."""
-    assert [Seen().proves(turns) for turns in (1, 2, 3)] == [False, True, True]
+def test_a_bucket_that_falls_and_rises_and_refuses_is_trusted() -> None:
+    """Readings are trusted from the second cycle after a refusal with nothing left."""
+    assert [Seen().proves(cycles) for cycles in (1, 2, 3)] == [False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -134,15 +135,15 @@ def test_a_bucket_that_falls_and_rises_and_refuses_is_believed() -> None:
     ],
 )
 @pytest.mark.parametrize("limit", [3.0, 40.0, 10_000.0])
-def test_a_liar_is_never_believed(remaining: list[float], limit: float) -> None:
-    """What is no leaky bucket that drains at our rate earns no trust, even if requests are refused."""
+def test_another_count_is_never_trusted(remaining: list[float], limit: float) -> None:
+    """A count that is not a leaky bucket with our rate is never trusted, even if requests are refused."""
     seen = Seen()
     assert not any(seen.shows(value, limit=limit, is_refusal=turn % 10 == 9) for turn, value in enumerate(remaining))
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 9)), max_size=60 * EXAMPLES))
-def test_nothing_is_believed_where_nobody_is_refused(readings: list[tuple[int, float]]) -> None:
-    """Headers can cost nothing on an account whose bucket has room for all."""
+def test_nothing_is_trusted_before_a_refusal(readings: list[tuple[int, float]]) -> None:
+    """Headers do not slow down an account whose bucket has room for all clients."""
     seen = Seen()
     assert not any(seen.shows(remaining, limit=5, after=after) for remaining, after in readings)
 
@@ -152,26 +153,26 @@ def test_nothing_is_believed_where_nobody_is_refused(readings: list[tuple[int, f
     [{"remaining": 39}, {"remaining": 1, "limit": 41}, {"remaining": -1}, {"remaining": 9, "is_refusal": True}],
     ids=["too-fast", "another-limit", "negative", "refused-with-room"],
 )
-def test_a_lie_puts_the_trust_back_to_nothing(lie: dict[str, Any]) -> None:
-    """After a reading that does not fit, the same proof does not do any more; a longer one does."""
+def test_a_contradiction_ends_the_trust(lie: dict[str, Any]) -> None:
+    """After a reading that does not fit, the same cycles are not enough any more; more of them are."""
     seen = Seen()
     assert seen.proves()
     assert not seen.shows(**lie)
     assert not seen.proves()
-    assert seen.proves(turns=20)
+    assert seen.proves(cycles=20)
 
 
-def test_answers_out_of_order_are_no_lie() -> None:
-    """A reading that comes late, of a time when more was left, is not taken for a rise."""
+def test_responses_out_of_order_are_no_contradiction() -> None:
+    """A late reading, of a time when more was left, does not count as a rise."""
     seen = Seen()
     assert seen.proves()
     arguments = {"cost": 1.0, "is_refusal": False}
-    assert seen.trust.admits(Reading(40.0, 0.0), left=seen.now + 2, answered=seen.now + 2.1, **arguments)
-    assert seen.trust.admits(Reading(40.0, 3.0), left=seen.now + 0.5, answered=seen.now + 4, **arguments)
+    assert seen.trust.accepts(Reading(40.0, 0.0), sent=seen.now + 2, received=seen.now + 2.1, **arguments)
+    assert seen.trust.accepts(Reading(40.0, 3.0), sent=seen.now + 0.5, received=seen.now + 4, **arguments)
 
 
 def limiter_on(store: BucketStore, clock: VirtualClock, *, burst: float = 2.0, limit: int = 40) -> RateLimiter:
-    """A limiter of 2 units a second that has seen a bucket prove itself."""
+    """A limiter of 2 units per second that trusts the headers of a bucket."""
     limiter = RateLimiter(store, rate=2, burst=burst, clock=clock)
     for remaining, is_refusal in ((3, False), (0, True), (3, False), (0, True), (4, False)):
         clock.advance(5)
@@ -182,12 +183,12 @@ def limiter_on(store: BucketStore, clock: VirtualClock, *, burst: float = 2.0, l
 
 @pytest.fixture
 def limiter(clock: VirtualClock) -> RateLimiter:
-    """A limiter that believes the headers."""
+    """A limiter that trusts the headers."""
     return limiter_on(MemoryStore(clock), clock)
 
 
 def saturated(limiter: RateLimiter) -> Permit:
-    """The last of some requests that leave as soon as they may."""
+    """The last permit of some requests that go as soon as they can."""
     return [limiter.acquire() for _ in range(8)][-1]
 
 
@@ -196,48 +197,48 @@ def saturated(limiter: RateLimiter) -> Permit:
     [(40, 0.5), (20, 0.5), (3, 0.5), (2, 0.5), (1, 1.0), (0, 1.0)],
     ids=["empty", "half", "three", "two", "one", "full"],
 )
-def test_a_full_bucket_holds_the_next_request_back(limiter: RateLimiter, remaining: int, wait: float) -> None:
-    """Half a second more for the next request where it would leave less than the spare units, nothing otherwise."""
+def test_a_full_bucket_delays_the_next_request(limiter: RateLimiter, remaining: int, wait: float) -> None:
+    """The next request waits half a second more if less than the spare units remain, and no longer otherwise."""
     permit = saturated(limiter)
     limiter.observe(permit, headers_of(40, remaining))
-    assert limiter.acquire().slept == pytest.approx(wait, abs=0.01)
+    assert limiter.acquire().waited == pytest.approx(wait, abs=0.01)
 
 
-def test_a_bucket_that_only_we_fill_holds_nobody_back(clock: VirtualClock) -> None:
+def test_a_bucket_that_only_we_fill_delays_nobody(clock: VirtualClock) -> None:
     """A reading that our own requests explain, rounded to whole units, has no effect."""
     limiter = limiter_on(MemoryStore(clock), clock, burst=4.0, limit=4)
     limiter.observe(saturated(limiter), headers_of(4, 1))
-    assert limiter.acquire().slept == pytest.approx(0.5, abs=0.01)
+    assert limiter.acquire().waited == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_burst_as_large_as_the_bucket_leaves_some_of_it(clock: VirtualClock) -> None:
-    """Who may fill the whole bucket by himself leaves two units once headers are believed, and sees others there."""
+    """A burst as large as the bucket is used up to two units once headers are trusted, so that other clients show."""
     limiter = limiter_on(MemoryStore(clock), clock, burst=10.0, limit=10)
     clock.advance(60)
-    departures = [limiter.acquire() for _ in range(12)]
-    assert sum(permit.slept == 0 for permit in departures) == 7
-    limiter.observe(departures[-1], headers_of(10, 0))
-    assert limiter.acquire().slept == pytest.approx(1.0, abs=0.01)
+    permits = [limiter.acquire() for _ in range(12)]
+    assert sum(permit.waited == 0 for permit in permits) == 7
+    limiter.observe(permits[-1], headers_of(10, 0))
+    assert limiter.acquire().waited == pytest.approx(1.0, abs=0.01)
 
 
 def test_the_others_are_named_once(limiter: RateLimiter, caplog: pytest.LogCaptureFixture) -> None:
-    """The log says once that somebody else uses the limit."""
+    """The log says once that another client uses the limit."""
     caplog.set_level(logging.INFO)
     for _ in range(3):
         limiter.observe(saturated(limiter), headers_of(40, 0))
-    assert [record.getMessage()[:36] for record in caplog.records] == ["The rate limit is used by others, to"]
+    assert [record.getMessage()[:34] for record in caplog.records] == ["Another client uses the rate limit"]
 
 
-def test_answers_of_requests_in_flight_do_not_add_up(limiter: RateLimiter) -> None:
-    """Four requests that all saw the bucket full hold back by what the first of them asks for, and no more."""
+def test_responses_of_requests_in_flight_do_not_add_up(limiter: RateLimiter) -> None:
+    """Four responses that all show a full bucket cause the delay of the first, and no more."""
     flying = [limiter.acquire() for _ in range(8)][-4:]
     for permit in flying:
         limiter.observe(permit, headers_of(40, 0))
-    assert limiter.acquire().slept == pytest.approx(0.5 + 4 * 0.5, abs=0.02)
+    assert limiter.acquire().waited == pytest.approx(0.5 + 4 * 0.5, abs=0.02)
 
 
-def test_a_penalty_counts_as_holding_back(limiter: RateLimiter) -> None:
-    """After a 429 has moved everybody, the readings from before it ask for nothing more."""
+def test_a_block_counts_as_a_delay(limiter: RateLimiter) -> None:
+    """After a 429 has moved all slots, readings from before it do not move them again."""
     permit = saturated(limiter)
     limiter.block(3)
     before = limiter.idle_in()
@@ -258,53 +259,53 @@ class Waking(VirtualClock):
             event()
 
 
-def test_who_is_asleep_is_held_back_too() -> None:
-    """A reading reaches those who already wait for their slots."""
+def test_sleeping_callers_are_delayed_too() -> None:
+    """A reading reaches callers that already wait for their slots."""
     clock = Waking()
     limiter = limiter_on(MemoryStore(clock), clock)
     permit = saturated(limiter)
     clock.event = lambda: limiter.observe(permit, headers_of(40, 0))
-    assert limiter.acquire().slept == pytest.approx(1.0, abs=0.01)
-    assert limiter.acquire().slept == pytest.approx(0.5, abs=0.01)
+    assert limiter.acquire().waited == pytest.approx(1.0, abs=0.01)
+    assert limiter.acquire().waited == pytest.approx(0.5, abs=0.01)
 
 
-def test_who_shares_the_store_is_held_back_too(clock: VirtualClock, tmp_path: Path) -> None:
-    """One process's reading slows all down, and the same seen by two processes counts once."""
+def test_processes_that_share_the_store_are_delayed_too(clock: VirtualClock, tmp_path: Path) -> None:
+    """A reading of one process delays all, and the same use that two processes see counts once."""
     with contextlib.ExitStack() as stack:
         stores = [stack.enter_context(closing(SqliteStore(tmp_path / "f", "a", clock, boot="b"))) for _ in range(3)]
         one, other = (limiter_on(store, clock) for store in stores[:2])
         third = RateLimiter(stores[2], rate=2, burst=2, clock=clock)
-        departures = [saturated(one), other.acquire()]
-        for limiter, permit in zip((one, other), departures, strict=True):
+        permits = [saturated(one), other.acquire()]
+        for limiter, permit in zip((one, other), permits, strict=True):
             limiter.observe(permit, headers_of(40, 0))
-        # The first left before the second, so the bucket had half a second to drain since.
-        assert third.acquire().slept == pytest.approx(1.0, abs=0.01)
+        # The first was sent before the second, so the bucket had half a second to drain since.
+        assert third.acquire().waited == pytest.approx(1.0, abs=0.01)
 
 
-def test_a_store_that_forgot_pushes_by_no_more_than_was_asked(clock: VirtualClock) -> None:
-    """A bucket whose store was emptied since is not moved by all that had been pushed before."""
+def test_an_emptied_store_delays_by_no_more_than_asked_for(clock: VirtualClock) -> None:
+    """If the store was emptied meanwhile, slots do not move by the total delay of the old bucket."""
     limiter = limiter_on(MemoryStore(clock), clock)
     limiter.block(500)
     permit = saturated(limiter)
     limiter._store = MemoryStore(clock)
     limiter.observe(permit, headers_of(40, 0))
-    assert limiter.acquire().slept <= 0.5
+    assert limiter.acquire().waited <= 0.5
 
 
 class LostStore(MemoryStore):
-    """A shared bucket that can be lost."""
+    """A shared store that can fail."""
 
     lost = False
 
     def delay(self, reservation: Reservation, seconds: float) -> None:
-        """Move all who wait."""
+        """Move all reserved slots."""
         if self.lost:
-            raise StoreError("The store is lost.")
+            raise StoreError("The store failed.")
         super().delay(reservation, seconds)
 
 
-def test_a_lost_store_does_not_lose_the_answer(clock: VirtualClock) -> None:
-    """An answer that came is kept, whatever becomes of the store that its headers would have changed."""
+def test_a_failed_store_does_not_lose_the_response(clock: VirtualClock) -> None:
+    """A response is returned even if the store that its headers would have changed fails."""
     store = LostStore(clock)
     limiter = limiter_on(store, clock)
     permit = saturated(limiter)
@@ -313,17 +314,17 @@ def test_a_lost_store_does_not_lose_the_answer(clock: VirtualClock) -> None:
     assert limiter.idle_in() == pytest.approx(0.5, abs=0.01)
 
 
-def test_a_slot_of_the_lost_store_does_not_move_the_own_bucket(clock: VirtualClock) -> None:
-    """While a process keeps to its own bucket, answers to requests of the shared one's slots do not touch that."""
+def test_a_slot_of_the_failed_store_does_not_move_the_local_bucket(clock: VirtualClock) -> None:
+    """While the local bucket is used, responses to requests with slots of the shared one do not change it."""
     shared = LostStore(clock)
     store = FailoverStore(shared, share=0.5, clock=clock, logger=LOGGER)
     reservation = shared.reserve(0.5, -0.35)
     shared.lost = True
-    store.delay(type(reservation)(reservation.wait, reservation.level, reservation.pushed, "shared"), 1.0)
+    store.delay(type(reservation)(reservation.wait, reservation.level, reservation.total_delay, "shared"), 1.0)
     assert store.peek().source == "memory"
-    before = store.peek().pushed
-    store.delay(type(reservation)(reservation.wait, reservation.level, reservation.pushed, "shared"), 1.0)
-    assert store.peek().pushed == before
+    before = store.peek().total_delay
+    store.delay(type(reservation)(reservation.wait, reservation.level, reservation.total_delay, "shared"), 1.0)
+    assert store.peek().total_delay == before
 
 
 answers = st.tuples(st.integers(0, 12), st.sampled_from([12, 12, 12, 12, 5]), st.booleans())
@@ -337,7 +338,7 @@ answers = st.tuples(st.integers(0, 12), st.sampled_from([12, 12, 12, 12, 5]), st
 def test_no_headers_take_more_than_half_of_the_rate(
     burst: float, script: list[tuple[int, int, bool]], delay: int
 ) -> None:
-    """Whatever headers come whenever, requests are no faster than without them, and never slower than half."""
+    """With any headers, requests are not faster than without them, and never slower than half."""
     clock, free = VirtualClock(), VirtualClock()
     limiter = limiter_on(MemoryStore(clock), clock, burst=burst, limit=12)
     bare = RateLimiter(MemoryStore(free), rate=2, burst=burst, clock=free)
@@ -353,7 +354,7 @@ def test_no_headers_take_more_than_half_of_the_rate(
 
 
 def test_a_bucket_that_stays_full_leaves_us_half_of_the_rate(limiter: RateLimiter, clock: VirtualClock) -> None:
-    """Where others take all that they can get, each request is held back by one unit, not by more."""
+    """If other clients take all that they can get, each request is delayed by one unit, not by more."""
     start = clock.monotonic()
     for _ in range(100):
         limiter.observe(limiter.acquire(), headers_of(40, 0))
@@ -361,7 +362,7 @@ def test_a_bucket_that_stays_full_leaves_us_half_of_the_rate(limiter: RateLimite
 
 
 class Turns(VirtualClock):
-    """A virtual clock for several threads: the one whose sleep ends first goes on, when all the others sleep."""
+    """A virtual clock for several threads: when all sleep, the one whose sleep ends first continues."""
 
     def __init__(self) -> None:
         super().__init__(wall=1_600_000_000.0)
@@ -371,7 +372,7 @@ class Turns(VirtualClock):
         self._awake = 0
 
     def sleep(self, seconds: float) -> None:
-        """Let the others go on meanwhile."""
+        """Let the other threads run meanwhile."""
         with self._turn:
             mine = (self.monotonic() + max(0.0, seconds), next(self._order))
             heapq.heappush(self._asleep, mine)
@@ -407,7 +408,7 @@ class Turns(VirtualClock):
 
 
 class Far(Transport):
-    """A network that takes its time, on a clock that is not the machine's."""
+    """A network with a latency on a virtual clock."""
 
     def __init__(self, clock: VirtualClock, latency: float) -> None:
         super().__init__(pool_connections=1, pool_maxsize=8)
@@ -415,7 +416,7 @@ class Far(Transport):
         self._latency = latency
 
     def send(self, *arguments: Any, **named: Any) -> requests.Response:
-        """Send, and have the answer after the latency."""
+        """Send, and return the response after the latency."""
         self._clock.sleep(self._latency / 2)
         response = super().send(*arguments, **named)
         self._clock.sleep(self._latency / 2)
@@ -424,14 +425,12 @@ class Far(Transport):
 
 @contextlib.contextmanager
 def busy(latency: float, burst: float = 2.0, **options: Any) -> Iterator[tuple[int, int, RateLimiter]]:
-    """The requests that were answered and refused while some threads read a sandbox as fast as the limit allows."""
+    """How many requests are accepted and refused while some threads read a sandbox as fast as the limit allows."""
     clock = Turns()
     limiter = RateLimiter(MemoryStore(clock), rate=2, burst=burst, clock=clock)
     with Sandbox(Options(**{"empty": True, "clock": clock.time, **options})) as sandbox:
         session = JettiSession(
-            api_url=sandbox.api_url,
-            token=sandbox.token,
-            limiter=limiter,
+            Host.api(sandbox.api_url, token=sandbox.token, limiter=limiter),
             clock=clock,
             retry_seconds=1e6,
             transport=Far(clock, latency),
@@ -451,7 +450,7 @@ def busy(latency: float, burst: float = 2.0, **options: Any) -> Iterator[tuple[i
 
 @pytest.fixture(autouse=True)
 def _silence() -> Iterator[None]:
-    """Retries of simulated days are no news."""
+    """Do not log the retries of simulated days."""
     logger = logging.getLogger("silent")
     logger.disabled = True
     yield
@@ -464,7 +463,7 @@ def _silence() -> Iterator[None]:
     [("x-ratelimit", 2, 2), ("ratelimit", 4, 4), ("call-limit", 40, 2), ("x-ratelimit", 40, 40)],
 )
 def test_alone_on_the_token_headers_change_nothing(family: str, capacity: float, burst: float, latency: float) -> None:
-    """Honest headers cost who has the bucket for himself no request in two hundred, and no refusal."""
+    """Without other clients, true headers cost less than one request in two hundred, and no refusal."""
     with (
         busy(latency, burst, capacity=capacity) as (free, refused_free, _),
         busy(latency, burst, capacity=capacity, rate_limit_headers=family) as (answered, refused, _),
@@ -475,16 +474,16 @@ def test_alone_on_the_token_headers_change_nothing(family: str, capacity: float,
 
 @pytest.mark.parametrize("latency", [0.0, 2.0])
 @pytest.mark.parametrize("lie", ["constant", "daily-quota", "minute-quota", "garbage"])
-def test_lies_change_nothing(lie: str, latency: float) -> None:
-    """Whatever a header counts instead, requests go as if there were none."""
+def test_other_counts_change_nothing(lie: str, latency: float) -> None:
+    """Headers that count anything else have no effect."""
     with busy(latency) as (free, _, _), busy(latency, rate_limit_headers=lie) as (answered, refused, _):
         assert refused == 0
         assert answered == pytest.approx(free, rel=0.02)
 
 
 @pytest.mark.parametrize("lie", ["constant", "daily-quota", "minute-quota", "garbage"])
-def test_lies_are_not_believed_where_requests_are_refused(lie: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Another system on the token makes no lie true: nobody is held back by more than the refusals ask for."""
+def test_other_counts_are_not_trusted_if_requests_are_refused(lie: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Even if another client uses the token, headers that count anything else delay nobody."""
     caplog.set_level(logging.INFO, "tap_jetti")
     with busy(0.5, capacity=40.0, foreign_load=1.0, rate_limit_headers=lie) as (_, refused, _):
         assert refused > 10
@@ -494,7 +493,7 @@ def test_lies_are_not_believed_where_requests_are_refused(lie: str, caplog: pyte
 @pytest.mark.parametrize("latency", [0.0, 0.5, 2.0])
 @pytest.mark.parametrize("family", ["x-ratelimit", "ratelimit", "call-limit"])
 def test_headers_save_most_refusals_where_others_use_the_token(family: str, latency: float) -> None:
-    """With half of the bucket taken by others, at least two in five refusals are saved, and our half is used."""
+    """If other clients take half of the rate, headers save two in five refusals, and our half is used."""
     sums = {"none": 0, family: 0}
     for headers, seed in itertools.product(sums, range(2)):
         with busy(latency, capacity=40.0, foreign_load=1.0, rate_limit_headers=headers, seed=seed) as (
@@ -510,7 +509,7 @@ def test_headers_save_most_refusals_where_others_use_the_token(family: str, late
 def test_the_inbound_api_has_a_bucket_of_its_own(
     clock: VirtualClock, sandboxes: Callable[..., Sandbox], sessions: Callable[..., JettiSession]
 ) -> None:
-    """What the inbound host's headers say reaches its own limiter, never that of the API."""
+    """The headers of the inbound host reach its own limiter, never that of the API."""
     seen = []
 
     class Noting(RateLimiter):
@@ -519,8 +518,11 @@ def test_the_inbound_api_has_a_bucket_of_its_own(
 
     sandbox = sandboxes()
     api, inbound = (Noting(MemoryStore(clock), rate=2, burst=2, clock=clock) for _ in range(2))
-    unlimited = sessions(sandbox, inbound_url=sandbox.inbound_url, inbound_limiter=inbound)
-    unlimited._limiter = api
-    unlimited.write_inbound("POST", "inventory-feeds/parse-webhooks.json", {}, hash_="x", repeatable=False)
-    unlimited.get("sales.json")
+    session = sessions(
+        sandbox,
+        api=Host.api(sandbox.api_url, token=sandbox.token, limiter=api),
+        inbound=Host.inbound(sandbox.inbound_url, limiter=inbound),
+    )
+    session.write_inbound("POST", "inventory-feeds/parse-webhooks.json", {}, hash_="x", repeatable=False)
+    session.get("sales.json")
     assert seen == [inbound, api]

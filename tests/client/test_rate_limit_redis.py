@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from reservations import reserve
 
 from tap_jetti.client.clock import SystemClock, VirtualClock
 from tap_jetti.client.rate_limit import RateLimiter, open_store
-from tap_jetti.client.rate_limit.bucket import HORIZON, Bucket, Reservation
+from tap_jetti.client.rate_limit.bucket import MAX_DELAY, Bucket, Reservation
 from tap_jetti.client.rate_limit.failover import RECHECK_SECONDS
 from tap_jetti.errors import StoreError
 
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not inst
 LOGGER = logging.getLogger("rate_limit")
 PASSWORD = "se/cret"
 LEAST = 1e-4
-"""Seconds; Redis keeps microseconds."""
+"""Seconds. Redis keeps microseconds."""
 
 BUSY_PROCESS = """
 import json, logging, sys, time
@@ -58,7 +59,7 @@ print(json.dumps(times))
 
 
 class Server:
-    """A Redis of the test's own, on a port of its own, that asks for a password."""
+    """A Redis for one test, on a port of its own, with a password."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -69,7 +70,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, empty, and wait until it answers."""
+        """Start it, empty, and wait until it responds."""
         options = {"bind": "127.0.0.1", "dir": self._folder, "save": "", "requirepass": PASSWORD}
         command = [str(SERVER), "--port", str(self.port)]
         for name, value in options.items():
@@ -128,7 +129,7 @@ def test_the_script_counts_as_the_bucket_does(server: Server, steps: list[tuple[
             (key,) = server.client.keys()
             row = {name.decode(): float(value) for name, value in server.client.hgetall(key).items()}
             now = row["seen"]
-            bucket = bucket or Bucket.fresh(now)
+            bucket = bucket or Bucket.empty(now)
             if verb == "block":
                 bucket = bucket.blocked(now, first, second)
             elif verb == "delay":
@@ -137,15 +138,15 @@ def test_the_script_counts_as_the_bucket_does(server: Server, steps: list[tuple[
                 bucket, wait = bucket.reserve(now, first, second)
                 assert reservation.wait == pytest.approx(wait, abs=LEAST)
                 assert reservation.level == pytest.approx(bucket.reservation(wait, "redis").level, abs=LEAST)
-                assert reservation.pushed == pytest.approx(bucket.pushed, abs=LEAST)
-            assert row["pushed"] == pytest.approx(bucket.pushed, abs=LEAST)
+                assert reservation.total_delay == pytest.approx(bucket.total_delay, abs=LEAST)
+            assert row["pushed"] == pytest.approx(bucket.total_delay, abs=LEAST)
             assert [row[field] - now for field in ("empty_at", "blocked_until")] == pytest.approx(
                 [bucket.tat - now, bucket.blocked_until - now], abs=LEAST
             )
 
 
 def test_small_costs_are_not_rounded_away(server: Server) -> None:
-    """A thousand charges of 40 microseconds are worth 40 milliseconds."""
+    """A thousand increments of 40 microseconds are 40 milliseconds."""
     with closing(server.open(SystemClock(), "fail")) as store:
         store.reserve(1000.0, 0.0)
         (key,) = server.client.keys()
@@ -156,7 +157,7 @@ def test_small_costs_are_not_rounded_away(server: Server) -> None:
 
 
 def test_a_server_clock_set_back_blocks_nobody(server: Server) -> None:
-    """A bucket written an hour ahead of the server's clock keeps its wait, and an absurd one counts as empty."""
+    """A bucket that was written an hour ahead of the clock keeps its wait, and a damaged one counts as empty."""
     with closing(server.open(SystemClock(), "fail")) as store:
         store.reserve(30.0, 0.0)
         (key,) = server.client.keys()
@@ -170,18 +171,18 @@ def test_a_server_clock_set_back_blocks_nobody(server: Server) -> None:
 
 
 def test_the_key_expires_and_hides_the_token(server: Server) -> None:
-    """A bucket that nobody uses leaves Redis by itself, and its name is a hash."""
+    """An unused bucket expires, and its key is a hash."""
     with closing(server.open(SystemClock(), "fail")) as store:
         store.reserve(30.0, 0.0)
         store.peek()
     (key,) = server.client.keys()
     assert key.startswith(b"tap-jetti:rate-limit:")
     assert b"token" not in key
-    assert HORIZON < server.client.ttl(key) <= HORIZON + 31
+    assert MAX_DELAY < server.client.ttl(key) <= MAX_DELAY + 31
 
 
 def test_processes_with_separate_homes_share_a_redis(server: Server, tmp_path: Path) -> None:
-    """Two processes that have only the Redis in common use one limit up, fairly, and never exceed it."""
+    """Two processes that share only the Redis share one limit, fairly, use it fully and never exceed it."""
     seconds, rate, burst = 2.0, 100.0, 10.0
     command = [sys.executable, "-c", BUSY_PROCESS, server.url, *map(str, (seconds, rate, burst))]
     processes = []
@@ -203,49 +204,49 @@ def test_processes_with_separate_homes_share_a_redis(server: Server, tmp_path: P
     assert min(map(len, sent)) >= 0.5 * max(map(len, sent))  # nobody waits twice its fair share
 
 
-def test_a_penalty_reaches_who_shares_the_redis(server: Server) -> None:
-    """A 429 that one process meets holds back another one."""
+def test_a_block_reaches_who_shares_the_redis(server: Server) -> None:
+    """A 429 of one process stops another one."""
     clock = SystemClock()
     with closing(server.open(clock)) as one, closing(server.open(clock)) as other:
         RateLimiter(one, rate=2, burst=2, clock=clock).block(30)
         assert RateLimiter(other, rate=2, burst=2, clock=clock).idle_in() == pytest.approx(30, abs=1)
 
 
-def test_what_two_processes_saw_at_once_holds_back_once(server: Server) -> None:
-    """The same foreign use, seen in the answers to two processes on one Redis, moves all who wait once."""
+def test_what_two_processes_see_at_once_delays_once(server: Server) -> None:
+    """If two processes on one Redis see the same use of another client, slots move once."""
     clock = SystemClock()
     with closing(server.open(clock)) as one, closing(server.open(clock)) as other:
         reservations = [store.reserve(30.0, 0.0) for store in (one, other)]
         for store, reservation in zip((one, other), reservations, strict=True):
             store.delay(reservation, 5.0)
         assert other.peek().empty_in == pytest.approx(65, abs=1)
-        assert one.peek().pushed == pytest.approx(5)
+        assert one.peek().total_delay == pytest.approx(5)
 
 
 def test_a_lost_redis_is_replaced_at_half_the_rate_until_it_is_back(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One warning, half the rate, no burst at the switch, and the shared bucket again once it answers."""
+    """One warning, half the rate, no burst at the switch, and the shared bucket again once it responds."""
     caplog.set_level("INFO", LOGGER.name)
     clock = VirtualClock()
     with closing(server.open(clock)) as store:
         limiter = RateLimiter(store, rate=2, burst=2, clock=clock)
         limiter.acquire()
         server.kill()
-        assert sum(limiter.acquire().slept for _ in range(100)) == pytest.approx(100, rel=0.02)
+        assert sum(limiter.acquire().waited for _ in range(100)) == pytest.approx(100, rel=0.02)
         assert [record.levelname for record in caplog.records] == ["WARNING"]
         assert f"Redis at 127.0.0.1:{server.port} failed" in caplog.text
         assert "50 % of the rate" in caplog.text
         assert PASSWORD not in caplog.text
         server.start()
         clock.advance(RECHECK_SECONDS)
-        assert limiter.reserve(1) > 0
+        assert reserve(limiter, 1) > 0
         assert store.peek().source == "redis"
         assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
 def test_a_redis_restarted_between_two_calls_is_not_missed(server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    """A server that has closed the connection and forgotten the script is simply asked again."""
+    """A server that has closed the connection and lost the script is tried again at once."""
     with closing(server.open(SystemClock())) as store:
         store.reserve(0.5, 0.0)
         server.kill()
@@ -255,7 +256,7 @@ def test_a_redis_restarted_between_two_calls_is_not_missed(server: Server, caplo
 
 
 def test_a_lost_redis_is_asked_again_only_every_few_seconds(server: Server) -> None:
-    """However many requests pass meanwhile, a Redis that is back is used when its time has come."""
+    """A Redis that works again is used after the recheck time, whatever the load."""
     clock = VirtualClock()
     with closing(server.open(clock)) as store:
         store.reserve(0.1, 0.0)
@@ -282,8 +283,8 @@ def test_a_lost_redis_fails_if_that_is_asked_for(server: Server) -> None:
             assert PASSWORD not in f"{error.value} {error.value.__cause__}"
 
 
-def test_a_penalty_and_a_look_survive_a_lost_redis(server: Server) -> None:
-    """A 429 that comes while Redis is away still holds this process back."""
+def test_a_block_and_a_peek_survive_a_failed_redis(server: Server) -> None:
+    """A 429 that comes while Redis fails still stops this process."""
     clock = VirtualClock()
     with closing(server.open(clock)) as store:
         limiter = RateLimiter(store, rate=2, burst=2, clock=clock)
@@ -291,11 +292,11 @@ def test_a_penalty_and_a_look_survive_a_lost_redis(server: Server) -> None:
         server.kill()
         assert limiter.idle_in() >= 0
         limiter.block(30)
-        assert limiter.acquire().slept >= 30
+        assert limiter.acquire().waited >= 30
 
 
 def test_a_wrong_password_is_a_lost_redis(server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    """A Redis that refuses is replaced like one that is away, and the reason is shown."""
+    """A wrong password counts as a failure of the store, and the reason is shown."""
     url = f"redis://:wrong@127.0.0.1:{server.port}"
     with closing(open_store(url, host="h", token="t", clock=VirtualClock(), logger=LOGGER)) as store:
         assert store.reserve(0.5, 0.0).source == "memory"
@@ -304,7 +305,7 @@ def test_a_wrong_password_is_a_lost_redis(server: Server, caplog: pytest.LogCapt
 
 
 def test_a_redis_that_never_answers_is_given_up_after_one_time_out(caplog: pytest.LogCaptureFixture) -> None:
-    """A Redis that hangs is asked once, not over and over, before the process goes on by itself."""
+    """A Redis that hangs is tried once before the process continues alone."""
     with closing(socket.create_server(("127.0.0.1", 0))) as hole:
         url = f"redis://127.0.0.1:{hole.getsockname()[1]}"
         with closing(open_store(url, host="h", token="t", clock=VirtualClock(), logger=LOGGER)) as store:

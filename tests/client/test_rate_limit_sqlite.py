@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reservations import reserve
 
 from tap_jetti.client.clock import VirtualClock
 from tap_jetti.client.rate_limit import RateLimiter, open_store
@@ -37,9 +38,9 @@ from tap_jetti.client.rate_limit.sqlite import SqliteStore, boot_id
 path, seconds, rate, burst = sys.argv[1], *map(float, sys.argv[2:])
 slots = []
 class Noting(SqliteStore):
-    def reserve(self, charge, lead):
+    def reserve(self, increment, start_offset):
         before = self._now()
-        slot = super().reserve(charge, lead)
+        slot = super().reserve(increment, start_offset)
         slots.append((before + slot.wait, self._now() + slot.wait))
         return slot
 clock = SystemClock()
@@ -62,12 +63,12 @@ print(json.dumps(slots))
 
 
 def bare(path: Path, clock: VirtualClock, boot: str | None = "boot", account: str = "account") -> SqliteStore:
-    """Return a store without a stand-in."""
+    """Return a store without failover."""
     return SqliteStore(path, account, clock, boot=boot)
 
 
 def limiter_on(store: SqliteStore, clock: VirtualClock) -> RateLimiter:
-    """Return a limiter of 2 units a second and 2 at once."""
+    """Return a limiter of 2 units per second and 2 at once."""
     return RateLimiter(store, rate=2, burst=2, clock=clock)
 
 
@@ -111,7 +112,7 @@ def test_no_window_of_a_shared_file_holds_more_than_the_limit(
             now, caller, step = heapq.heappop(turns)
             clock.advance(max(0.0, now - clock.monotonic()))
             cost = callers[caller][step][1]
-            go = clock.monotonic() + limiter_on(stores[caller], clock).reserve(cost)
+            go = clock.monotonic() + reserve(limiter_on(stores[caller], clock), cost)
             level, last = max(0.0, level - 2 * (go - last)) + cost, go
             assert level <= 2 + 1e-5
             if step + 1 < len(callers[caller]):
@@ -121,7 +122,7 @@ def test_no_window_of_a_shared_file_holds_more_than_the_limit(
 
 
 def test_processes_that_share_a_file_share_the_limit_fairly(tmp_path: Path) -> None:
-    """Four busy processes use the limit up, never exceed it, and each gets its part."""
+    """Four busy processes use the limit fully, never exceed it, and each gets its part."""
     seconds, rate, burst = 3.0, 200.0, 20.0
     command = [sys.executable, "-c", BUSY_PROCESS, *map(str, [tmp_path / "limit", seconds, rate, burst])]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -142,7 +143,7 @@ def test_processes_that_share_a_file_share_the_limit_fairly(tmp_path: Path) -> N
 
 
 def test_a_killed_process_leaves_the_file_whole(tmp_path: Path) -> None:
-    """Killing processes in the middle of their reservations costs at most their slots."""
+    """Processes that are killed during a reservation lose at most their slots."""
     path = tmp_path / "limit"
     command = [sys.executable, "-c", BUSY_PROCESS, *map(str, [path, 60, 1e6, 1e6])]
     for _ in range(5):
@@ -158,59 +159,59 @@ def test_a_killed_process_leaves_the_file_whole(tmp_path: Path) -> None:
         assert connection.execute("SELECT count(*) FROM buckets").fetchone() == (1,)
 
 
-def test_a_penalty_reaches_other_processes_stores(tmp_path: Path) -> None:
-    """A 429 that one process meets holds back another one."""
+def test_a_block_reaches_other_processes_stores(tmp_path: Path) -> None:
+    """A 429 of one process stops another one."""
     clock = VirtualClock()
     with closing(bare(tmp_path / "limit", clock)) as one, closing(bare(tmp_path / "limit", clock)) as other:
         limiter_on(one, clock).block(30)
-        assert limiter_on(other, clock).acquire().slept == pytest.approx(30)
+        assert limiter_on(other, clock).acquire().waited == pytest.approx(30)
 
 
 @pytest.mark.parametrize("step", [-3600, -1, 1, 3600])
 def test_the_monotonic_clock_cannot_be_set(tmp_path: Path, step: float) -> None:
-    """Where processes share the boot's clock, setting the wall clock changes nothing."""
+    """On the monotonic clock, it changes nothing if the wall clock is set."""
     clock = VirtualClock()
     with closing(bare(tmp_path / "limit", clock)) as store:
         limiter = limiter_on(store, clock)
-        limiter.reserve(5)
+        reserve(limiter, 5)
         before = limiter.idle_in()
         clock.step(step)
         assert limiter.idle_in() == before
 
 
 def test_a_wall_clock_set_back_blocks_nobody(tmp_path: Path) -> None:
-    """Where the wall clock is all there is, setting it back an hour keeps the wait as it was."""
+    """On the wall clock, the wait stays the same if the clock is set back an hour."""
     clock = VirtualClock()
     with closing(bare(tmp_path / "limit", clock, None)) as store:
         limiter = limiter_on(store, clock)
-        limiter.reserve(5)
+        reserve(limiter, 5)
         limiter.block(20)
         before = limiter.idle_in()
         clock.step(-3600)
         assert limiter.idle_in() == pytest.approx(before)
-        assert limiter.reserve(1) == pytest.approx(before)
-        assert limiter.reserve(1) == pytest.approx(before + 0.5, abs=0.01)
+        assert reserve(limiter, 1) == pytest.approx(before)
+        assert reserve(limiter, 1) == pytest.approx(before + 0.5, abs=0.01)
 
 
 def test_a_wall_clock_set_forward_forgets_the_queue_once(tmp_path: Path) -> None:
-    """Setting the wall clock forward lets one burst pass, after which the limit holds again."""
+    """If the wall clock is set forward, one burst passes, and then the limit holds again."""
     clock = VirtualClock()
     with closing(bare(tmp_path / "limit", clock, None)) as store:
         limiter = limiter_on(store, clock)
-        limiter.reserve(50)
+        reserve(limiter, 50)
         clock.step(3600)
-        assert limiter.reserve(2) == 0
-        assert limiter.reserve(1) == pytest.approx(0.65, abs=0.01)
+        assert reserve(limiter, 2) == 0
+        assert reserve(limiter, 1) == pytest.approx(0.65, abs=0.01)
 
 
 def test_each_boot_and_each_account_has_its_own_bucket(tmp_path: Path) -> None:
-    """Another boot's or machine's clock means nothing here, and accounts do not wait for each other."""
+    """Buckets of other boots and accounts have no effect."""
     clock = VirtualClock()
     names = [("one", "account"), ("two", "account"), ("one", "other")]
     for boot, account in names:
         with closing(bare(tmp_path / "limit", clock, boot, account)) as store:
             assert limiter_on(store, clock).idle_in() == 0
-            limiter_on(store, clock).reserve(100)
+            reserve(limiter_on(store, clock), 100)
 
 
 def test_the_file_stays_small(tmp_path: Path) -> None:
@@ -226,12 +227,12 @@ def test_the_file_stays_small(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the boot's id is Linux's")
 def test_linux_tells_boots_apart() -> None:
-    """Linux names the boot, so that its monotonic clock can be shared."""
+    """Linux has an id of the boot, so that processes can share the monotonic clock."""
     assert boot_id() == boot_id() != ""
 
 
 def test_the_default_file_is_its_owners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user's file and directory can be read by nobody else and hold nothing of the token."""
+    """Nobody else can read the user's file and directory, and they contain nothing of the token."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     old = os.umask(0)
     try:
@@ -248,7 +249,7 @@ def test_the_default_file_is_its_owners(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_relative_state_directory_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As XDG has it, a relative `XDG_STATE_HOME` counts as unset: the file is below the home directory."""
+    """A relative `XDG_STATE_HOME` counts as unset, as XDG demands: the file is below the home directory."""
     monkeypatch.setenv("XDG_STATE_HOME", "state")
     monkeypatch.setenv("HOME", str(tmp_path))
     with closing(open_store(None, host="h", token="t", clock=VirtualClock(), logger=LOGGER)) as store:
@@ -256,16 +257,18 @@ def test_a_relative_state_directory_is_ignored(tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / ".local/state/tap-jetti/rate-limit.sqlite").is_file()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="there is no passwd file")
 def test_without_a_home_the_process_keeps_to_the_rate_by_itself(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A user without a home directory gets a warning, or an error if losing the store is to fail."""
+    """A user without a home directory gets a warning, or an error with `fail`."""
 
-    def homeless() -> Path:
-        raise RuntimeError
+    def nobody(_: int) -> None:
+        raise KeyError
 
-    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-    monkeypatch.setattr(Path, "home", homeless)
+    for name in ("XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
     open_store(None, host="h", token="t", clock=VirtualClock(), logger=LOGGER).reserve(1, 0)
     assert "Set XDG_STATE_HOME" in caplog.text
     with pytest.raises(StoreError, match="Set XDG_STATE_HOME"):
@@ -310,14 +313,14 @@ KINDS = ["below a file", "a directory", "not a database", "another database"]
 def test_a_file_that_cannot_be_used_is_warned_of_once(
     kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The run goes on at half the rate by itself, and what was in the file stays as it was."""
+    """The run continues alone at half the rate, and the file is not changed."""
     clock = VirtualClock()
     path = broken(kind, tmp_path)
     before = path.read_bytes() if path.is_file() else None
     store = open_store(f"sqlite://{path}", host="h", token="t", clock=clock, logger=LOGGER)
     limiter = RateLimiter(store, rate=2, burst=2, clock=clock)
-    slept = sum(limiter.acquire().slept for _ in range(101))
-    assert slept == pytest.approx(100, rel=0.02)
+    waited = sum(limiter.acquire().waited for _ in range(101))
+    assert waited == pytest.approx(100, rel=0.02)
     (warning,) = caplog.records
     assert warning.levelname == "WARNING"
     assert f"The rate limit's file {path} cannot be used: " in warning.getMessage()
@@ -325,16 +328,16 @@ def test_a_file_that_cannot_be_used_is_warned_of_once(
     assert before is None or path.read_bytes() == before
 
 
-def test_the_users_file_is_done_without_at_the_full_rate(
+def test_without_the_users_file_the_rate_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Who did not ask to share, and cannot, keeps the whole rate."""
+    """If sharing was not asked for and is not possible, the rate is not halved."""
     clock = VirtualClock()
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     store = open_store(None, host="h", token="t", clock=clock, logger=LOGGER)
     limiter = RateLimiter(store, rate=2, burst=2, clock=clock)
-    assert sum(limiter.acquire().slept for _ in range(101)) == pytest.approx(50, rel=0.02)
+    assert sum(limiter.acquire().waited for _ in range(101)) == pytest.approx(50, rel=0.02)
     assert len(caplog.records) == 1
 
 
@@ -355,7 +358,7 @@ def test_a_file_that_cannot_be_used_fails_if_that_is_asked_for(kind: str, tmp_pa
 
 
 def test_a_file_that_can_be_used_again_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A deleted file is given up, and a new one shared some seconds later."""
+    """If the file is deleted, a new one is shared some seconds later."""
     caplog.set_level("INFO")
     clock = VirtualClock()
     path = tmp_path / "limit"
@@ -373,7 +376,7 @@ def test_a_file_that_can_be_used_again_is(tmp_path: Path, caplog: pytest.LogCapt
 
 
 def test_a_lock_that_is_never_released_is_not_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Somebody who holds the file's lock stops nobody for more than a few seconds."""
+    """A process that holds the lock of the file stops others for a few seconds only."""
     clock = VirtualClock()
     path = tmp_path / "limit"
     with closing(open_store(f"sqlite://{path}", host="h", token="t", clock=clock, logger=LOGGER)) as store:
@@ -387,7 +390,7 @@ def test_a_lock_that_is_never_released_is_not_waited_for(tmp_path: Path, caplog:
 @pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
 @pytest.mark.parametrize("full", ["before", "later"])
 def test_a_full_disk_stops_nobody(full: str, tmp_path: Path) -> None:
-    """When no byte can be written any more, the process goes on by itself, with a warning."""
+    """If nothing can be written any more, the process continues alone, with a warning."""
     script = """
 import logging, resource, sys
 from tap_jetti.client.clock import VirtualClock

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tap_jetti.client.clock import SystemClock
+from tap_jetti.client.hosts import Host
 from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
 from tap_jetti.client.session import JettiSession
 from tap_jetti.client.transport import Transport
@@ -54,9 +55,7 @@ class Account:
         """A session of its own."""
         limiter = RateLimiter(MemoryStore(self.clock), rate=rate, burst=burst, clock=self.clock)
         session = JettiSession(
-            api_url=self.sandbox.api_url,
-            token=self.sandbox.token,
-            limiter=limiter,
+            Host.api(self.sandbox.api_url, token=self.sandbox.token, limiter=limiter),
             clock=self.clock,
             **{"retry_seconds": 30, "logger": LOGGER, **options},
         )
@@ -504,8 +503,8 @@ class TestGate:
 
         def ask(name):
             try:
-                with gate.passing(lambda: urgencies[name]) as paid:
-                    ends[name] = session.get(f"{name}.json", paid=paid).status
+                with gate.passing(lambda: urgencies[name]) as permit:
+                    ends[name] = session.get(f"{name}.json", permit=permit).status
             except Stopped:
                 ends[name] = "dropped"
 

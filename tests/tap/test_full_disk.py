@@ -47,5 +47,5 @@ def test_a_full_disk_is_named(sandboxes: Callable[..., Sandbox], tmp_path: Path)
         )
     errors = ended.stderr.decode()
     assert ended.returncode == 1
-    assert "The output cannot be written: No space left on device" in errors.splitlines()[-1]
+    assert "Cannot write to standard output: No space left on device" in errors.splitlines()[-1]
     assert "Traceback" not in errors

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runs import config_for, run_here
-from tap_jetti.client.session import RequestStats
+from tap_jetti.client.stats import RequestStats
 from tap_jetti.errors import AuthenticationError
 from tap_jetti.tap.progress.progress import Progress, format_duration
 from tap_jetti.tap.progress.terminal_line import TerminalLine

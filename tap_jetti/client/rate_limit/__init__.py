@@ -1,4 +1,4 @@
-"""The leaky bucket that every request to Jetti passes, and where the bucket is kept."""
+"""The rate limit: a leaky bucket per account, and the stores that it can be kept in."""
 
 from __future__ import annotations
 

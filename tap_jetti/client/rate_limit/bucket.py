@@ -1,13 +1,14 @@
-"""The leaky bucket's arithmetic, and what a store of buckets must do.
+"""The arithmetic of the leaky bucket, and the protocol that every store of buckets implements.
 
-A bucket is the time at which it will have drained. A caller takes its slot by moving that time on by the time its
-cost takes to drain, and goes when the bucket has drained far enough: the generic cell rate algorithm (GCRA), with
+The algorithm is the generic cell rate algorithm (GCRA). A bucket is one number, its theoretical arrival time (TAT): the
+time at which it will have drained. A caller reserves its slot by moving the TAT on by the time that its cost takes to
+drain, and may go when the bucket has drained far enough:
 
-    start    = max(now, blocked until, empty at + lead)      lead   = (cost - burst) / rate
-    empty at = max(empty at, start) + charge                 charge = cost / rate
+    start = max(now, blocked until, TAT + start offset)     start offset = (cost - burst) / rate
+    TAT   = max(TAT, start) + increment                     increment    = cost / rate
 
-A slot taken is never taken back or given to another, so callers go in the order they asked, each after one write. A
-caller that instead looks, sleeps and looks again meets whoever came in the meantime, and can do so for ever.
+A reserved slot is never returned or reassigned. So callers go in the order in which they asked, and each writes to the
+store once. Callers that check, sleep and check again instead meet new ones each time, and may starve.
 """
 
 from __future__ import annotations
@@ -17,24 +18,24 @@ import threading
 from dataclasses import dataclass
 from typing import Protocol
 
-HORIZON = 3600.0
-"""Seconds. No penalty is longer, and no bucket of living callers is fuller, so one that is was damaged."""
+MAX_DELAY = 3600.0
+"""Seconds. No block is longer, and callers that are alive cannot fill a bucket more: one that is fuller is damaged."""
 
 
 @dataclass(frozen=True)
 class Reservation:
-    """A place in the queue.
+    """A slot in the queue of a bucket.
 
     Attributes:
         wait: Seconds from now until the caller may go.
-        level: Seconds that the bucket takes to drain from then on, with the caller's own charge.
-        pushed: What `Level.pushed` was when the slot was taken.
-        source: The store it was taken from.
+        level: Seconds that the bucket takes to drain from that time on, the caller's own cost included.
+        total_delay: What `Level.total_delay` was when the slot was reserved.
+        source: The store of the bucket.
     """
 
     wait: float
     level: float
-    pushed: float
+    total_delay: float
     source: str
 
 
@@ -44,129 +45,137 @@ class Level:
 
     Attributes:
         empty_in: Seconds until it has drained; negative if it has.
-        blocked_in: Seconds until the last penalty ends; negative if it has.
-        pushed: Seconds by which the slots that were waiting have been moved back, all in all.
-        source: The store it was read from.
+        blocked_in: Seconds until the last block ends; negative if it has.
+        total_delay: Seconds by which reserved slots have been moved back since the bucket was created, all together.
+        source: The store of the bucket.
     """
 
     empty_in: float
     blocked_in: float
-    pushed: float
+    total_delay: float
     source: str
 
 
 class BucketStore(Protocol):
-    """Where a bucket is kept. Each method is atomic for all who share the store and raises `StoreError`."""
+    """Where a bucket is kept. Each method is atomic for all who share the store, and raises `StoreError`."""
 
-    def reserve(self, charge: float, lead: float) -> Reservation:
-        """Take the next slot.
+    def reserve(self, increment: float, start_offset: float) -> Reservation:
+        """Reserve the next slot.
 
         Args:
-            charge: Seconds the cost takes to drain.
-            lead: Seconds after the bucket has drained at which the caller may go; negative: before.
+            increment: Seconds that the cost takes to drain.
+            start_offset: Seconds between the time at which the bucket has drained and the slot; negative: before.
         """
         ...
 
-    def block(self, seconds: float, fill: float) -> None:
-        """Let nobody go for `seconds`, and count the bucket as full, that is, as needing `fill` seconds to drain."""
+    def block(self, seconds: float, capacity: float) -> None:
+        """Let nobody go for `seconds`, and count the bucket as full.
+
+        Args:
+            seconds: How long.
+            capacity: Seconds that a full bucket takes to drain.
+        """
         ...
 
     def delay(self, reservation: Reservation, seconds: float) -> None:
-        """Move all who wait back, until that is `seconds` since `reservation` was taken.
+        """Move all reserved slots back, until they have moved by `seconds` since `reservation` was made.
 
-        So neither many who ask for the same add up, nor one of them and a penalty.
+        What has moved them since then counts. So several callers that ask for the same delay do not add up, and
+        neither do a delay and a block.
         """
         ...
 
     def peek(self) -> Level:
-        """Read the bucket without writing."""
+        """Read the level without writing."""
         ...
 
     def close(self) -> None:
-        """Let go of files and connections; a later call opens them again."""
+        """Close files and connections; a later call opens them again."""
         ...
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """One bucket; all times are seconds on the clock of the store that keeps it.
+    """One bucket. All times are seconds on the clock of the store.
 
     Attributes:
-        tat: The theoretical arrival time: when it will have drained.
-        blocked_until: When the last penalty ends.
-        pushed: Seconds by which the slots that were waiting have been moved back, all in all.
-        seen: When it was last written.
+        tat: The theoretical arrival time: when the bucket will have drained.
+        blocked_until: When the last block ends.
+        total_delay: Seconds by which reserved slots have been moved back, all together.
+        written_at: When the bucket was last written.
     """
 
     tat: float
     blocked_until: float
-    pushed: float
-    seen: float
+    total_delay: float
+    written_at: float
 
     @classmethod
-    def fresh(cls, now: float) -> Bucket:
+    def empty(cls, now: float) -> Bucket:
         """Return an empty bucket."""
-        return cls(tat=now, blocked_until=now, pushed=0.0, seen=now)
+        return cls(tat=now, blocked_until=now, total_delay=0.0, written_at=now)
 
-    def settled(self, now: float) -> Bucket:
-        """Return the bucket as it is now, on a clock that may have been set back.
+    def at(self, now: float) -> Bucket:
+        """Return the bucket at a time that may be before its last write: the clock may have been set back.
 
-        The time since the last write is then unknown. Counting it as none keeps the slots that were taken, and makes
-        nobody wait longer than before the clock was set.
+        How much time has passed since that write is then unknown, and counts as none. So reserved slots stay reserved,
+        and nobody waits longer than before the clock was set.
         """
-        back = max(0.0, self.seen - now)
-        blocked_until = self.blocked_until - back
-        if blocked_until > now + HORIZON:
+        set_back = max(0.0, self.written_at - now)
+        blocked_until = self.blocked_until - set_back
+        if blocked_until > now + MAX_DELAY:
             blocked_until = now
-        return Bucket(self.tat - back, blocked_until, self.pushed, now)
+        return Bucket(self.tat - set_back, blocked_until, self.total_delay, now)
 
-    def reserve(self, now: float, charge: float, lead: float) -> tuple[Bucket, float]:
-        """Return the bucket with one more slot taken, and the seconds until that slot."""
-        bucket = self.settled(now)
+    def reserve(self, now: float, increment: float, start_offset: float) -> tuple[Bucket, float]:
+        """Return the bucket with one more slot reserved, and the seconds until that slot."""
+        bucket = self.at(now)
         tat = bucket.tat
-        if tat > max(now, bucket.blocked_until) + max(HORIZON, 100 * charge):
+        # A damaged bucket counts as empty. One that is blocked, or filled by costly requests, may well be this full.
+        if tat > max(now, bucket.blocked_until) + max(MAX_DELAY, 100 * increment):
             tat = now
-        start = max(now, bucket.blocked_until, tat + lead)
-        tat = max(tat, start) + charge
-        return Bucket(tat, bucket.blocked_until, bucket.pushed, now), start - now
+        start = max(now, bucket.blocked_until, tat + start_offset)
+        tat = max(tat, start) + increment
+        return Bucket(tat, bucket.blocked_until, bucket.total_delay, now), start - now
 
-    def blocked(self, now: float, seconds: float, fill: float) -> Bucket:
-        """Return the bucket after a penalty.
+    def blocked(self, now: float, seconds: float, capacity: float) -> Bucket:
+        """Return the bucket after a block.
 
-        The slots that wait all move by the same time, which keeps their order and their distance: were they only held
-        until the penalty ends, they would all go at once then. A penalty within another adds what it ends later.
+        All reserved slots move back by the same time, which keeps their order and their distance. If they only waited
+        for the end of the block, they would all go at once then. A block during another one adds what it ends later.
         """
-        bucket = self.settled(now)
-        until = max(bucket.blocked_until, now + min(seconds, HORIZON))
-        push = until - max(bucket.blocked_until, now)
-        tat = max(max(bucket.tat, now) + push, now + fill)
-        return Bucket(tat, until, bucket.pushed + push, now)
+        bucket = self.at(now)
+        until = max(bucket.blocked_until, now + min(seconds, MAX_DELAY))
+        delay = until - max(bucket.blocked_until, now)
+        tat = max(max(bucket.tat, now) + delay, now + capacity)
+        return Bucket(tat, until, bucket.total_delay + delay, now)
 
-    def delayed(self, now: float, since: float, seconds: float) -> Bucket:
-        """Return the bucket with its slots moved back by `seconds` at most, since `pushed` was `since`."""
-        bucket = self.settled(now)
-        push = min(max(0.0, since + seconds - bucket.pushed), seconds)
-        return Bucket(max(bucket.tat, now) + push, bucket.blocked_until, bucket.pushed + push, now)
+    def delayed(self, now: float, total_delay: float, seconds: float) -> Bucket:
+        """Return the bucket with its slots moved back by `seconds` since its total delay was `total_delay`."""
+        bucket = self.at(now)
+        # Never by more than `seconds`: a store that lost its bucket since then starts again with a total of 0.
+        delay = min(max(0.0, total_delay + seconds - bucket.total_delay), seconds)
+        return Bucket(max(bucket.tat, now) + delay, bucket.blocked_until, bucket.total_delay + delay, now)
 
     def reservation(self, wait: float, source: str) -> Reservation:
-        """Return the slot that was taken last, `wait` seconds from when it was."""
-        return Reservation(wait, self.tat - self.seen - wait, self.pushed, source)
+        """Return the slot that the last write reserved, `wait` seconds after that write."""
+        return Reservation(wait, self.tat - self.written_at - wait, self.total_delay, source)
 
     def level(self, now: float, source: str) -> Level:
         """Return how full the bucket is."""
-        bucket = self.settled(now)
-        return Level(bucket.tat - now, bucket.blocked_until - now, bucket.pushed, source)
+        bucket = self.at(now)
+        return Level(bucket.tat - now, bucket.blocked_until - now, bucket.total_delay, source)
 
 
 class ProcessLock:
-    """A lock that a forked child finds free, whoever held it in the parent."""
+    """A lock that is free in a forked child, even if a thread of the parent held it during the fork."""
 
     def __init__(self) -> None:
         """Start free."""
         self._locks = {os.getpid(): threading.Lock()}
 
     def current(self) -> threading.Lock:
-        """Return this process's lock."""
+        """Return the lock of this process."""
         pid = os.getpid()
         lock = self._locks.get(pid)
         return lock if lock is not None else self._locks.setdefault(pid, threading.Lock())

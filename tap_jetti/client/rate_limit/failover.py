@@ -1,4 +1,4 @@
-"""What stands in for a shared bucket while its store cannot be reached."""
+"""A store that replaces a shared store while that store fails."""
 
 from __future__ import annotations
 
@@ -15,115 +15,122 @@ if TYPE_CHECKING:
     from tap_jetti.client.rate_limit.bucket import BucketStore
 
 RECHECK_SECONDS = 5.0
-"""How often, at most, a lost store is asked whether it answers again."""
+"""Seconds between two attempts to use a failed store again."""
 
 
 class FailoverStore:
-    """Keeps to the shared bucket, and to one of this process's own while the shared one is lost.
+    """Uses the shared bucket, and a local one of this process while the shared store fails.
 
-    Neither switch lets a burst through: the bucket that takes over is blocked until the last slot
-    taken from the other one, and counts as full then.
+    A switch never allows a burst: the bucket that takes over is blocked until the last slot that was reserved in the
+    other bucket, and counts as full then.
 
     Args:
-        shared: The store that may be lost.
-        share: Part of the rate that the process keeps to on its own, above 0 and up to 1.
-        clock: The time.
-        logger: Told once of each loss, and of each return.
+        shared: The store that may fail.
+        share: The part of the rate that this process uses alone, above 0 and up to 1. Other processes may be alone too.
+        clock: The clock of the local bucket.
+        logger: The logger for each failure and each recovery.
     """
 
     def __init__(self, shared: BucketStore, *, share: float, clock: Clock, logger: logging.Logger) -> None:
         self._shared = shared
         self._share = share
-        self._own = MemoryStore(clock)
+        self._local = MemoryStore(clock)
         self._clock = clock
         self._logger = logger
         self._lock = ProcessLock()
-        self._lost = False
-        self._ask_at = 0.0
-        self._last_start = clock.monotonic()
-        self._depth = 0.0
+        self._has_failed = False
+        self._recheck_at = 0.0
+        self._last_slot_at = clock.monotonic()
+        self._capacity = 0.0
 
-    def reserve(self, charge: float, lead: float) -> Reservation:
-        """Take the next slot of the bucket in charge."""
-        # What a full bucket takes to drain; more only if the cost is larger than the bucket.
-        self._depth = min(self._depth or charge - lead, charge - lead)
-        if self._shared_answers():
+    def reserve(self, increment: float, start_offset: float) -> Reservation:
+        """Reserve the next slot of the current bucket."""
+        # increment - start offset = burst / rate, so this is the capacity in seconds, which no caller tells. It is
+        # larger for a cost above the burst; hence the smallest that was seen.
+        capacity = increment - start_offset
+        self._capacity = min(self._capacity or capacity, capacity)
+        if self._can_use_shared():
             try:
-                return self._noted(self._shared.reserve(charge, lead))
+                return self._remember(self._shared.reserve(increment, start_offset))
             except StoreError as error:
-                self._lose(error)
-        return self._noted(self._own.reserve(charge / self._share, lead / self._share))
+                self._fail_over(error)
+        # A part of the rate: all that takes time to drain takes longer by the same factor.
+        return self._remember(self._local.reserve(increment / self._share, start_offset / self._share))
 
-    def block(self, seconds: float, fill: float) -> None:
-        """Block the bucket in charge."""
-        if self._shared_answers():
+    def block(self, seconds: float, capacity: float) -> None:
+        """Block the current bucket."""
+        if self._can_use_shared():
             try:
-                self._shared.block(seconds, fill)
+                self._shared.block(seconds, capacity)
             except StoreError as error:
-                self._lose(error)
+                self._fail_over(error)
             else:
                 return
-        self._own.block(seconds, fill / self._share)
+        self._local.block(seconds, capacity / self._share)
 
     def delay(self, reservation: Reservation, seconds: float) -> None:
-        """Move all who wait back in the bucket that the slot is of; the shared one's may be lost, and is then left."""
+        """Move the slots of the bucket that `reservation` is of. Nothing happens if that is a shared one that fails."""
+        # Total delays of different buckets cannot be compared, so the other bucket must not be moved.
         if reservation.source == SOURCE:
-            self._own.delay(reservation, seconds)
-        elif not self._lost:
+            self._local.delay(reservation, seconds)
+        elif not self._has_failed:
             try:
                 self._shared.delay(reservation, seconds)
             except StoreError as error:
-                self._lose(error)
+                self._fail_over(error)
 
     def peek(self) -> Level:
-        """Read the bucket in charge."""
-        if not self._lost:
+        """Read the level of the current bucket."""
+        if not self._has_failed:
             try:
                 return self._shared.peek()
             except StoreError as error:
-                self._lose(error)
-        return self._own.peek()
+                self._fail_over(error)
+        return self._local.peek()
 
     def close(self) -> None:
         """Close the shared store."""
         self._shared.close()
 
-    def _noted(self, reservation: Reservation) -> Reservation:
-        self._last_start = max(self._last_start, self._clock.monotonic() + reservation.wait)
+    def _remember(self, reservation: Reservation) -> Reservation:
+        """Remember the last slot, which the other bucket has to wait for after a switch."""
+        self._last_slot_at = max(self._last_slot_at, self._clock.monotonic() + reservation.wait)
         return reservation
 
-    def _outstanding(self) -> float:
-        """Return the seconds until the last slot taken."""
-        return max(0.0, self._last_start - self._clock.monotonic())
+    def _until_last_slot(self) -> float:
+        """Return the seconds until the last slot that was reserved in either bucket."""
+        return max(0.0, self._last_slot_at - self._clock.monotonic())
 
-    def _lose(self, error: StoreError) -> None:
+    def _fail_over(self, error: StoreError) -> None:
+        """Switch to the local bucket, and say so once."""
         with self._lock.current():
-            if self._lost:
+            if self._has_failed:  # another thread was faster
                 return
-            taken = self._outstanding()
-            self._own.block(taken, taken + self._depth / self._share)
-            self._ask_at = self._clock.monotonic() + RECHECK_SECONDS
-            self._lost = True
+            wait = self._until_last_slot()
+            self._local.block(wait, wait + self._capacity / self._share)
+            self._recheck_at = self._clock.monotonic() + RECHECK_SECONDS
+            self._has_failed = True
         self._logger.warning(
-            "%s Until it can be used this process keeps to %g %% of the rate by itself.",
+            "%s Until it works again, this process continues alone at %g %% of the rate.",
             error,
             100 * self._share,
         )
 
-    def _shared_answers(self) -> bool:
-        """Return whether the shared bucket is in charge, after asking a lost one if it is time to."""
+    def _can_use_shared(self) -> bool:
+        """Return whether the shared bucket is the current one. A failed store is tried again from time to time."""
         with self._lock.current():
-            if not self._lost:
+            if not self._has_failed:
                 return True
-            if self._clock.monotonic() < self._ask_at:
+            if self._clock.monotonic() < self._recheck_at:
                 return False
-            self._ask_at = self._clock.monotonic() + RECHECK_SECONDS
+            # Set before the attempt, which may take seconds, so that no other thread makes it meanwhile.
+            self._recheck_at = self._clock.monotonic() + RECHECK_SECONDS
         try:
-            taken = self._outstanding()
-            self._shared.block(taken, taken + self._depth)
+            wait = self._until_last_slot()
+            self._shared.block(wait, wait + self._capacity)
         except StoreError:
-            self._ask_at = self._clock.monotonic() + RECHECK_SECONDS
+            self._recheck_at = self._clock.monotonic() + RECHECK_SECONDS
             return False
-        self._lost = False
-        self._logger.info("The shared rate limit can be used again.")
+        self._has_failed = False
+        self._logger.info("The shared rate limit works again.")
         return True

@@ -1,4 +1,4 @@
-"""The gate in front of every request: waits until the account's bucket has room for it."""
+"""The rate limiter that every request waits for, until the account's bucket has room for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tap_jetti.client.rate_limit.bucket import ProcessLock
-from tap_jetti.client.rate_limit.headers import ROUNDING, Trust, read
+from tap_jetti.client.rate_limit.headers import ROUNDING_UNITS, HeaderTrust, read_headers
 from tap_jetti.errors import StoreError
 
 if TYPE_CHECKING:
@@ -21,62 +21,63 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 
 BURST_MARGIN = 0.3
-"""Units taken off the burst: the server counts arrivals, we space departures, and the network moves them closer."""
+"""Units taken off the burst. The server counts arrivals, the limiter spaces departures: the network is between them."""
 
-FULL_MARGIN = 0.1
-"""Units a request that needs the whole bucket waits beyond its being empty.
+FULL_BUCKET_MARGIN = 0.1
+"""Units that must drain beyond an empty bucket before a request that needs all of it.
 
-Such requests pay it every time, so it is smaller. In a simulation of writes (2 of 2 units) over a network that delays
-each by 10 to 20 ms, 0 had a third of them refused, 0.1 at most 2 in 1,000 at 1.05 s a write, 0.3 none at 1.15 s.
+Each such request waits for them, so they are fewer than `BURST_MARGIN`. In a simulation of writes (2 of 2 units) over
+a network that delays each by 10 to 20 ms, a margin of 0 had a third of them refused, 0.1 at most 2 in 1,000 at 1.05 s
+per write, and 0.3 none at 1.15 s.
 """
 
 RATE_MARGIN = 0.002
-"""Share taken off the rate: the server's clock and ours do not run alike."""
+"""Part taken off the rate, because the clocks of the server and of this machine do not run equally fast."""
 
-SPARE = 2.0
-"""Units of the server's bucket that are left free for others, once its headers are believed.
+SPARE_UNITS = 2.0
+"""Units of the server's bucket that are left to other clients, once its headers are trusted.
 
-In the simulation of `headers`, none had 54 refusals for 502 answers, 1 had 23 for 435, 2 had 14 for 401, 4 had 11
+In the simulation of `headers`, 0 had 54 refusals for 502 responses, 1 had 23 for 435, 2 had 14 for 401, and 4 had 11
 for 379.
 """
 
-MOST = 1.0
-"""Units that one answer may hold the next request back: whatever the headers say, half of the rate is left to us."""
+MAX_DELAY_UNITS = 1.0
+"""Units by which one response can delay the next request: whatever the headers say, half of the rate is left."""
 
-LEAST_BURST = 3.0
-"""Units of the burst that are kept even then: with fewer, a write (2 units) would wait for an empty bucket."""
+MIN_BURST = 3.0
+"""Units of the burst that are used even then. With fewer, a write (2 units) would wait for an empty bucket."""
 
 
 @dataclass(frozen=True)
 class Permit:
-    """A request that may go now.
+    """The permission to send one request now.
 
     Attributes:
-        reservation: Its place, as it was when it went.
-        cost: Its units.
-        slept: Seconds that it waited.
-        at: When it went, in seconds on the monotonic clock.
-        gone: Units that had gone by then through this limiter, its own included.
+        reservation: Its slot, as it was when the wait ended.
+        cost: The cost of the request in units.
+        waited: Seconds that it waited.
+        granted_at: When it was granted, in seconds on the monotonic clock.
+        total_units: Units that this limiter had granted by then, this permit included.
     """
 
     reservation: Reservation
     cost: float
-    slept: float
-    at: float
-    gone: float
+    waited: float
+    granted_at: float
+    total_units: float
 
 
 class RateLimiter:
     """Spaces requests so that no window of T seconds holds more than burst + rate * T units.
 
-    A request that costs more than the burst passes too, on a bucket that has drained, and those after it wait until
-    all of it has drained. Threads may share a limiter.
+    A request that costs more than the burst is granted once the bucket is empty, and those after it wait until its
+    whole cost has drained. Threads may share a limiter.
 
     Args:
         store: The bucket, shared by all who share the limit.
-        rate: Units a second that the server's bucket drains; the limiter keeps a margin by itself.
-        burst: Units that the server's bucket holds; the limiter keeps a margin by itself.
-        clock: What to sleep on.
+        rate: Units per second that the server's bucket drains. The limiter takes its own margin off.
+        burst: Units that the server's bucket holds. The limiter takes its own margin off.
+        clock: The clock to wait with.
 
     Raises:
         ValueError: if `rate` or `burst` is not a finite number above 0.
@@ -84,7 +85,7 @@ class RateLimiter:
 
     def __init__(self, store: BucketStore, *, rate: float, burst: float, clock: Clock) -> None:
         for name, value, unit in (
-            ("rate_limit", rate, "units a second"),
+            ("rate_limit", rate, "units per second"),
             ("rate_limit_burst", burst, "units"),
         ):
             if not (value > 0 and math.isfinite(value)):
@@ -94,121 +95,113 @@ class RateLimiter:
         self._burst = burst
         self._clock = clock
         self._lock = ProcessLock()
-        self._trust = Trust(rate)
-        self._room = burst
-        self._gone = 0.0
-        self._is_alone = True
+        self._trust = HeaderTrust(rate)
+        self._usable_burst = burst
+        self._total_units = 0.0
+        self._has_reported_others = False
 
     def acquire(self, cost: float = 1.0) -> Permit:
-        """Take the next slot and sleep until it: one write to the store, first come, first served.
+        """Reserve the next slot, with one write to the store, and sleep until it. First come, first served.
 
         Args:
-            cost: Units: 1 for a GET, 2 for anything else.
+            cost: Units: 1 for a GET, 2 for any other request.
 
         Returns:
-            What `observe` needs to know when the answer is there.
+            The permit, which `observe` takes back with the response.
 
         Raises:
             Interrupted: if the clock is stopped meanwhile; the slot is lost.
-            StoreError: if the store fails and nothing stands in for it.
+            StoreError: if the store fails and no other replaces it.
             ValueError: if `cost` is not a finite number of at least 0.
         """
-        reservation = self._store.reserve(*self._seconds(cost))
-        wait, slept = reservation.wait, 0.0
+        reservation = self._store.reserve(*self._times_of(cost))
+        wait, waited = reservation.wait, 0.0
         while wait > 0:
             self._clock.sleep(wait)
-            slept += wait
-            # A penalty, or somebody else's use, moved the slots of all who slept.
+            waited += wait
+            # Meanwhile a block or a delay may have moved all slots back. Sleep on for as long as it moved this one.
             level = self._store.peek()
             if level.source != reservation.source:
+                # Another store has taken over. Its bucket is blocked until all slots of this one are over, and its
+                # total delay says nothing about them.
                 break
-            wait = level.pushed - reservation.pushed
-            reservation = replace(reservation, pushed=level.pushed)
+            wait = level.total_delay - reservation.total_delay
+            reservation = replace(reservation, total_delay=level.total_delay)
         with self._lock.current():
-            self._gone += cost
-            return Permit(reservation, cost, slept, self._clock.monotonic(), self._gone)
+            self._total_units += cost
+            return Permit(reservation, cost, waited, self._clock.monotonic(), self._total_units)
 
     @property
     def rate(self) -> float:
-        """Units a second that it lets pass in the long run."""
+        """Units per second that it grants in the long run."""
         return self._rate
 
-    def reserve(self, cost: float) -> float:
-        """Take the next slot, without sleeping.
-
-        A penalty that comes later does not reach who waits by itself; `acquire` sees to that.
-
-        Args:
-            cost: Units.
-
-        Returns:
-            The seconds until the caller may go, 0 for at once.
-
-        Raises:
-            StoreError: if the store fails and nothing stands in for it.
-            ValueError: if `cost` is not a finite number of at least 0.
-        """
-        return self._store.reserve(*self._seconds(cost)).wait
-
     def idle_in(self) -> float:
-        """Return the seconds until a request of 1 unit that asked now would go, 0 for at once. Nothing is reserved.
+        """Return the seconds until a request of 1 unit could go; 0 if it could now. Nothing is reserved.
 
         Raises:
-            StoreError: if the store fails and nothing stands in for it.
+            StoreError: if the store fails and no other replaces it.
         """
         level = self._store.peek()
-        _, lead = self._seconds(1.0)
-        return max(0.0, level.blocked_in, level.empty_in + lead)
+        _, start_offset = self._times_of(1.0)
+        return max(0.0, level.blocked_in, level.empty_in + start_offset)
 
     def block(self, seconds: float) -> None:
-        """Hold back all who share the bucket, also those asleep in `acquire`, after the server has answered 429.
+        """Stop all who share the bucket, also those that sleep in `acquire`, after a 429.
 
-        A delay that is already longer stays, so the many 429s of one burst count as one. The bucket counts as full.
+        A longer block that is already there stays as it is, so the many 429s of one burst count as one. The bucket
+        counts as full.
 
         Args:
-            seconds: How long; at most an hour is taken, less than 0 or NaN as 0.
+            seconds: How long: at most an hour. Below 0 or NaN is 0.
 
         Raises:
-            StoreError: if the store fails and nothing stands in for it.
+            StoreError: if the store fails and no other replaces it.
         """
         self._store.block(seconds if seconds > 0 else 0.0, self._burst / self._rate)
 
     def observe(self, permit: Permit, headers: CaseInsensitiveDict[str], *, is_refusal: bool = False) -> None:
-        """Hold back all who share the bucket if an answer shows that somebody else fills it, too.
+        """Delay all who share the bucket if a response shows that another client fills the server's bucket, too.
 
         Args:
             permit: What `acquire` returned for the request.
-            headers: Those of its answer.
-            is_refusal: Whether it is a 429; `block` holds back after one.
+            headers: The headers of the response.
+            is_refusal: Whether it is a 429. Then nothing is delayed here: `block` does that.
         """
-        reading = read(headers)
+        reading = read_headers(headers)
         if reading is None:
             return
         now = self._clock.monotonic()
         with self._lock.current():
-            trusted = self._trust.admits(reading, cost=permit.cost, is_refusal=is_refusal, left=permit.at, answered=now)
-            # Were the whole bucket ours, it would always be full.
-            self._room = min(self._burst, max(reading.limit - SPARE, LEAST_BURST)) if trusted else self._burst
-            since = self._gone - permit.gone
+            trusted = self._trust.accepts(
+                reading, cost=permit.cost, is_refusal=is_refusal, sent=permit.granted_at, received=now
+            )
+            # If we used the server's whole bucket, it would always be full, and nothing would be left to others.
+            usable = max(reading.limit - SPARE_UNITS, MIN_BURST)
+            self._usable_burst = min(self._burst, usable) if trusted else self._burst
+            units_since = self._total_units - permit.total_units
         own = permit.reservation.level * self._rate
-        if not trusted or is_refusal or reading.limit - reading.remaining - ROUNDING <= own:
+        used = reading.limit - reading.remaining
+        if not trusted or is_refusal or used - ROUNDING_UNITS <= own:
             return
-        # Up to where we fill it by ourselves, with what left since: there the next request waits.
-        ours = self._room - BURST_MARGIN + since
-        level = min(ours + SPARE, reading.limit) - reading.remaining
-        push = (min(level, ours + MOST) - own) / self._rate
-        if push <= 0:
+        # At the level `ours` our bucket makes the next request wait; requests sent since this one have added to it.
+        # Fill it up to `target`: if SPARE_UNITS remain on the server, that is `ours`, and for each unit less that
+        # remains, one more.
+        ours = self._usable_burst - BURST_MARGIN + units_since
+        target = min(ours + SPARE_UNITS, reading.limit) - reading.remaining
+        delay = (min(target, ours + MAX_DELAY_UNITS) - own) / self._rate
+        if delay <= 0:
             return
-        if self._is_alone:
-            self._is_alone = False
-            _LOGGER.info("The rate limit is used by others, too: requests slow down before Jetti refuses them.")
-        # The answer came, whatever becomes of the store; the next request will tell.
+        if not self._has_reported_others:
+            self._has_reported_others = True
+            _LOGGER.info("Another client uses the rate limit of this account; slowing down to avoid 429s.")
+        # The response is there, and must not be lost because the store fails. The next request reports it.
         with suppress(StoreError):
-            self._store.delay(permit.reservation, push)
+            self._store.delay(permit.reservation, delay)
 
-    def _seconds(self, cost: float) -> tuple[float, float]:
-        """Return the charge and the lead of a cost."""
+    def _times_of(self, cost: float) -> tuple[float, float]:
+        """Return the increment and the start offset of a cost, in seconds, as `BucketStore.reserve` takes them."""
         if not 0 <= cost < math.inf:
             raise ValueError(f"the cost of a request must be at least 0 and finite (units), got {cost}")
-        over = min(cost - (self._room - BURST_MARGIN), FULL_MARGIN)
-        return cost / self._rate, over / self._rate
+        offset = min(cost - (self._usable_burst - BURST_MARGIN), FULL_BUCKET_MARGIN)
+        return cost / self._rate, offset / self._rate

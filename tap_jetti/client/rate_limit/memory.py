@@ -14,37 +14,37 @@ SOURCE = "memory"
 
 
 class MemoryStore:
-    """Keeps the bucket in this object. A forked child goes on with a copy of its own.
+    """Keeps the bucket in this object. A forked child continues with its own copy.
 
     Args:
-        clock: The time.
+        clock: The clock of the bucket.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = ProcessLock()
-        self._bucket = Bucket.fresh(clock.monotonic())
+        self._bucket = Bucket.empty(clock.monotonic())
 
-    def reserve(self, charge: float, lead: float) -> Reservation:
-        """Take the next slot."""
+    def reserve(self, increment: float, start_offset: float) -> Reservation:
+        """Reserve the next slot."""
         with self._lock.current():
-            self._bucket, wait = self._bucket.reserve(self._clock.monotonic(), charge, lead)
+            self._bucket, wait = self._bucket.reserve(self._clock.monotonic(), increment, start_offset)
             return self._bucket.reservation(wait, SOURCE)
 
-    def block(self, seconds: float, fill: float) -> None:
+    def block(self, seconds: float, capacity: float) -> None:
         """Let nobody go for `seconds`, and count the bucket as full."""
         with self._lock.current():
-            self._bucket = self._bucket.blocked(self._clock.monotonic(), seconds, fill)
+            self._bucket = self._bucket.blocked(self._clock.monotonic(), seconds, capacity)
 
     def delay(self, reservation: Reservation, seconds: float) -> None:
-        """Move all who wait back until that is `seconds` since a slot was taken."""
+        """Move all reserved slots back, until they have moved by `seconds` since `reservation` was made."""
         with self._lock.current():
-            self._bucket = self._bucket.delayed(self._clock.monotonic(), reservation.pushed, seconds)
+            self._bucket = self._bucket.delayed(self._clock.monotonic(), reservation.total_delay, seconds)
 
     def peek(self) -> Level:
-        """Read the bucket."""
+        """Read the level."""
         with self._lock.current():
             return self._bucket.level(self._clock.monotonic(), SOURCE)
 
     def close(self) -> None:
-        """Do nothing: there is nothing to let go of."""
+        """Do nothing: the bucket has no file and no connection."""

@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 SOURCE = "sqlite"
 
 BUSY_SECONDS = 2.0
-"""How long to wait for whoever holds the lock; a reservation holds it for well under a millisecond."""
+"""Longest time to wait for a lock. A reservation holds one for much less than a millisecond."""
 
 KEEP_SECONDS = 7 * 86_400.0
-"""How long a bucket that nobody uses stays in the file."""
+"""Seconds after its last use until a bucket is deleted from the file."""
+
+# The columns keep the names that they have had since version 0.1.0, because an older version on the same machine may
+# share the file: `empty_at` is the TAT, `pushed` the total delay, and `seen` the time of the last write on the clock of
+# the bucket. `used` is that time on the wall clock.
 
 CREATE = """
 CREATE TABLE IF NOT EXISTS buckets (
@@ -44,7 +48,7 @@ WRITE = "INSERT OR REPLACE INTO buckets VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 def boot_id() -> str | None:
-    """Return what tells this boot of the machine from all others, None where there is no such thing."""
+    """Return the id of this boot of the machine, or None if the operating system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip() or None
     except (OSError, UnicodeDecodeError):
@@ -52,23 +56,22 @@ def boot_id() -> str | None:
 
 
 class SqliteStore:
-    """Keeps the bucket in a file, which it makes, readable by its owner only.
+    """Keeps the bucket in a file that only its owner can read. The file is created on the first use.
 
-    Processes can share a bucket only on a clock that they share. On Linux that is the monotonic
-    clock, which counts from the boot: nobody can set it, but it means nothing after the next boot
-    or on another machine that mounts the same home directory, so each boot has a bucket of its own.
-    Elsewhere it is the wall clock: when that is set back, the slots taken stay taken
-    (`Bucket.settled`); when it is set forward, callers may overtake those already waiting, once.
+    Processes can share a bucket only on a clock that they share. On Linux that is the monotonic clock, which counts
+    from the boot. Nobody can set it, but it means nothing after the next boot, or on another machine that mounts the
+    same home directory. So each boot has a bucket of its own. Elsewhere it is the wall clock. If that is set back, the
+    reserved slots stay reserved (`Bucket.at`). If it is set forward, callers may once overtake those that wait.
 
-    A process that dies loses the slots it was waiting for, no more. A forked child leaves its
-    parent's connection alone and opens another: SQLite forbids to carry one over. If another thread
-    of the parent was just writing, SQLite takes the file for locked for as long as the child lives.
+    A process that dies loses only the slots that it was waiting for. A forked child does not touch the connection of
+    its parent, as SQLite demands, and opens its own. If another thread of the parent was writing during the fork,
+    SQLite considers the file locked until the child ends.
 
     Args:
         path: The file.
-        account: Which bucket in it.
-        clock: The time.
-        boot: This boot of the machine, for the monotonic clock; None for the wall clock.
+        account: The key of the bucket in it.
+        clock: The clock of the bucket.
+        boot: The id of this boot, to use the monotonic clock; None to use the wall clock.
     """
 
     def __init__(self, path: Path, account: str, clock: Clock, *, boot: str | None) -> None:
@@ -79,53 +82,53 @@ class SqliteStore:
         self._now = clock.monotonic if boot else clock.time
         self._lock = ProcessLock()
         self._connections: dict[int, sqlite3.Connection] = {}
-        weakref.finalize(self, _close_own, self._connections)
+        weakref.finalize(self, _close_own, self._connections)  # without a reference to this object
 
-    def reserve(self, charge: float, lead: float) -> Reservation:
-        """Take the next slot."""
+    def reserve(self, increment: float, start_offset: float) -> Reservation:
+        """Reserve the next slot."""
         with self._connected() as connection, _writing(connection):
             now, bucket = self._read(connection)
-            bucket, wait = bucket.reserve(now, charge, lead)
+            bucket, wait = bucket.reserve(now, increment, start_offset)
             self._write(connection, bucket)
         return bucket.reservation(wait, SOURCE)
 
-    def block(self, seconds: float, fill: float) -> None:
+    def block(self, seconds: float, capacity: float) -> None:
         """Let nobody go for `seconds`, and count the bucket as full."""
         with self._connected() as connection, _writing(connection):
             now, bucket = self._read(connection)
-            self._write(connection, bucket.blocked(now, seconds, fill))
+            self._write(connection, bucket.blocked(now, seconds, capacity))
 
     def delay(self, reservation: Reservation, seconds: float) -> None:
-        """Move all who wait back until that is `seconds` since a slot was taken."""
+        """Move all reserved slots back, until they have moved by `seconds` since `reservation` was made."""
         with self._connected() as connection, _writing(connection):
             now, bucket = self._read(connection)
-            self._write(connection, bucket.delayed(now, reservation.pushed, seconds))
+            self._write(connection, bucket.delayed(now, reservation.total_delay, seconds))
 
     def peek(self) -> Level:
-        """Read the bucket."""
+        """Read the level."""
         with self._connected() as connection:
             now, bucket = self._read(connection)
             return bucket.level(now, SOURCE)
 
     def close(self) -> None:
-        """Close this process's connection."""
+        """Close the connection of this process."""
         with self._lock.current():
             _close_own(self._connections)
 
     def _read(self, connection: sqlite3.Connection) -> tuple[float, Bucket]:
         with closing(connection.execute(READ, (self._account, self._boot))) as rows:
             row = rows.fetchone()
-        # Read behind the lock, so that no other's time is later.
+        # The clock is read after the lock was taken: no other caller can then have written a later time.
         now = self._now()
-        return now, Bucket.fresh(now) if row is None else Bucket(*map(float, row))
+        return now, Bucket.empty(now) if row is None else Bucket(*map(float, row))
 
     def _write(self, connection: sqlite3.Connection, bucket: Bucket) -> None:
-        times = (bucket.tat, bucket.blocked_until, bucket.pushed, bucket.seen)
+        times = (bucket.tat, bucket.blocked_until, bucket.total_delay, bucket.written_at)
         connection.execute(WRITE, (self._account, self._boot, *times, self._clock.time()))
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
-        """Yield this process's connection, one thread at a time; it is given up when it fails."""
+        """Yield the connection of this process to one thread at a time. A connection that fails is closed."""
         lock = self._lock.current()
         if not lock.acquire(timeout=BUSY_SECONDS):
             raise self._error("database is locked")
@@ -140,12 +143,13 @@ class SqliteStore:
 
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # SQLite would make it readable by all; its journal takes the mode of the file.
+        # SQLite would create a file that all can read. Its journal gets the mode of the file.
         with suppress(FileExistsError):
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            # A killed process must leave the file whole, a power cut need not: nothing outlives it.
+            # The file must stay intact if a process is killed, but not if the machine loses power: the buckets of a
+            # boot end with it.
             connection.execute("PRAGMA journal_mode = TRUNCATE").close()
             connection.execute("PRAGMA synchronous = OFF")
             with _writing(connection):
@@ -160,13 +164,13 @@ class SqliteStore:
     def _error(self, reason: object) -> StoreError:
         return StoreError(
             f"The rate limit's file {self._path} cannot be used: {reason}. Delete it if it is "
-            "damaged, or let rate_limit_store name a file that can be written."
+            "damaged, or set rate_limit_store to a file that can be written."
         )
 
 
 @contextmanager
 def _writing(connection: sqlite3.Connection) -> Iterator[None]:
-    """Hold the file's write lock, and keep what was written unless something is raised."""
+    """Hold the write lock of the file. What was written is committed, or rolled back if anything is raised."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -178,7 +182,7 @@ def _writing(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _close_own(connections: dict[int, sqlite3.Connection]) -> None:
-    """Close this process's connection, never one that a parent opened."""
+    """Close the connection of this process, never one that a parent opened."""
     connection = connections.pop(os.getpid(), None)
     if connection is not None:
         connection.close()

@@ -55,7 +55,7 @@ class PriorityScheduler:
 
     @contextmanager
     def passing(self, urgency: Callable[[], Priority]) -> Iterator[Permit]:
-        """Wait for a slot, and count as in flight until the context ends; yields what `JettiSession.get` takes as paid.
+        """Wait for a slot, and count as in flight until the context ends; yields the permit for `JettiSession.get`.
 
         Raises:
             Stopped: The request is not wanted any more.
@@ -139,11 +139,11 @@ class ScheduledSession:
 
     def get(self, path: str, query: Pairs | None = None, *, decode: Callable[[bytes], Any] | None = None) -> Response:
         """Read from the API when the gate lets it, see `JettiSession.get`."""
-        with self._ahead.gate.passing(self._urgency) as paid:
+        with self._ahead.gate.passing(self._urgency) as permit:
             if self._passed is not None:
                 self._passed()
             try:
-                answer = self._ahead.session.get(path, query, decode=decode, paid=paid)
+                answer = self._ahead.session.get(path, query, decode=decode, permit=permit)
                 self._ahead.observe(path, answer)
             finally:
                 self._ahead.note_outcome()

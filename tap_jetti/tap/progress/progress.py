@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_jetti.client.clock import Clock
-    from tap_jetti.client.session import RequestStats
+    from tap_jetti.client.stats import RequestStats
     from tap_jetti.tap.progress.terminal_line import TerminalLine
 
 REFRESH_SECONDS = 0.25

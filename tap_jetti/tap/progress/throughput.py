@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_jetti.client.clock import Clock
-    from tap_jetti.client.session import RequestStats
+    from tap_jetti.client.stats import RequestStats
 
 WINDOW_SECONDS = 60.0
 """Rates are averages over this many seconds. Prefetched rows arrive in bursts of up to half a minute's worth."""

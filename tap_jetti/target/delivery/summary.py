@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tap_jetti.client.session import RequestStats
+    from tap_jetti.client.stats import RequestStats
 
 
 @dataclass
