@@ -11,7 +11,7 @@ COMPILE := .cache/lock/bin/uv pip compile pyproject.toml --quiet --universal --p
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format types schemas build check ci lock clean
+.PHONY: help demo test quick coverage lint format types schemas build check ci lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,9 +22,19 @@ demo: $(VENV)/.demo ## Read a sandbox into a warehouse, twice, and compare every
 test: $(VENV)/.dev ## Run all tests.
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.dev ## Check the style of the code.
+coverage: $(VENV)/.dev ## Run all tests and measure the lines and branches that they run.
+	rm -rf .cache/coverage
+	mkdir -p .cache/coverage
+	$(BIN)/coverage run -m pytest
+	@# A command that a test kills leaves an empty file.
+	find .cache/coverage -name 'data.*' -size 0 -delete
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+lint: $(VENV)/.dev ## Check the style and the spelling.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/typos
 
 format: $(VENV)/.dev ## Bring the code into its style.
 	$(BIN)/ruff check --fix
@@ -36,6 +46,9 @@ types: $(VENV)/.dev ## Check the types.
 schemas: $(VENV)/.dev ## Check meltano.yml, the workflows and the streams' schemas.
 	$(BIN)/check-jsonschema --builtin-schema vendor.meltano meltano.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/check-jsonschema --check-metaschema schemas/*.json
 
 build: $(VENV)/.dev ## Build sdist and wheel into dist/, the wheel from the sdist.

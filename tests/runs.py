@@ -149,9 +149,9 @@ class _Stdout(io.StringIO):
 
     def __init__(self) -> None:
         super().__init__()
-        self.buffer = self
+        self.buffer: Any = self
 
-    def write(self, text: str | bytes) -> int:  # type: ignore[override]
+    def write(self, text: str | bytes) -> int:
         super().write(text if isinstance(text, str) else bytes(text).decode())
         return len(text)
 
@@ -226,7 +226,7 @@ class Commands:
                 path = self.directory / f"{flag}.json"
                 path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
                 command += [f"--{flag}", str(path)]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TAP_JETTI_", "COVERAGE"))}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TAP_JETTI_")}
         paths = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
         return subprocess.Popen(
             [*command, *arguments],

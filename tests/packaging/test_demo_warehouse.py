@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from decimal import Decimal
+from typing import Any
 
 import duckdb
 import pytest
@@ -23,7 +24,7 @@ PROPERTIES = {
     "tags": {"type": ["array", "null"], "items": TEXT},
     "updatedAt": {**TEXT, "format": "date-time"},
 }
-VALUES = {
+VALUES: dict[str, list[Any]] = {
     "text": [
         "",
         "a,b",

@@ -41,7 +41,7 @@ def test_every_line_is_one_version_with_hashes(lock):
 
 def test_locks_agree():
     """An environment can hold several locks, since all of them choose the same versions."""
-    chosen = {}
+    chosen: dict[tuple[str, str], set[str]] = {}
     for lock in LOCKS:
         for name, specifier, _ in versions(lock):
             chosen.setdefault((lock, name), set()).add(specifier)
@@ -55,7 +55,7 @@ def test_lock_holds_what_the_package_needs(lock):
     """No dependency of the package is missing from a lock or too old in it."""
     tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
-    locked = {}
+    locked: dict[str, list[str]] = {}
     for name, specifier, _ in versions(lock):
         locked.setdefault(name, []).append(specifier.removeprefix("=="))
 
