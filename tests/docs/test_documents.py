@@ -70,6 +70,16 @@ def test_every_file_in_a_drawing_exists(drawing: str) -> None:
     assert not [file for file in files if not any(PACKAGE.rglob(file))]
 
 
+def test_the_slow_tests_of_make_quick_exist() -> None:
+    """The Makefile names no test file that was renamed: it would be quick again without anybody noticing."""
+    listed = re.search(r"^SLOW := \\\n((?:  .+\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert listed is not None
+    files = listed[1].replace("\\", "").split()
+
+    assert files
+    assert not [file for file in files if not (ROOT / file).is_file()]
+
+
 def test_every_dependency_has_a_reason() -> None:
     """The README's table says why each direct dependency is needed."""
     tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
