@@ -46,7 +46,7 @@ EXAMPLES = int(os.environ.get("JETTI_EXAMPLES", "1"))
 
 
 def unlimited_session(sandbox: Sandbox, clock: VirtualClock, **arguments: Any) -> JettiSession:
-    """A session without a rate limit, whose waits take no time."""
+    """A session whose waits take no time."""
     arguments = {"api_url": sandbox.api_url, "token": sandbox.token, **arguments}
     limiter = RateLimiter(MemoryStore(clock), rate=1e9, burst=1e9, clock=clock)
     return JettiSession(limiter=limiter, clock=clock, timeout=10, logger=LOGGER, **arguments)

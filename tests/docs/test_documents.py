@@ -26,21 +26,24 @@ LABEL = re.compile(r'<text class="file"[^>]*>([^<]+)</text>')
 PATH = re.compile(r"(?:tap_jetti|tests|docs|schemas|examples|benchmarks|requirements)/[\w./-]*")
 
 
-def anchor(heading: str) -> str:
-    """The anchor that GitHub makes of a heading."""
-    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub makes of the headings of a document."""
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in HEADING.findall(text)}
 
 
 def missing_from(document: str, text: str) -> list[str]:
     """The links and paths in a document that lead nowhere."""
-    anchors = {anchor(heading) for heading in HEADING.findall(text)}
     folder = (ROOT / document).parent
     missing = []
     for link in LINK.findall(text):
         target, _, fragment = link.partition("#")
         if "://" in target:
             continue
-        if not (folder / target).exists() or (not target and fragment not in anchors):
+        file = folder / target
+        has_target = file.exists()
+        if has_target and fragment:
+            has_target = fragment in anchors(file.read_text(encoding="utf-8") if target else text)
+        if not has_target:
             missing.append(link)
     for code in CODE.findall(text):
         missing += [path for path in PATH.findall(code) if not (ROOT / path).exists() and f"{path}<" not in code]
@@ -55,9 +58,10 @@ def test_every_path_in_a_document_exists(document: str) -> None:
 
 def test_a_path_that_does_not_exist_is_found() -> None:
     """The check sees a wrong link, a wrong anchor and a wrong path in code, and no placeholder."""
-    text = "# Here\n[a](README.md) [b](gone.md) [c](#here) [d](#there) `tests/gone.py` `schemas/<stream>.json`\n"
+    links = "[a](README.md) [b](gone.md) [c](#here) [d](#there) [e](README.md#gone)"
+    text = f"# Here\n{links} `tests/gone.py` `schemas/<stream>.json`\n"
 
-    assert missing_from("README.md", text) == ["gone.md", "#there", "tests/gone.py"]
+    assert missing_from("README.md", text) == ["gone.md", "#there", "README.md#gone", "tests/gone.py"]
 
 
 @pytest.mark.parametrize("drawing", DRAWINGS)
