@@ -1,4 +1,4 @@
-# `make demo` and `make test` need Python 3.10 to 3.14 and nothing else. `make help` lists the rest.
+# `make demo` and `make test` need only Python 3.10 to 3.14. `make help` lists all targets.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,49 +9,87 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := .cache/lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --upgrade \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
+# The tests that `make quick` leaves out: each of these files takes more than 4 s. A new file is quick until it stands here.
+SLOW := \
+  tests/client/test_rate_limit_headers.py \
+  tests/client/test_rate_limit_redis.py \
+  tests/client/test_rate_limit_sqlite.py \
+  tests/packaging/test_demo_warehouse.py \
+  tests/packaging/test_distribution.py \
+  tests/reading/test_prefetch.py \
+  tests/sandbox/test_sandbox_lifecycle.py \
+  tests/tap/test_bad_input.py \
+  tests/tap/test_kill.py \
+  tests/tap/test_progress.py \
+  tests/tap/test_records.py \
+  tests/tap/test_state.py \
+  tests/tap/test_tap_prefetch.py \
+  tests/tap/test_two_signals.py \
+  tests/target/test_confirmation.py \
+  tests/target/test_faults.py \
+  tests/target/test_freedoms.py \
+  tests/target/test_guarantees.py \
+  tests/target/test_shipments.py
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format types schemas generate build check ci lock clean
+.PHONY: help demo test quick coverage lint format types schemas generate build check ci lock clean
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.demo ## Read a sandbox into a warehouse, twice, and compare every count.
+demo: $(VENV)/.demo ## Load a sandbox into a warehouse, twice, and compare every count.
 	@$(BIN)/jetti demo
 
 test: $(VENV)/.dev ## Run all tests.
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.dev ## Check the style of the code.
+quick: $(VENV)/.dev ## Run the tests that take less than 30 s in all.
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(SLOW))
+
+coverage: $(VENV)/.dev ## Run all tests and measure the lines and branches that they run.
+	rm -rf .cache/coverage
+	mkdir -p .cache/coverage
+	$(BIN)/coverage run -m pytest
+	@# A command that a test kills leaves an empty file.
+	find .cache/coverage -name 'data.*' -size 0 -delete
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+lint: $(VENV)/.dev ## Check the style and the spelling.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/typos
 
-format: $(VENV)/.dev ## Bring the code into its style.
+format: $(VENV)/.dev ## Format the code and fix what can be fixed.
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 types: $(VENV)/.dev ## Check the types.
 	$(BIN)/mypy
 
-schemas: $(VENV)/.dev ## Check meltano.yml, the workflows and the streams' schemas.
+schemas: $(VENV)/.dev ## Check meltano.yml, the workflows and templates, and the schemas of the streams.
 	$(BIN)/check-jsonschema --builtin-schema vendor.meltano meltano.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/check-jsonschema --check-metaschema schemas/*.json
 
 generate: $(VENV)/.dev ## Write the generated parts of README.md, meltano.yml and the golden catalog.
 	$(BIN)/python docs/generate.py
 
-build: $(VENV)/.dev ## Build sdist and wheel into dist/, the wheel from the sdist.
+build: $(VENV)/.dev ## Build the sdist, and the wheel from the sdist, into dist/.
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/twine check --strict dist/*
 
-check: lint types schemas ## All checks that run nothing.
+check: lint types schemas ## Run all checks except the tests.
 
-ci: ## All that a change must pass.
+ci: ## Run everything that a change must pass.
 	.ci/run
 
-lock: ## Choose the newest versions anew and write them to requirements/.
+lock: ## Lock the newest versions of all dependencies in requirements/.
 	$(PYTHON) -m venv .cache/lock
 	.cache/lock/bin/python -m pip --disable-pip-version-check --quiet install uv==$(UV_VERSION)
 	$(COMPILE) --all-extras --group test --group lint --group build --group demo --output-file .cache/lock/all.txt
@@ -59,7 +97,7 @@ lock: ## Choose the newest versions anew and write them to requirements/.
 	$(COMPILE) --all-extras --group test --group lint --group build --constraints .cache/lock/all.txt --output-file requirements/dev.txt
 	$(COMPILE) --extra sandbox --group demo --constraints .cache/lock/all.txt --output-file requirements/demo.txt
 
-clean: ## Remove all that was built.
+clean: ## Remove everything that was built.
 	rm -rf $(VENV) .cache build dist output .meltano .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
@@ -67,13 +105,13 @@ $(BIN)/python:
 	"tap-jetti needs Python 3.10 to 3.14, $(PYTHON) is %d.%d. Choose another one: make PYTHON=python3.13" % v)'
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-# Every lock chooses the same versions: the environment can hold several of them.
+# All locks have the same versions, so one environment can hold several of them.
 $(VENV)/.%: requirements/%.txt pyproject.toml | $(BIN)/python
-	@echo "Installing $(<) into $(VENV), within a minute"
+	@echo "Installing $(<) into $(VENV); this takes up to a minute"
 	@$(PIP) install --require-hashes --requirement $<
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .PHONY: bench
-bench: ## Measure the tap beside other readers, within an hour, and write benchmarks/results.*; see its --help.
+bench: ## Measure the tap beside other readers (up to an hour); BENCH=--help lists the options.
 	$(PYTHON) benchmarks/run.py $(BENCH)

@@ -1,4 +1,4 @@
-"""The results as an SVG chart that brings its own background, light or dark."""
+"""The results as an SVG chart with its own background, light or dark."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def svg(results: dict[str, Any]) -> str:
 def _throughput(part: dict[str, Any]) -> Panel:
     data = part["data"]
     about = f"{data['rows']:,} rows of 40 fields; processor time per 100k rows, peak memory"
-    panel = Panel("Rows a second without a limit", about)
+    panel = Panel("Rows per second without a rate limit", about)
     measured = [one for one in data["readers"] if not one["failure"]]
     most = max((one["rows_per_second"] for one in measured), default=1)
     for index, one in enumerate(data["readers"]):
@@ -120,12 +120,12 @@ def _throughput(part: dict[str, Any]) -> Panel:
 
 
 def _shared(part: dict[str, Any]) -> Panel:
-    panel = Panel("Several processes on one token", "share of the limit used while all read; refused requests")
+    panel = Panel("Several processes on one token", "share of the rate limit used while all read; refused requests")
     for index, one in enumerate(part["data"]):
         refused = f"{one['refused'] / one['gets']:.0%} refused" if one["refused"] else "none refused"
         name = f"{one['reader']}, {one['case']}"
         if one["used"] is None:
-            words = f"{one['failed']} of {one['processes']} gave up" if one["failed"] else "not measured"
+            words = f"{one['failed']} of {one['processes']} failed" if one["failed"] else "not measured"
             _bar(panel, index, one["reader"], 0, f"{words}, {refused}", name=name)
         else:
             _bar(panel, index, one["reader"], min(one["used"], 1), f"{one['used']:.1%}, {refused}", name=name)
@@ -133,7 +133,7 @@ def _shared(part: dict[str, Any]) -> Panel:
 
 
 def _bar(panel: Panel, index: int, reader: str, share: float, value: str, *, name: str = "") -> None:
-    """A named bar; its value stands above it on the right."""
+    """A named bar with its value above it on the right."""
     y = index * 46
     panel.text(0, y + 8, name or reader, "strong" if reader == "tap-jetti" else "")
     panel.text(PANEL_WIDTH, y + 8, value, "strong" if reader == "tap-jetti" else "", "end")
@@ -146,7 +146,7 @@ def _saturation(part: dict[str, Any]) -> Panel:
     shown = [one for one in data if (one["shape"], one["capacity"]) == (shape, capacity)]
     latencies = list(dict.fromkeys(one["latency"] for one in shown))
     clock = "" if part["scale"] == 1 else f", on a clock {part['scale']:g} times as fast"
-    panel = Panel("Wall time over the ideal", f"{shape}, 2 GETs a second, by latency{clock}")
+    panel = Panel("Wall time over the ideal", f"{shape}, 2 GETs per second, by latency{clock}")
     values = [one["over_ideal"] for one in shown if not one["failure"]]
     step, top = _steps(max([2.0, *values]) - 1)
     xs = [30 + (PANEL_WIDTH - 50) * index / max(1, len(latencies) - 1) for index in range(len(latencies))]
@@ -176,7 +176,7 @@ def _growth(part: dict[str, Any]) -> Panel:
     data = part["data"]
     sizes = list(dict.fromkeys(one["rows"] for one in data))
     readers = list(dict.fromkeys(one["reader"] for one in data))
-    panel = Panel("Peak memory as rows grow", "MB, without a limit")
+    panel = Panel("Peak memory by number of rows", "MB, without a rate limit")
     step, top = _steps(max([64.0, *(one["peak"] for one in data)]))
     xs = [45 + (PANEL_WIDTH - 90) * index / max(1, len(sizes) - 1) for index in range(len(sizes))]
     _frame(panel, [step * index for index in range(round(top / step) + 1)], "{:.0f}")
@@ -211,7 +211,7 @@ def _frame(panel: Panel, ticks: Sequence[float], form: str) -> None:
 
 
 def _legend(panel: Panel, notes: dict[str, str]) -> None:
-    """The readers, each with a remark."""
+    """The readers, each with a note."""
     for index, (reader, note) in enumerate(notes.items()):
         y = 188 + index * 17
         panel.dot(5, y - 4, reader)

@@ -1,4 +1,4 @@
-"""One environment for each reader, made from its pinned requirements and kept under ``.cache/bench``."""
+"""One environment per reader, installed from its pinned requirements into ``.cache/bench``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ ROOT = HERE.parent
 CACHE = ROOT / ".cache" / "bench"
 
 MOST_SECONDS = 600
-"""How long an installation may take."""
+"""The most seconds that an installation may take."""
 
 
 class UnavailableError(Exception):
-    """A reader that cannot be installed here."""
+    """A reader cannot be installed on this machine."""
 
 
 def python_of(name: str) -> Path:
@@ -27,10 +27,10 @@ def python_of(name: str) -> Path:
 
 
 def prepare(name: str) -> None:
-    """Make an environment, unless it is there and up to date.
+    """Create an environment, unless it exists and is up to date.
 
     Raises:
-        UnavailableError: It cannot be installed, or not in time.
+        UnavailableError: The installation failed or took too long.
     """
     if name == "tap_jetti":
         lock = ROOT / "requirements" / "runtime.txt"
@@ -55,7 +55,7 @@ def prepare(name: str) -> None:
 
 
 def versions(name: str) -> dict[str, str]:
-    """The packages of an environment."""
+    """The versions of the packages in an environment."""
     listed = _run([str(python_of(name)), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"])
     return {package["name"].lower(): package["version"] for package in json.loads(listed)}
 

@@ -1,4 +1,4 @@
-"""The rows that are read: the same ones from both servers."""
+"""The rows that are read. Both servers give the same ones."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 RESOURCE = "inventory_feed_variants"
-"""The stream of everything that reads one stream."""
+"""The stream that is read where only one is read."""
 
 SECOND_RESOURCES = ("customers", "purchases", "sales")
-"""The streams of the other processes where four of them share a token."""
+"""The streams of the other three processes that share a token."""
 
 BUSINESS = (
     "channels",
@@ -43,15 +43,15 @@ BUSINESS = (
 """The 25 streams that tap-jetti reads by default."""
 
 PAGE = 100
-"""Rows a page: the largest page that anybody has seen Jetti give."""
+"""Rows per page: the largest page that Jetti is known to give."""
 
 TOKEN = "bench-token"  # noqa: S105 - of a server on this machine
 
 STEP = 30
-"""Seconds between the updatedAt of a row and of the next: all keys differ."""
+"""Seconds between the updatedAt of two rows: no two are equal."""
 
 KINDS = 1000
-"""Different rows, apart from id and updatedAt; then they repeat."""
+"""The number of different rows, not counting id and updatedAt; then they repeat."""
 
 _FIRST = datetime(2024, 1, 1, tzinfo=timezone.utc)
 _WORDS = re.findall(
@@ -72,18 +72,18 @@ def updated_at(number: int) -> str:
 
 
 def index_of(instant: str) -> float:
-    """The row that has this updatedAt, with a fraction where it lies between two."""
+    """The number of the row with this updatedAt; a fraction if it lies between two rows."""
     parsed = datetime.fromisoformat(instant.replace("Z", "+00:00"))
     return (parsed - _FIRST).total_seconds() / STEP
 
 
 def narrow_row(number: int) -> dict[str, Any]:
-    """A row of four fields, which every resource has: for what the rate limit decides."""
+    """A row of the four fields that every resource has, for reads that the rate limit decides."""
     return {"id": number + 1, "companyId": 7, "createdAt": shown(_FIRST), "updatedAt": updated_at(number)}
 
 
 def wide_fields(kind: int) -> dict[str, Any]:
-    """The fields of a wide row besides id and updatedAt: with them 40 fields, 1.5 KB."""
+    """The fields of a wide row except id and updatedAt. With these it has 40 fields and 1.5 KB."""
     chance = random.Random(kind)  # noqa: S311 - not for secrets
 
     def words(count: int) -> str:

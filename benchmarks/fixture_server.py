@@ -1,9 +1,8 @@
-"""A server that costs next to nothing, for what is measured without a limit.
+"""A very fast server, for what is measured without a rate limit.
 
-It speaks as much of the API as the readers use: the bearer token, ``where`` on ``updatedAt`` and
-``id``, ``order``, ``limit``, ``from`` (pages) and ``count.json``. The text of all rows but their
-id and updatedAt is rendered beforehand. It is told what to do by JSON lines on its standard input,
-see `servers`, and ends with it.
+It implements the part of the API that the readers use: the bearer token, ``where`` on ``updatedAt`` and ``id``,
+``order``, ``limit``, ``from`` (pages) and ``count.json``. All rows are prepared as text, except for their id and
+updatedAt. It reads its orders as JSON lines from standard input, see `servers`, and stops at the end of the input.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ _END = b"\r\n\r\n"
 
 
 class Rows:
-    """Rows that are put together when they are asked for."""
+    """Prepared rows, which become pages on request."""
 
     def __init__(self) -> None:
-        """Render what does not change."""
+        """Prepare what is the same in every response."""
         self.count = 0
         texts = (json.dumps(wide_fields(kind), separators=(",", ":"), ensure_ascii=False) for kind in range(KINDS))
         self._ends = [text[1:].encode() for text in texts]
@@ -50,7 +49,7 @@ class Rows:
 
 
 class Service:
-    """Answers GET requests, and notes how many and when."""
+    """Answers GET requests, and records how many came and when."""
 
     def __init__(self) -> None:
         """Start without rows."""
@@ -58,12 +57,12 @@ class Service:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the requests."""
+        """Forget the requests so far."""
         self.first = self.last = 0.0
         self.gets = self.rows_sent = 0
 
     def answer(self, target: str, *, allowed: bool) -> tuple[int, bytes]:
-        """The status and the body of an answer."""
+        """The status and the body of a response."""
         now = time.time()
         self.first = self.first or now
         self.last = now
@@ -98,7 +97,7 @@ class Connection(asyncio.Protocol):
     """One client: HTTP/1.1 with keep-alive, one request at a time."""
 
     def __init__(self, service: Service) -> None:
-        """Answer from a service."""
+        """Answer with what a service returns."""
         self._service = service
         self._waiting = b""
         self._transport: Any = None
@@ -130,7 +129,7 @@ class Connection(asyncio.Protocol):
 
 
 def obey(service: Service, loop: asyncio.AbstractEventLoop) -> None:
-    """Do what the lines of standard input say."""
+    """Obey the lines of standard input."""
     for line in sys.stdin:
         order: dict[str, Any] = json.loads(line)
         reply: object = None
@@ -148,7 +147,7 @@ def main() -> None:
     """Serve until standard input ends."""
     service = Service()
     loop = asyncio.new_event_loop()
-    # The protocol has to be stated: otherwise asyncio leaves Nagle's algorithm on.
+    # Without the protocol asyncio would not switch off Nagle's algorithm.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     listening.listen()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def measure(readers: Sequence[Reader], *, sizes: Sequence[int]) -> list[dict[str, Any]]:
-    """Measure each reader once at each size."""
+    """Measure each reader once with each number of rows."""
     found: list[dict[str, Any]] = []
     with Server.fixture() as server:
         job = Job(server.api_url, (RESOURCE,))

@@ -1,7 +1,7 @@
-"""Starts one program and writes down what it used.
+"""Starts one program and reports the resources that it used.
 
-It runs without site packages: on Linux a program's peak memory is never reported below that of
-the process that started it, so this one has to be small.
+It runs without site packages. On Linux the peak memory of a program is never reported below that of
+the process that started it, so this process must be small.
 
 Usage: python -I -S launch.py REPORT STDOUT STDERR SECONDS COMMAND...
 """
@@ -16,7 +16,7 @@ NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
 def main() -> None:
-    """Run the command to its end, or end it when its seconds are over or on SIGTERM."""
+    """Run the command, and stop it after the given seconds or on SIGTERM."""
     report, output, errors, seconds, *command = sys.argv[1:]
     started = time.time()
     pid = os.posix_spawnp(

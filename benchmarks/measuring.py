@@ -35,9 +35,9 @@ class Run:
         started: Seconds since the epoch.
         ended: The same clock.
         cpu: Seconds of processor time, of all its threads and children.
-        peak: The most memory it held, in MB.
-        rows: Different rows that it gave, by stream; empty where they were not kept.
-        fields: The fewest fields that are not null in any of its messages' records; None without messages.
+        peak: Peak memory, in MB.
+        rows: The number of different rows that it gave, by stream; empty if they were not kept.
+        fields: The smallest number of fields that are not null in a record; None without records.
     """
 
     failure: str | None
@@ -55,14 +55,14 @@ class Run:
 
 
 class Process:
-    """A reader that runs, in a folder of its own that goes with it."""
+    """A running reader, in a temporary folder."""
 
     def __init__(self, *, seconds: float, keep_rows: bool) -> None:
         """Make the folder.
 
         Args:
-            seconds: When to give it up.
-            keep_rows: Whether its output is kept and counted, or dropped.
+            seconds: After so many seconds the process is stopped.
+            keep_rows: Whether its output is kept and counted; otherwise it is discarded.
         """
         (CACHE / "runs").mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(dir=CACHE / "runs"))
@@ -71,20 +71,20 @@ class Process:
         self._launcher: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Return the process."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it if it still runs, and remove its folder."""
+        """Stop the process if it still runs, and remove its folder."""
         if self._launcher is not None and self._launcher.poll() is None:
             self._launcher.terminate()
             self._launcher.wait(LAUNCHER_PATIENCE)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self, command: Sequence[str | Path], environment: Mapping[str, str]) -> None:
-        """Start a command; it sees little of the surroundings of this one."""
+        """Start a command with a minimal environment."""
         kept = {name: text for name, text in os.environ.items() if name in {"PATH", "LANG", "TMPDIR", "TZ"}}
         output = self.folder / "output" if self._keep_rows else Path(os.devnull)
         options: list[str | Path] = [self.folder / "report", output, self.folder / "errors", str(self._seconds)]
@@ -96,14 +96,14 @@ class Process:
         )
 
     def finish(self) -> Run:
-        """Wait for its end and look at what it did."""
+        """Wait for the end of the process and return its figures."""
         if self._launcher is None:
             raise RuntimeError("The process was not started.")
         self._launcher.wait(self._seconds + LAUNCHER_PATIENCE)
         facts = json.loads((self.folder / "report").read_text(encoding="ascii"))
         failure = None
         if facts["out_of_time"]:
-            failure = f"not done after {self._seconds:g} s"
+            failure = f"timed out after {self._seconds:g} s"
         elif facts["code"]:
             failure = f"exit code {facts['code']}: {self._last_words()}"
         return Run(
@@ -117,7 +117,7 @@ class Process:
         )
 
     def _last_words(self) -> str:
-        """What it said at its end: the last line of its errors, or of an error in Airbyte's messages."""
+        """The last line of its errors, or the last error in Airbyte's messages."""
         words = (self.folder / "errors").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
         output = self.folder / "output"
         if output.exists():

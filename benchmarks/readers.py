@@ -1,4 +1,4 @@
-"""The readers that are compared: what each is told, and how it is started."""
+"""The readers that are compared: how each is configured and started."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from measuring import Process
 
 WITHOUT_LIMIT = 1_000_000
-"""What tap-jetti, which always has a limit, is told where there is none."""
+"""The rate limit of tap-jetti where the server has none."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be read.
+    """What a reader is asked to read.
 
     Attributes:
         api_url: The server.
         streams: The resources in snake_case.
-        rate: Units a second that the server allows, or None.
+        rate: Units per second that the server allows, or None.
         capacity: Units that its bucket holds.
-        scale: How many times faster than in life the clock runs: pauses are as many times shorter.
-        home: Where processes of one machine share their rate limit; by default nowhere.
+        scale: How many times as fast as real time the clock runs; pauses are divided by it.
+        home: The folder through which the processes of one machine share their rate limit; None: they do not.
         store: The setting `rate_limit_store` of tap-jetti.
     """
 
@@ -51,11 +51,11 @@ Command = tuple[list[str | Path], dict[str, str]]
 
 @dataclass(frozen=True)
 class Reader:
-    """One of those compared.
+    """One of the readers that are compared.
 
     Attributes:
         name: Its folder here and its environment.
-        title: What it is called in the tables.
+        title: Its name in the tables.
         package: The package whose version is shown.
         prepare: Writes its files into a folder and says how to start it.
     """
@@ -66,7 +66,7 @@ class Reader:
     prepare: Callable[[Job, Path], Command]
 
     def start(self, process: Process, job: Job) -> None:
-        """Start it on a job."""
+        """Start it with a job."""
         command, environment = self.prepare(job, process.folder)
         process.start(command, environment)
 
@@ -77,7 +77,7 @@ def _program() -> Path:
 
 @cache
 def _catalogue() -> list[dict[str, Any]]:
-    """The tap's own catalogue, every stream of it."""
+    """The tap's own catalog with all streams."""
     found = subprocess.run([str(_program()), "--discover"], check=True, capture_output=True, timeout=60)
     streams: list[dict[str, Any]] = json.loads(found.stdout)["streams"]
     return streams
@@ -143,10 +143,10 @@ READERS = (TAP_JETTI, PLAIN, DLT, AIRBYTE, FLOOR)
 
 
 def start_raw(process: Process, job: Job, pages: int) -> None:
-    """Start the client that only asks and drops."""
+    """Start the client that only asks for pages and discards them."""
     process.start([python_of("floor"), HERE / "floor" / "raw.py", _job_file(job, process.folder), str(pages)], {})
 
 
 def is_installed(reader: Reader) -> bool:
-    """Whether its environment is there."""
+    """Whether its environment exists."""
     return (CACHE / reader.name / "stamp").exists()

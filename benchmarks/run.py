@@ -1,10 +1,11 @@
-"""Measures tap-jetti against other readers, side by side, and writes a table and a chart.
+"""Measures tap-jetti and other readers side by side, and writes a table and a chart.
 
-Usage: make bench, or for some parts and in a few minutes:
+Usage: make bench
+A few minutes, and only some of the parts:
 python benchmarks/run.py --only throughput,saturation,shared,growth --quick
 
-Each reader has an environment of its own; all read from the same servers on this machine. A part
-that is measured replaces the same part in results.json; table and chart show all parts in it.
+Each reader has its own environment. All of them read from the same servers on this machine. Each part that is
+measured replaces the same part in results.json. Table and chart show all parts in that file.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SCALE, QUICK_SCALE = 3.0, 10.0
-"""How many times faster than in life the parts with a rate limit run by default.
+"""How many times as fast as real time the parts with a rate limit run by default.
 
-What a reader computes for a page is not faster. At 0.5 s latency that adds 3 to 6 % to the time of
-a serial reader at 3, but 12 to 33 % at 10, most to the slowest: too much for a fair comparison.
+A reader's own work is not faster. At 0.5 s latency that adds 3 to 6 % to the time of a serial reader at 3. At 10 it
+adds 12 to 33 %, most to the slowest reader, which is too much for a fair comparison.
 """
 
 
@@ -46,7 +47,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     chosen = _options()
     readers, unavailable = _install(chosen.readers)
-    commit = _commit()  # of what was just installed: the checkout may change while it is measured
+    commit = _commit()  # read now: the checkout may change during the measurement
     results = _earlier(chosen.output / "results.json")
     results["machine"] = _machine()
     results["versions"] = {reader.title: versions(reader.name).get(reader.package, "?") for reader in readers}
@@ -67,7 +68,7 @@ def main() -> None:
         _write(chosen.output, results)
     print()
     print(tables.markdown(results))
-    print(f"Written: results.md, results.json and results.svg in {chosen.output}.")
+    print(f"Wrote results.md, results.json and results.svg to {chosen.output}.")
 
 
 def _throughput(readers: list[Reader], chosen: argparse.Namespace) -> object:
@@ -104,17 +105,19 @@ PARTS: dict[str, Callable[[list[Reader], argparse.Namespace], object]] = {
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", type=_parts, default=list(PARTS), help=f"some of {','.join(PARTS)}")
-    parser.add_argument("--quick", action="store_true", help="smaller, in a few minutes: not for publication")
+    parser.add_argument("--only", type=_parts, default=list(PARTS), help=f"parts to measure, of {','.join(PARTS)}")
+    parser.add_argument("--quick", action="store_true", help="less data, a few minutes; do not publish the results")
     parser.add_argument(
         "--scale",
         type=float,
-        help=f"rate times and latency and pauses divided by this ({SCALE:g}, with --quick {QUICK_SCALE:g})",
+        help=f"how many times as fast as real time the clock runs (default {SCALE:g}, with --quick {QUICK_SCALE:g})",
     )
-    parser.add_argument("--real", dest="scale", action="store_const", const=1.0, help="the same as --scale 1: hours")
+    parser.add_argument(
+        "--real", dest="scale", action="store_const", const=1.0, help="the same as --scale 1; takes hours"
+    )
     names = ",".join(reader.name for reader in READERS)
-    parser.add_argument("--readers", type=_readers, default=READERS, help=f"some of {names}")
-    parser.add_argument("--output", type=Path, default=HERE, help="where the results are written")
+    parser.add_argument("--readers", type=_readers, default=READERS, help=f"readers to measure, of {names}")
+    parser.add_argument("--output", type=Path, default=HERE, help="folder for the results")
     chosen = parser.parse_args()
     if chosen.scale is None:
         chosen.scale = QUICK_SCALE if chosen.quick else SCALE
@@ -136,10 +139,10 @@ def _readers(text: str) -> list[Reader]:
 
 
 def _install(readers: list[Reader]) -> tuple[list[Reader], dict[str, str]]:
-    """Those that can be installed, and why the others cannot."""
+    """The readers that can be installed, and for the others the reason why not."""
     installed, unavailable = [], {}
     try:
-        for needed in (TAP_JETTI, FLOOR):  # they bring the sandbox and the raw client
+        for needed in (TAP_JETTI, FLOOR):  # the servers and the raw client need them
             prepare(needed.name)
     except UnavailableError as error:
         sys.exit(str(error))

@@ -1,4 +1,4 @@
-"""The project's sandbox, told what to do by JSON lines on standard input; it ends with it."""
+"""The project's sandbox. It obeys JSON lines on standard input and stops at the end of the input."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 def fill(sandbox: Sandbox, wanted: Mapping[str, int], *, wide: bool) -> None:
-    """Give each resource so many rows."""
+    """Fill each resource with the given number of rows."""
     make = wide_row if wide else narrow_row
     for resource, rows in wanted.items():
         sandbox.replace(resource, map(make, range(rows)))
 
 
 def requests(sandbox: Sandbox) -> list[Any]:
-    """What arrived: when, the resource, the status."""
+    """The requests that arrived: time, resource and status of each."""
     return [
         [entry.time, entry.path.removeprefix("/api/").removesuffix(".json"), entry.status] for entry in sandbox.requests
     ]
 
 
 def obey(sandbox: Sandbox, order: dict[str, Any]) -> object:
-    """Do one thing."""
+    """Obey one order."""
     if order["do"] == "fill":
         fill(sandbox, order["rows"], wide=order["wide"])
     elif order["do"] == "options":

@@ -1,4 +1,4 @@
-"""How much longer than it must a read within the rate limit takes, and how often it is refused."""
+"""How long a read within the rate limit takes compared with the ideal, and how often it is refused."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 RATE = 2.0
-"""Requests a second that Jetti allows."""
+"""Requests per second that Jetti allows."""
 
 REFUSED = 429
 
 MOST_TIMES_IDEAL = 6
-"""A read that takes more is ended."""
+"""A read that takes longer than so many times the ideal is stopped."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Shape:
     """What there is to read.
 
     Attributes:
-        title: What it is called in the tables.
+        title: Its name in the tables.
         rows: Rows of each stream.
     """
 
@@ -38,12 +38,12 @@ class Shape:
 
     @property
     def least_gets(self) -> int:
-        """The fewest pages that hold all rows."""
+        """The smallest number of pages that hold all rows."""
         return sum(math.ceil(rows / PAGE) for rows in self.rows.values())
 
 
 def shapes(pages: int) -> tuple[Shape, ...]:
-    """One large stream; many small ones; many with hardly a row; many of middling sizes."""
+    """One large stream; many small ones; many with only a few rows; many of medium size."""
     return (
         Shape(f"1 stream of {pages} pages", {RESOURCE: pages * PAGE}),
         Shape("25 streams of 60 rows", dict.fromkeys(BUSINESS, 60)),
@@ -55,7 +55,7 @@ def shapes(pages: int) -> tuple[Shape, ...]:
 def measure(
     readers: Sequence[Reader], *, pages: int, latencies: Sequence[float], capacities: Sequence[float], scale: float
 ) -> list[dict[str, Any]]:
-    """Measure each reader once at each shape, capacity and latency."""
+    """Measure each reader once with each shape, capacity and latency."""
     found: list[dict[str, Any]] = []
     with Server.sandbox() as server:
         for shape in shapes(pages):

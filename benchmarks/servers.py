@@ -1,4 +1,4 @@
-"""The servers that the readers read from, each in a process of its own."""
+"""The servers that the readers read from, each in its own process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATIENCE = 10.0
 
 
 class Server:
-    """A process that takes orders as JSON lines and ends with its standard input."""
+    """A process that obeys JSON lines and stops at the end of its standard input."""
 
     def __init__(self, python: str | Path, script: str) -> None:
         """Choose what to run."""
@@ -34,7 +34,7 @@ class Server:
 
     @classmethod
     def fixture(cls) -> Self:
-        """The server that costs next to nothing."""
+        """The very fast server."""
         return cls(sys.executable, "fixture_server.py")
 
     @classmethod
@@ -43,7 +43,7 @@ class Server:
         return cls(python_of("tap_jetti"), "sandbox_server.py")
 
     def __enter__(self) -> Self:
-        """Start it."""
+        """Start the server."""
         self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.api_url = str(self._reply())
         return self
@@ -67,17 +67,17 @@ class Server:
         process = self._running()
         line = process.stdout.readline() if process.stdout else ""
         if not line:
-            raise RuntimeError(f"{self._command[-1]} has ended: see above.")
+            raise RuntimeError(f"{self._command[-1]} stopped; its messages are above.")
         return json.loads(line)["reply"]
 
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None:
-            raise RuntimeError("The server is used outside of its context.")
+            raise RuntimeError("The server must be used in a with statement.")
         return self._process
 
 
 class Redis:
-    """A Redis of its own on a free port, which keeps nothing."""
+    """A temporary Redis on a free port, without persistence."""
 
     def __init__(self) -> None:
         """Find the program."""
@@ -92,7 +92,7 @@ class Redis:
         return self._program is not None
 
     def __enter__(self) -> Self:
-        """Start it and wait until it listens."""
+        """Start Redis and wait until it listens."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]

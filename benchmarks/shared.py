@@ -1,4 +1,4 @@
-"""Several processes on one token: how much of the limit they use, and how fairly."""
+"""Several processes that use one token: how much of the rate limit they use, and how fairly."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 CAPACITY = 2.0
 LATENCY = 0.05
-"""Seconds, by the unscaled clock."""
+"""Seconds of real time."""
 
 FOUR = (RESOURCE, *SECOND_RESOURCES)
 ACCEPTED = 200
 
 
 def measure(readers: Sequence[Reader], *, pages: int, scale: float) -> list[dict[str, Any]]:
-    """Measure four processes of each reader, and two of tap-jetti's that share over Redis."""
+    """Measure four processes of each reader, and two processes of tap-jetti that share a Redis."""
     found: list[dict[str, Any]] = []
     with ExitStack() as stack:
         home = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-home-"))
@@ -46,7 +46,7 @@ def measure(readers: Sequence[Reader], *, pages: int, scale: float) -> list[dict
             found.append({"case": "2 processes, 2 homes, Redis", "reader": TAP_JETTI.title, **one})
             _say(found[-1])
         elif TAP_JETTI in readers:
-            print("  There is no redis-server here: that part is left out.", flush=True)
+            print("  redis-server is not installed: skipping the case with Redis.", flush=True)
     return found
 
 
@@ -64,19 +64,19 @@ def _read(server: Server, reader: Reader, jobs: Sequence[Job], pages: int) -> di
     if not failures and given != pages * PAGE * len(jobs):
         failures = [f"gave {given} of {pages * PAGE * len(jobs)} rows"]
     figures = shares(server.ask("look"), processes=len(jobs), rate=rate, latency=LATENCY / jobs[0].scale)
-    if failures:  # they did not share to the end
+    if failures:  # not all processes were reading until the end
         figures |= {"used": None, "longest_wait": None}
     return {"failure": failures[0] if failures else None, "failed": len(failures), "processes": len(jobs), **figures}
 
 
 def shares(arrived: list[Any], *, processes: int, rate: float, latency: float) -> dict[str, Any]:
-    """How the limit was used while all processes were reading.
+    """How the rate limit was used while all processes were reading.
 
     Args:
-        arrived: Time, path and status of each request; the path tells the process.
+        arrived: Time, path and status of each request; each process reads its own path.
         processes: How many there were.
-        rate: Units a second.
-        latency: Seconds that a request takes anyway.
+        rate: Units per second.
+        latency: Seconds between a request and its response.
     """
     by_process: dict[str, list[float]] = {}
     for when, path, status in arrived:

@@ -12,16 +12,16 @@ PLAIN = "plain singer-sdk"
 FLOOR = "floor: requests + orjson"
 
 NOISY = 1.25
-"""How many times faster the fastest run may be than the slowest one before the figures are doubted."""
+"""If the fastest run is more than so many times as fast as the slowest, the figures are marked as unreliable."""
 
 FAIREST = 3
-"""How many times faster than in life the clock may run."""
+"""With a clock faster than so many times real time, the comparison is marked as unfair."""
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """All parts that were measured."""
+    """The page with all parts that were measured."""
     parts = results["parts"]
-    lines = ["# Benchmarks", "", "Made by `make bench`; the same figures are in results.json.", ""]
+    lines = ["# Benchmarks", "", "Written by `make bench`. results.json has the same figures.", ""]
     lines += [f"Machine: {results['machine']}.", ""]
     lines += [
         f"Versions: {', '.join(f'{reader} {version}' for reader, version in results['versions'].items())}.",
@@ -64,21 +64,22 @@ def _throughput(part: dict[str, Any]) -> list[str]:
         )
     ceiling = data["ceiling"]
     noisy = any(one["fastest"] > NOISY * one["slowest"] for one in data["readers"] if not one["failure"])
-    head = ["", "rows/s", "of runs", "x plain", "x floor", "CPU s per 100k rows", "x floor", "peak MB"]
+    head = ["", "rows/s", "slowest to fastest", "x plain", "x floor", "CPU s per 100k rows", "x floor", "peak MB"]
     head += ["whole process s", "GETs"]
     notes = (
-        f"Medians of {data['repeat']}. Rows/s count from the first request to the end of the process; CPU includes its"
-        " start. All read the same rendered pages of 100 rows from one server process, which gives a client that"
-        f" drops them {ceiling['fixture']:,.0f} rows/s (the sandbox: {ceiling['sandbox']:,.0f}). Singer and Airbyte"
-        " messages go to /dev/null; dlt extracts, normalises and loads into JSONL files."
+        f"Medians of {data['repeat']} runs. Rows/s are measured from the first request to the end of the process. CPU"
+        " includes the start of the process. All readers read the same prepared pages of 100 rows from one server."
+        f" That server gives {ceiling['fixture']:,.0f} rows/s to a client that only discards them (the sandbox:"
+        f" {ceiling['sandbox']:,.0f}). Singer and Airbyte messages go to /dev/null. dlt extracts, normalises and loads"
+        " into JSONL files."
     )
     return [
-        f"## Without a limit: {data['rows']:,} rows of 40 fields, 1.5 KB each",
+        f"## Without a rate limit: {data['rows']:,} rows of 40 fields, 1.5 KB each",
         "",
         *_table(head, rows),
         "",
         notes,
-        *(["", "**The machine was busy: runs of one reader differ by more than a quarter. Measure again.**"] * noisy),
+        *(["", "**The machine was busy: runs of one reader differ by more than 25 %. Measure again.**"] * noisy),
     ]
 
 
@@ -100,16 +101,16 @@ def _saturation(part: dict[str, Any]) -> list[str]:
         rows.append([shape, f"{capacity:g}", f"{latency:g} s", *cells])
     titles = [title for reader in readers for title in (reader, *([_OVER_OWN] if reader == TAP_JETTI else []))]
     return [
-        "## Within the limit: wall time over the ideal",
+        "## Within the rate limit: wall time over the ideal",
         "",
         *_table(["what is read", "capacity", "latency", *titles], rows),
         "",
-        "Each cell: time from the first request to the last answer over the ideal, GETs, and how many of them were"
-        " refused (429). Ideal: as many GETs as pages of 100 rows, at 2 a second."
+        "Each cell: the time from the first request to the last response divided by the ideal; in brackets the GETs"
+        " and how many of them were refused (429). Ideal: one GET per page of 100 rows, at 2 per second."
         + _scale(part)
-        + " Every run gave all rows, unless it says that it failed. tap-jetti alone asks the server's count whether"
-        " that is all, which is one more GET a stream of ten rows or more: over its own GETs shows how much of the"
-        " limit it uses all the same.",
+        + " Every run gave all rows, unless the cell says that it failed. Only tap-jetti asks the server to count the"
+        " rows, which takes one more GET per stream of ten rows or more. The column *over its own GETs* therefore"
+        " divides by the ideal time of the GETs that it sent.",
         *_failures(
             (f"{one['reader']}, {one['shape']}, capacity {one['capacity']:g}, {one['latency']:g} s", one["failure"])
             for one in data
@@ -136,10 +137,11 @@ def _shared(part: dict[str, Any]) -> list[str]:
     return [
         "## Several processes on one token",
         "",
-        *_table(["", "reader", "limit used", "refused", "longest wait / fair share", "gave up"], rows),
+        *_table(["", "reader", "limit used", "refused", "longest wait / fair share", "failed"], rows),
         "",
-        "While all processes read: accepted GETs over those that 2 a second allow, and the longest time that one"
-        " process went without, over processes / rate. Capacity 2, latency 0.05 s." + _scale(part),
+        "Measured while all processes read. *Limit used*: accepted GETs divided by those that 2 per second allow."
+        " *Longest wait*: the longest time between two GETs of one process. *Fair share*: processes / rate. Capacity"
+        " 2, latency 0.05 s." + _scale(part),
         *_failures((f"{one['reader']}, {one['case']}", one["failure"]) for one in part["data"]),
     ]
 
@@ -156,11 +158,11 @@ def _growth(part: dict[str, Any]) -> list[str]:
             cells += [f"failed: {one['failure']}", "", ""] if one["failure"] else figures
         rows.append([f"{size:,}", *cells])
     head = [f"{reader}: {what}" for reader in readers for what in ("s", "CPU s", "peak MB")]
-    return ["## Growth, without a limit", "", *_table(["rows", *head], rows)]
+    return ["## Growth, without a rate limit", "", *_table(["rows", *head], rows)]
 
 
 def _failures(found: Iterable[tuple[str, str | None]]) -> list[str]:
-    """Why something failed: a reader's own limit, or a mistake in how it is used here."""
+    """The list of what failed, and why."""
     lines = [f"- {what}: {reason}" for what, reason in found if reason]
     return ["", "Failures:", "", *lines] if lines else []
 
@@ -170,8 +172,9 @@ def _scale(part: dict[str, Any]) -> str:
     if scale == 1:
         return ""
     text = (
-        f" The clock runs {scale:g} times faster: {2 * scale:g} requests a second, latencies and the readers' own"
-        f" pauses divided by {scale:g}; the readers' own work is not, so it weighs {scale:g} times more than in life."
+        f" The benchmark's clock runs {scale:g} times as fast as real time: {2 * scale:g} requests per second, and"
+        f" latencies and the readers' pauses divided by {scale:g}. The readers' own work is not faster, so it counts"
+        f" {scale:g} times as much as in reality."
     )
     return text + (" **That is too fast for a fair comparison: see run.py.**" if scale > FAIREST else "")
 

@@ -1,4 +1,4 @@
-"""What it takes to send what changed: requests, rows and memory, against the sandbox.
+"""The requests, rows and memory that it takes to send only what changed, against the sandbox.
 
 python benchmarks/target_changes.py               # 100,000 variants of which 2 % changed
 python benchmarks/target_changes.py --variants 1000000
@@ -18,7 +18,7 @@ from tap_jetti.sandbox import Options, Sandbox
 
 FEED = 7
 EVERY = 50
-"""One variant in so many is changed: 2 %."""
+"""One of so many variants has changed: 2 %."""
 
 STREAM = "inventory_feed_variants"
 
@@ -37,7 +37,7 @@ def rows(variants: int, *, changed: bool) -> list[dict[str, object]]:
 
 
 def peak_kib(pid: int) -> int:
-    """The most memory that a process held. What `wait4` tells includes this process, before the other was executed."""
+    """The peak memory of a process. `wait4` would include this process, from before the other was executed."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -46,7 +46,7 @@ def peak_kib(pid: int) -> int:
 
 
 def measure(variants: int, directory: Path) -> None:
-    """Run the target as a process and print the figures."""
+    """Run the target as a process and print its figures."""
     with Sandbox(Options(empty=True, rate=0, inbound_delay=0.0)) as sandbox:
         sandbox.upsert("inventory_feeds", {"id": FEED, "name": "Stock", "resourceType": "webhook", "hash": "h"})
         old = "2020-01-01T00:00:00.000Z"
@@ -61,7 +61,7 @@ def measure(variants: int, directory: Path) -> None:
             schema = {"type": "object", "properties": {name: {} for name in rows(1, changed=True)[0]}}
             file.write(json.dumps({"type": "SCHEMA", "stream": STREAM, "schema": schema}) + "\n")
             for row in rows(variants, changed=True):
-                # As a warehouse gives them: decimals as text.
+                # Warehouses give decimals as text.
                 record = {**row, "costPrice": f"{row['costPrice']:.2f}0"}
                 file.write(json.dumps({"type": "RECORD", "stream": STREAM, "record": record}) + "\n")
             file.write(json.dumps({"type": "STATE", "value": {"done": variants}}) + "\n")

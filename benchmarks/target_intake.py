@@ -1,15 +1,15 @@
-"""How fast one process takes rows in: read, decoded, checked, batched and encoded, with or without HTTP.
+"""How fast one process reads, decodes, checks, batches and encodes rows, with and without HTTP.
 
 python benchmarks/target_throughput.py --only intake
 
-Each measurement is a process of its own, which this module is when it is run: it imports, opens its input, and
-measures from the first byte to the last batch done. Start-up is not in it. What is measured:
+Each measurement is a process that runs this module. It measures from the first byte of the input to the end of the
+last batch, without the start of the process. What is measured:
 
 =======  ===========================================================================================================
-target   The whole of target-jetti but HTTP: a batch is encoded in the thread that would send it, and counts as sent.
-library  The same with the HTTP library on top: requests are prepared and answered, but no socket is touched.
+target   All of target-jetti except HTTP: a batch is encoded in the thread that would send it, and counts as sent.
+library  The same with the HTTP library: requests are prepared and answered, but no socket is used.
 sink     The SDK's target with a batch sink and its default validator (pure Python), which encodes its batches.
-         It checks records by the SCHEMA message that announced them, target-jetti by what Jetti takes.
+         It validates records against their SCHEMA message; target-jetti validates them against the API.
 =======  ===========================================================================================================
 """
 
@@ -52,7 +52,7 @@ CONFIG = {
 
 
 class Instant(BaseAdapter):
-    """A transport that answers any request with ``{}`` at once."""
+    """A transport that answers every request with ``{}`` at once."""
 
     @override
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
@@ -63,11 +63,11 @@ class Instant(BaseAdapter):
 
     @override
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: no connection is open."""
 
 
 class PlainSink(BatchSink):
-    """A sink that encodes its batches, as little as any target can do."""
+    """A sink that only encodes its batches, the least that a target can do."""
 
     max_size = BATCH
     encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -78,7 +78,7 @@ class PlainSink(BatchSink):
 
 
 class PlainTarget(Target):
-    """The SDK's target as it comes."""
+    """The SDK's target without changes."""
 
     name = "target-plain"
     config_jsonschema: dict[str, Any] = {"properties": {}}  # noqa: RUF012 - the SDK's own
@@ -86,7 +86,7 @@ class PlainTarget(Target):
 
 
 def jetti(*, with_library: bool) -> Callable[[Any], object]:
-    """target-jetti, and no Jetti."""
+    """target-jetti without a server."""
     gc.freeze()  # as the command does
     target = TargetJetti(config=CONFIG, parse_env_config=False)
     session = target.delivery.session
@@ -111,7 +111,7 @@ WAYS: dict[str, Callable[[], Callable[[Any], object]]] = {
 
 
 def main() -> None:
-    """Measure one way on one file, and print the seconds, by the wall and of the processor."""
+    """Measure one way with one file, and print the seconds of wall time and of processor time."""
     way, path = sys.argv[1:]
     run = WAYS[way]()
     states = io.StringIO()
@@ -120,7 +120,7 @@ def main() -> None:
         run(io.TextIOWrapper(source) if way == "sink" else source)
         wall, processor = time.perf_counter() - wall, time.process_time() - processor
     if not states.getvalue():
-        sys.exit("no STATE came out")
+        sys.exit("The target wrote no STATE.")
     print(json.dumps({"wall": wall, "processor": processor}))
 
 

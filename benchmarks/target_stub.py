@@ -1,6 +1,6 @@
-"""A stand-in for Jetti that only accepts: answers any write with ``{}`` after a latency, and counts the items.
+"""A server that accepts everything: it answers every write with ``{}`` after a latency, and counts the records.
 
-The sandbox applies what it is sent, in Python, and so would be what is measured.
+The sandbox would be slower than the target, because it applies what it receives.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 
 
 async def serve(latency: float) -> None:
-    """Serve until standard input ends; print the port first, and the figures at the end."""
+    """Serve until the end of standard input. Print the port first and the figures last."""
     arrivals: list[float] = []
     operations = 0
 

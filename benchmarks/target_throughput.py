@@ -1,6 +1,6 @@
-"""How fast the target takes rows in, and sends them inbound, without a limit and beside one.
+"""How fast the target reads rows and sends them inbound, without a rate limit and with one.
 
-python benchmarks/target_throughput.py            # all, then 20 calls/s at 0, 0.5 and 2 s of latency
+python benchmarks/target_throughput.py            # without a limit, then 20 calls/s with latencies of 0, 0.5 and 2 s
 python benchmarks/target_throughput.py --quick    # a tenth of the records
 python benchmarks/target_throughput.py --only intake  # nothing is sent; see target_intake.py
 """
@@ -56,7 +56,7 @@ def write_input(path: Path, records: int) -> None:
 
 @contextlib.contextmanager
 def stub(latency: float) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A server that accepts everything; its figures are there when the context ends."""
+    """A server that accepts everything. Its figures are known when the context ends."""
     figures: dict[str, Any] = {}
     command = [sys.executable, str(HERE / "target_stub.py"), str(latency)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
@@ -67,7 +67,7 @@ def stub(latency: float) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def run(directory: Path, url: str, **settings: float) -> dict[str, Any]:
-    """Run the target as a process and measure it from outside."""
+    """Run the target as a process and measure it from the outside."""
     config = directory / "config.json"
     config.write_text(
         json.dumps(
@@ -104,7 +104,7 @@ def run(directory: Path, url: str, **settings: float) -> dict[str, Any]:
 
 
 def intake(path: Path, records: int) -> None:
-    """Measure the intake beside the SDK's own sink, in turns, and print the best of each."""
+    """Measure the intake and the SDK's own sink in turns, and print the best of each."""
     best: dict[str, dict[str, float]] = {}
     for _ in range(ROUNDS):
         for way in ("target", "library", "sink"):
@@ -122,7 +122,7 @@ def intake(path: Path, records: int) -> None:
     ):
         wall, processor = best[way]["wall"], best[way]["processor"]
         print(
-            f"{what}: {records / wall:,.0f} rows/s, {records / processor:,.0f} a second of processor time,"
+            f"{what}: {records / wall:,.0f} rows/s, {records / processor:,.0f} per second of processor time,"
             f" {sink / wall:.1f} times the SDK's sink (best of {ROUNDS})"
         )
 

@@ -1,4 +1,4 @@
-"""Throughput where nothing limits it: rows a second, processor time, peak memory."""
+"""Throughput without a rate limit: rows per second, processor time, peak memory."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 CHECKED_ROWS = 1_234
-"""Rows of the run before, in which every row has to arrive."""
+"""Rows of the run before the measurement, which checks that every row arrives."""
 
 SLOWEST = 1_000
-"""Rows a second that a reader is expected to manage; a slower one is ended."""
+"""Rows per second: a slower reader is stopped."""
 
 SANDBOX_ROWS = 10_000
 
@@ -54,7 +54,7 @@ def read(server: Server, start: Callable[[Process], None], *, rows: int, keep_ro
 
 
 def measure(readers: Sequence[Reader], *, rows: int, repeat: int) -> dict[str, Any]:
-    """Measure all readers, in turns."""
+    """Measure all readers in turns."""
     reads: dict[str, list[Read]] = {}
     failures: dict[str, str] = {}
     with Server.fixture() as server:
@@ -90,7 +90,7 @@ def measure(readers: Sequence[Reader], *, rows: int, repeat: int) -> dict[str, A
 
 
 def _fault(run: Run) -> str | None:
-    """What is missing of the rows of the run before, so that nobody is fast by leaving something out."""
+    """What a reader left out in the checking run, or None: no reader may be fast because it skips something."""
     given = run.rows.get(RESOURCE, 0)
     if given != CHECKED_ROWS:
         return f"gave {given} of {CHECKED_ROWS} rows"
@@ -117,7 +117,7 @@ def _figures(reads: Sequence[Read], rows: int) -> dict[str, Any]:
 
 
 def _sandbox_ceiling() -> float:
-    """Rows a second that the sandbox can give: why it is not what throughput is measured on."""
+    """Rows per second that the sandbox can give: too few to measure throughput with."""
     with Server.sandbox() as server:
         server.ask("fill", rows={RESOURCE: SANDBOX_ROWS}, wide=True)
         server.ask("options", options={"rate": 0})

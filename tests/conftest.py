@@ -1,4 +1,4 @@
-"""Fixtures of all tests."""
+"""Fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _quiet_signals() -> Iterator[None]:
-    """A tap takes over the signals of the process that makes one: give them back."""
+    """Restore the signal handlers: creating a tap replaces those of the process."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.getsignal(number) for number in numbers]
     yield
@@ -33,7 +33,7 @@ def _quiet_signals() -> Iterator[None]:
 
 @pytest.fixture
 def sandboxes() -> Iterator[Callable[..., Sandbox]]:
-    """Start sandboxes by their options; all are stopped at the end. Empty and unlimited unless told otherwise."""
+    """Start sandboxes with options, empty and without a rate limit by default; all are stopped after the test."""
     with contextlib.ExitStack() as stack:
 
         def start(**options: Any) -> Sandbox:
@@ -44,13 +44,13 @@ def sandboxes() -> Iterator[Callable[..., Sandbox]]:
 
 @pytest.fixture
 def clock() -> VirtualClock:
-    """A clock that moves by hand, at noon of a day after all the test data."""
+    """A clock that the test moves. It starts later than all test data."""
     return VirtualClock(wall=1_600_000_000.25)
 
 
 @pytest.fixture
 def sessions(clock: VirtualClock) -> Iterator[Callable[..., JettiSession]]:
-    """Open sessions that no rate limit holds back."""
+    """Open sessions without a rate limit; all are closed after the test."""
     with contextlib.ExitStack() as stack:
 
         def connect(sandbox: Sandbox, **arguments: Any) -> JettiSession:
@@ -61,5 +61,5 @@ def sessions(clock: VirtualClock) -> Iterator[Callable[..., JettiSession]]:
 
 @pytest.fixture
 def commands(tmp_path: Path) -> Commands:
-    """The tap as a command."""
+    """Runs the tap as a command."""
     return Commands(tmp_path)

@@ -1,4 +1,4 @@
-"""What tests share: sandboxes, sessions without a rate limit, and runs of the tap."""
+"""What tests share: sessions without a rate limit, catalogs, and runs of the tap."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 TOKEN = "sandbox-token"
 
 UNLIMITED = {"rate_limit": 1_000_000, "rate_limit_burst": 1_000_000, "rate_limit_store": "memory://"}
-"""Settings of a tap that never waits for the rate limit."""
+"""Settings with which a tap never waits for the rate limit."""
 
 LOGGER = logging.getLogger("tests")
 
@@ -43,7 +43,7 @@ settings.register_profile(
 settings.load_profile("jetti")
 
 EXAMPLES = int(os.environ.get("JETTI_EXAMPLES", "1"))
-"""How many times as many examples as usual the long properties try: for a night, not for a commit."""
+"""The long properties try so many times as many examples as usual, for a nightly run."""
 
 
 def unlimited_session(sandbox: Sandbox, clock: VirtualClock, **arguments: Any) -> JettiSession:
@@ -63,7 +63,7 @@ class Output:
     messages: list[dict[str, Any]] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Read the messages; a cut last line, of a killed run, is no message."""
+        """Parse the messages; the last line of a killed run may be cut and is skipped."""
         self.messages = []
         for index, line in enumerate(self.lines):
             try:
@@ -77,15 +77,15 @@ class Output:
         return [message for message in self.messages if message["type"] == kind]
 
     def records(self, stream: str | None = None) -> list[dict[str, Any]]:
-        """The records, of one stream or of all."""
+        """The records of one stream, or of all."""
         return [found["record"] for found in self.of("RECORD") if stream in {None, found["stream"]}]
 
     def ids(self, stream: str) -> list[int]:
-        """The ids of a stream's records, as they came."""
+        """The ids of a stream's records, in their order."""
         return [record["id"] for record in self.records(stream)]
 
     def counts(self) -> Counter[str]:
-        """Records by stream."""
+        """The number of records by stream."""
         return Counter(found["stream"] for found in self.of("RECORD"))
 
     @property
@@ -95,27 +95,27 @@ class Output:
 
     @property
     def state(self) -> dict[str, Any]:
-        """The last state that got out."""
+        """The last state that was written."""
         return self.states[-1] if self.states else {}
 
     def bookmark(self, stream: str) -> str | None:
-        """Where a stream goes on."""
+        """The bookmark of a stream in the last state."""
         found: str | None = self.state.get("bookmarks", {}).get(stream, {}).get("replication_key_value")
         return found
 
     def bookmarks(self, stream: str) -> list[str]:
-        """The bookmarks of a stream, as they came."""
+        """The bookmarks of a stream in all states, in their order."""
         every = (state.get("bookmarks", {}).get(stream, {}).get("replication_key_value") for state in self.states)
         return [bookmark for bookmark in every if bookmark]
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of an output as a target reads them: a text may hold other line separators."""
+    """The lines of an output as a target reads them, split only at newlines."""
     return [line for line in text.split("\n") if line]
 
 
 def config_for(sandbox: Sandbox, **settings: Any) -> dict[str, Any]:
-    """The settings of a tap that reads a sandbox and never waits for the rate limit."""
+    """Settings for a tap that reads a sandbox and never waits for the rate limit."""
     return {"api_url": sandbox.api_url, "api_token": sandbox.token, "retry_seconds": 2, **UNLIMITED, **settings}
 
 
@@ -146,13 +146,13 @@ def select_only(catalog: dict[str, Any], stream: str, fields: set[str]) -> dict[
 
 
 class _Stdout(io.StringIO):
-    """A stdout that the SDK may write text or bytes to."""
+    """A stdout that takes text and bytes, as the SDK writes both."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.buffer = self
+        self.buffer: Any = self
 
-    def write(self, text: str | bytes) -> int:  # type: ignore[override]
+    def write(self, text: str | bytes) -> int:
         super().write(text if isinstance(text, str) else bytes(text).decode())
         return len(text)
 
@@ -166,15 +166,15 @@ def run_here(
     clock: Any = None,
     error: type[BaseException] | tuple[type[BaseException], ...] | None = None,
 ) -> Output:
-    """Run the tap in this process: the whole run except for the command line.
+    """Run the tap in this process: everything except the command line.
 
     Args:
         config: Its settings.
-        streams: What to select; none selects what is selected by default.
-        catalog: The catalog, instead.
-        state: What an earlier run ended with.
-        clock: What the tap waits by.
-        error: What the run is expected to raise.
+        streams: The streams to select; without any, those that are selected by default.
+        catalog: The catalog, instead of `streams`.
+        state: The last state of an earlier run.
+        clock: The clock of the tap.
+        error: The error that the run must raise.
     """
     from tap_jetti.tap.tap import TapJetti  # noqa: PLC0415 - see `catalog_of`
 
@@ -202,7 +202,7 @@ def run_here(
 
 @dataclass
 class Commands:
-    """Runs ``tap-jetti`` as a process of its own, with its files in a directory of the test."""
+    """Runs ``tap-jetti`` as a process, with its files in a directory of the test."""
 
     directory: Path
 
@@ -217,7 +217,7 @@ class Commands:
         stdout: IO[str] | int = subprocess.PIPE,
         stderr: IO[str] | int = subprocess.PIPE,
     ) -> subprocess.Popen[str]:
-        """Start the tap; a text instead of a config is the content of its file."""
+        """Start the tap. A config that is a text is written to its file unchanged."""
         command = [sys.executable, "-c", "from tap_jetti.cli import tap; tap()"]
         if streams:
             catalog = catalog_of(*streams)
@@ -226,7 +226,7 @@ class Commands:
                 path = self.directory / f"{flag}.json"
                 path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
                 command += [f"--{flag}", str(path)]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TAP_JETTI_", "COVERAGE"))}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TAP_JETTI_")}
         paths = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
         return subprocess.Popen(
             [*command, *arguments],
@@ -245,6 +245,6 @@ class Commands:
 
 
 def finish(process: subprocess.Popen[str]) -> Output:
-    """Wait for a started tap and read what it wrote."""
+    """Wait for a started tap and return its output."""
     stdout, stderr = process.communicate(timeout=60)
     return Output(stdout.split("\n")[:-1], stderr, process.returncode)

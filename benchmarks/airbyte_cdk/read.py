@@ -22,7 +22,7 @@ SCHEMAS = HERE.parents[1] / "schemas"
 
 
 def stream(name: str) -> dict[str, Any]:
-    """One resource, by the definition that all share."""
+    """One resource, from the definition that all resources share."""
     return {
         "$ref": "#/definitions/stream",
         "name": name,
@@ -39,9 +39,9 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def shorten_pauses(scale: float) -> None:
-    """Make the CDK's own pauses after a refusal as many times shorter as the benchmark's clock runs faster.
+    """Divide the CDK's own pauses after a refused request by the scale of the benchmark's clock.
 
-    A manifest cannot: its strategies add a whole second. The budget's waits are not touched.
+    A manifest cannot do that: its strategies add a whole second. The waits of the budget do not change.
     """
     expo = backoff.expo
 
@@ -53,7 +53,7 @@ def shorten_pauses(scale: float) -> None:
 
 
 def main() -> None:
-    """Write configuration and catalogue, and read."""
+    """Write the configuration and the catalog, and read."""
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     folder = Path(sys.argv[2])
     if job["scale"] != 1:

@@ -1,4 +1,4 @@
-"""The server's ceiling: asks for page after page over one connection and drops what comes.
+"""The most that the server can give: asks for one page after another on one connection and discards them.
 
 Usage: python raw.py JOB PAGES
 """
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 
 def main() -> None:
-    """Ask for so many pages of the first stream."""
+    """Ask for the given number of pages of the first stream."""
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     base = urlsplit(job["api_url"])
     connection = HTTPConnection(base.hostname or "", base.port or 80, timeout=60)

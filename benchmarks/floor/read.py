@@ -1,6 +1,6 @@
 """The floor: a keyset loop that turns pages into Singer lines, and nothing else.
 
-No schema, no checks, no state, no limiter, no retries: what any reader in Python has to spend.
+It has no schema, checks, state, rate limit or retries: every reader in Python needs at least this time.
 
 Usage: python read.py JOB
 """

@@ -1,4 +1,4 @@
-"""A tap as the Singer SDK's template makes it and its documentation completes it.
+"""A tap made from the Singer SDK's template, completed as its documentation says.
 
 A `RESTStream`, schemas from JSON files, the documented page-number paginator, the SDK's own retries.
 """
@@ -29,7 +29,7 @@ SCHEMAS = SchemaDirectory(Path(__file__).parents[2] / "schemas")
 
 
 class RowsPaginator(PageNumberPaginator):
-    """Pages until one is short: the API says nothing of a last one."""
+    """Pages until one has fewer rows than asked for: the API does not mark the last page."""
 
     def __init__(self, page_size: int) -> None:
         """Begin at page 0."""
@@ -80,7 +80,7 @@ class PlainStream(RESTStream[int]):
     def parse_response(self, response: requests.Response) -> Iterable[dict[str, Any]]:
         yield from extract_jsonpath(self.records_jsonpath, input=response.json(parse_float=decimal.Decimal))
 
-    # The SDK's own pauses, as many times shorter as the benchmark's clock runs faster.
+    # The SDK's own pauses, divided by the scale of the benchmark's clock.
 
     @override
     def backoff_wait_generator(self) -> Generator[float, None, None]:

@@ -1,7 +1,7 @@
 """A nightly task for Airflow 3, and a backfill in monthly slices.
 
-tap-jetti and its loader live in an environment of their own, so that their dependencies and Airflow's
-never meet: `python -m venv /opt/jetti && /opt/jetti/bin/pip install tap-jetti meltanolabs-target-postgres`.
+tap-jetti and the loader have their own environment, so that their dependencies do not conflict with
+those of Airflow: `python -m venv /opt/jetti && /opt/jetti/bin/pip install tap-jetti meltanolabs-target-postgres`.
 
 Airflow Variables: `jetti_api_token`, `warehouse_url` (postgresql://user:password@host/database).
 """
@@ -22,8 +22,8 @@ SECRETS = {
     "TARGET_POSTGRES_SQLALCHEMY_URL": "{{ var.value.warehouse_url }}",
 }
 
-# The state of a run is the last line that the loader writes: what is safely in the warehouse. A failed
-# or killed run leaves it as far as it came, and the next one goes on from there.
+# The loader writes a state for all that is committed in the warehouse. The last line is the state of the run.
+# After a failed or killed run the next one resumes from that state.
 NIGHTLY = f"""
 set -euo pipefail
 cd {STATE}
@@ -34,8 +34,8 @@ if [ -s state.json ]; then state="--state state.json"; else state=""; fi
   | while IFS= read -r line; do printf '%s\\n' "$line" > state.new && mv state.new state.json; done
 """
 
-# A slice has no state: it reads what was last changed from its first day to the day after its last one.
-# Rows that are changed while the slices run are found by the nightly task, which starts with the newest.
+# A slice has no state. It reads the rows that were last changed between its two dates. Rows that change
+# while the slices run are read by the nightly task, so start that one first.
 SLICE = f"""
 set -euo pipefail
 {ENVIRONMENT}/tap-jetti --config=ENV | {ENVIRONMENT}/target-postgres --config=ENV > /dev/null
@@ -43,23 +43,23 @@ set -euo pipefail
 
 with DAG(
     dag_id="jetti_nightly",
-    description="What was changed in Jetti since the last run",
+    description="Load the rows that changed in Jetti since the last run",
     schedule="0 2 * * *",
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
-    max_active_runs=1,  # one state file
+    max_active_runs=1,  # two runs would overwrite the state of each other
     default_args={"retries": 3, "retry_delay": timedelta(minutes=10)},
 ) as nightly:
     BashOperator(task_id="extract", bash_command=NIGHTLY, env=SECRETS, append_env=True)
 
 with DAG(
     dag_id="jetti_backfill",
-    description="Old rows, a month at a time: airflow backfill create --dag-id jetti_backfill ...",
-    # A plain "@monthly" has intervals without length in Airflow 3: each slice would be empty.
+    description="Load old rows, one month per run: airflow backfill create --dag-id jetti_backfill ...",
+    # In Airflow 3 "@monthly" has intervals without length: each slice would be empty.
     schedule=CronDataIntervalTimetable("0 0 1 * *", timezone="UTC"),
     start_date=datetime(2019, 1, 1, tzinfo=timezone.utc),
     catchup=False,
-    # Slices may run side by side: all processes on a machine share one rate limit by themselves.
+    # Slices can run side by side: the processes of a machine share one rate limit.
     max_active_runs=3,
     default_args={"retries": 3, "retry_delay": timedelta(minutes=10)},
 ) as backfill:

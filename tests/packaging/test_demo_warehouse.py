@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from decimal import Decimal
+from typing import Any
 
 import duckdb
 import pytest
@@ -23,7 +24,7 @@ PROPERTIES = {
     "tags": {"type": ["array", "null"], "items": TEXT},
     "updatedAt": {**TEXT, "format": "date-time"},
 }
-VALUES = {
+VALUES: dict[str, list[Any]] = {
     "text": [
         "",
         "a,b",
@@ -47,7 +48,7 @@ VALUES = {
 
 
 def load(warehouse, messages):
-    """Send Singer messages through the loader's command."""
+    """Load Singer messages with the loader's command, and return its output."""
     config = warehouse.with_suffix(".json")
     config.write_text(json.dumps({"path": str(warehouse)}), "utf-8")
     lines = messages if isinstance(messages, str) else "".join(json.dumps(message) + "\n" for message in messages)
@@ -58,7 +59,7 @@ def load(warehouse, messages):
 
 
 def record(**fields):
-    """A record with these fields; all others are null."""
+    """A RECORD message with these fields; all others are null."""
     return {"type": "RECORD", "stream": "rows", "record": {**dict.fromkeys(PROPERTIES), **fields}}
 
 
@@ -96,7 +97,7 @@ def test_loader_keeps_every_value(tmp_path):
 
 
 def test_loader_replaces_rows_by_key(tmp_path):
-    """Of rows with one key the last one stays, within a run and from run to run."""
+    """Of several rows with one key the last one is kept, within a run and across runs."""
     load(tmp_path / "w.duckdb", [SCHEMA, record(id=1, text="a"), record(id=1, text="b"), record(id=2, text="c")])
     load(tmp_path / "w.duckdb", [SCHEMA, record(id=2, text="d")])
 
@@ -104,7 +105,7 @@ def test_loader_replaces_rows_by_key(tmp_path):
 
 
 def test_loader_adds_new_columns(tmp_path):
-    """A field that a later schema adds becomes a column."""
+    """A field that a later SCHEMA adds becomes a column."""
     wider = {**SCHEMA, "schema": {"type": "object", "properties": {**PROPERTIES, "new": TEXT}}}
     load(tmp_path / "w.duckdb", [SCHEMA, record(id=1)])
     load(tmp_path / "w.duckdb", [wider, record(id=2, new="x")])
@@ -113,7 +114,7 @@ def test_loader_adds_new_columns(tmp_path):
 
 
 def test_loader_passes_the_state_on(tmp_path):
-    """The state comes out once the rows before it are in."""
+    """The loader writes the state after the rows before it are loaded."""
     state = {"bookmarks": {"rows": {"replication_key_value": "2026-01-01T00:00:00.000Z"}}}
 
     assert json.loads(load(tmp_path / "w.duckdb", [SCHEMA, record(id=1), {"type": "STATE", "value": state}])) == state
@@ -145,7 +146,7 @@ def extracted(tmp_path_factory):
     ],
 )
 def test_comparison_finds_what_differs(extracted, tmp_path, damage, wrong, is_equal):
-    """The demo's comparison counts each row that the warehouse misses, invents or alters."""
+    """The demo's comparison counts each row that is missing, added or changed in the warehouse."""
     sandbox, messages = extracted
     load(tmp_path / "w.duckdb", messages)
     with duckdb.connect(str(tmp_path / "w.duckdb")) as database:

@@ -19,7 +19,7 @@ WAYS = ("wheel", "sdist", "wheel from the sdist", "checkout", "editable checkout
 
 
 def run(*command, cwd, **options):
-    """Run a command without this environment's settings; answers what it wrote."""
+    """Run a command without the settings of this environment, and return its output."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TAP_JETTI"))}
     done = subprocess.run(
         [str(part) for part in command],
@@ -37,7 +37,7 @@ def run(*command, cwd, **options):
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory, testrun_uid):
-    """The distributions: both wheels and the sdist. The first process that needs them builds them."""
+    """The sdist and both wheels. The first test process that needs them builds them."""
     folder = tmp_path_factory.getbasetemp().parent / f"dist-{testrun_uid}"
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -57,18 +57,18 @@ def dist(tmp_path_factory, testrun_uid):
 
 @pytest.fixture
 def python(tmp_path):
-    """The Python of a new environment with all that tap-jetti needs, but without tap-jetti."""
+    """The Python of a new environment that has the dependencies of tap-jetti, but not tap-jetti."""
     venv.create(tmp_path / "venv", symlinks=True)
     own = tmp_path / "venv" / "bin" / "python"
     packages = run(own, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path).strip()
-    # Folders named in a .pth file are searched, but no .pth file in them is read: an editable tap-jetti stays out.
+    # Python searches the folder that a .pth file names, but ignores .pth files in it: no editable tap-jetti is found.
     Path(packages, "needs.pth").write_text(sysconfig.get_path("purelib") + "\n", "utf-8")
     return own
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_discovers_all_streams_from_another_directory(way, dist, python, tmp_path):
-    """However tap-jetti is installed, it finds all schemas, wherever it is started."""
+    """Installed in any way and started in any directory, tap-jetti finds all schemas."""
     what = ["--editable", CHECKOUT] if way == "editable checkout" else [dist[way]]
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python, "install", "--quiet")
     run(*pip, "--no-deps", "--no-index", "--no-build-isolation", "--ignore-installed", *what, cwd=tmp_path)
@@ -83,7 +83,7 @@ def test_discovers_all_streams_from_another_directory(way, dist, python, tmp_pat
 
 
 def test_both_wheels_are_the_same(dist):
-    """The wheel built from the sdist misses nothing that the one built from the checkout has."""
+    """The wheel built from the sdist has the same files as the one built from the checkout."""
     with zipfile.ZipFile(dist["wheel"]) as direct, zipfile.ZipFile(dist["wheel from the sdist"]) as indirect:
         assert {file.filename: file.CRC for file in direct.infolist()} == {
             file.filename: file.CRC for file in indirect.infolist()
@@ -91,7 +91,7 @@ def test_both_wheels_are_the_same(dist):
 
 
 def test_wheel_holds_the_package_and_nothing_else(dist):
-    """Schemas, types and the demo's project are shipped; tests are not."""
+    """The wheel has the schemas, py.typed and the demo's Meltano project, but no tests."""
     with zipfile.ZipFile(dist["wheel"]) as wheel:
         names = wheel.namelist()
     shipped = {name for name in names if not name.startswith("tap_jetti-")}
@@ -104,8 +104,15 @@ def test_wheel_holds_the_package_and_nothing_else(dist):
 
 
 def test_sdist_can_be_tested(dist):
-    """The sdist holds the tests and what they look at."""
+    """The sdist has the tests and the files that they read."""
     with tarfile.open(dist["sdist"]) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
 
-    assert {"Makefile", "meltano.yml", "requirements/dev.txt", "schemas/sales.json", "tests/conftest.py"} <= names
+    assert {
+        "Makefile",
+        "meltano.yml",
+        "requirements/dev.txt",
+        "schemas/sales.json",
+        "tests/conftest.py",
+        "CONTRIBUTING.md",
+    } <= names

@@ -28,7 +28,7 @@ def versions(lock):
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_every_line_is_one_version_with_hashes(lock):
-    """A lock holds exact versions and their hashes, and no address of any index."""
+    """A lock has exact versions with hashes, and no address of an index."""
     for entry in entries(lock):
         requirement = Requirement(HASH.sub("", entry))
         (specifier,) = requirement.specifier
@@ -40,8 +40,8 @@ def test_every_line_is_one_version_with_hashes(lock):
 
 
 def test_locks_agree():
-    """An environment can hold several locks, since all of them choose the same versions."""
-    chosen = {}
+    """All locks have the same versions, so that one environment can hold several of them."""
+    chosen: dict[tuple[str, str], set[str]] = {}
     for lock in LOCKS:
         for name, specifier, _ in versions(lock):
             chosen.setdefault((lock, name), set()).add(specifier)
@@ -52,10 +52,10 @@ def test_locks_agree():
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_lock_holds_what_the_package_needs(lock):
-    """No dependency of the package is missing from a lock or too old in it."""
+    """Each lock has all dependencies of the package, in versions that it accepts."""
     tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
-    locked = {}
+    locked: dict[str, list[str]] = {}
     for name, specifier, _ in versions(lock):
         locked.setdefault(name, []).append(specifier.removeprefix("=="))
 

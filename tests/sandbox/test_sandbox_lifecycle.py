@@ -58,7 +58,7 @@ def test_stops_while_connections_are_made(monkeypatch):
     for _ in range(60):
         with ExitStack() as clients:
             with Sandbox(Options(empty=True)) as sandbox:
-                address = ("127.0.0.1", urlsplit(sandbox.url).port)
+                address = ("127.0.0.1", urlsplit(sandbox.url).port or 0)
                 for _ in range(5):
                     clients.enter_context(socket.create_connection(address))
             gc.collect()
@@ -204,7 +204,7 @@ def test_churn(start, late_commits):
     """Churn updates, adds and deletes rows while the sandbox runs."""
     client = start(churn=2000.0, late_commits=late_commits)
     client.sandbox.replace("sales", [{"id": number, "updatedAt": "2023-01-01"} for number in range(1, 200)])
-    changed = set()
+    changed: set[int] = set()
     while not (200 in changed and len(changed) > 100 and 0 in changed):
         present = {row["id"] for row in client.sandbox.rows("sales")}
         changed |= {row["id"] for row in client.sandbox.rows("sales") if row["updatedAt"] > "2023-01-02"}

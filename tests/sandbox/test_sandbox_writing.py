@@ -1,7 +1,11 @@
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 
 FEED = {"id": 1, "updatedAt": None, "dropshipProviderId": 1, "resourceType": "webhook"}
-SALE = {
+SALE: dict[str, Any] = {
     "externalId": "S1",
     "saleDefaults": {"notes": "by hand"},
     "customer": {"firstName": "Customer", "lastName": "17", "email": "customer17@example.com"},

@@ -160,7 +160,7 @@ def start_process(directory: Path, config: dict[str, Any], **arguments: Any) -> 
     """Start the target as a process of its own."""
     path = directory / "config.json"
     path.write_text(json.dumps(config), encoding="utf-8")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TARGET_JETTI_", "COVERAGE"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TARGET_JETTI_")}
     root = str(Path(__file__).resolve().parent.parent.parent)
     return subprocess.Popen(
         [sys.executable, "-c", "from tap_jetti.cli import target; target()", "--config", str(path)],
