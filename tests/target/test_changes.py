@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from target_runs import FEED, VARIANTS, deliver, jetti, record, schema, state, stock, variant
 
 from tap_jetti.errors import SettingsError
-from tap_jetti.target.fields import CHECKS, UnfitError, comparable
+from tap_jetti.target.fields import CHECKS, InvalidValueError, comparable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,7 +96,7 @@ def test_no_value_breaks_a_check(value: Any) -> None:
     """Whatever a field holds is taken or refused with a reason, and compares with itself."""
     for kind, check in CHECKS.items():
         if value is not None:
-            with contextlib.suppress(UnfitError):
+            with contextlib.suppress(InvalidValueError):
                 checked = check(value)
                 assert comparable(kind, checked) == comparable(kind, check(checked))
 
@@ -168,7 +168,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(capsys: pytest.CaptureFixt
         assert sandbox.ledger.writes == []
     assert not path.exists()
     plan = capsys.readouterr().err
-    assert "Plan; nothing was written." in plan
+    assert "Dry run: nothing was written." in plan
     assert [line.split() for line in plan.splitlines() if VARIANTS in line][-1] == [VARIANTS, *"411110"]
 
 
