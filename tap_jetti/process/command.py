@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -71,6 +72,7 @@ class CommandLine:
         if self._asked_to_end is None:
             self._asked_to_end = self.clock.monotonic()
             self.clock.stop()
+            _announce(signum)
             self.interrupt(Interrupted(signum))
         elif self.clock.monotonic() - self._asked_to_end > SECONDS_TO_END:
             signal.signal(signum, signal.SIG_DFL)  # it hangs, as where nobody reads its output
@@ -89,6 +91,15 @@ class CommandLine:
                 with Path(path).open(encoding="utf-8") as file:
                     config |= read_object(file, "config")
         return _ConfigInput(config=config, parse_env="ENV" in value)
+
+
+def _announce(signum: int) -> None:
+    """Write at once that a signal was received.
+
+    A signal's handler can interrupt a log call in the same thread, so this bypasses the log and the buffer of stderr.
+    """
+    with contextlib.suppress(OSError):
+        os.write(2, f"Received {signal.Signals(signum).name}; stopping.\n".encode())
 
 
 def run_command(plugin: type[PluginBase]) -> NoReturn:
