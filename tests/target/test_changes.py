@@ -133,6 +133,16 @@ def test_max_updates_leaves_the_rest_and_holds_state_back(caplog: pytest.LogCapt
         assert (again.states[-1], again.of().unchanged, again.of().sent) == ("c", 3, 1)
 
 
+def test_merged_records_of_another_action_do_not_raise_the_limit() -> None:
+    """Only what counts against max_updates gives its share back when it is merged with an earlier record."""
+    with jetti() as sandbox:
+        fill(sandbox, 2)
+        fields = [record("custom_fields", resource="sales", resourceId=31, key="gift", value=n) for n in range(3)]
+        messages = [schema("custom_fields"), *fields, variant(0, 50), variant(1, 50)]
+        outcome = deliver(sandbox, schema(), *messages, max_updates=1)
+        assert (outcome.of("custom_fields").merged, outcome.of().sent, outcome.of().left) == (2, 1, 1)
+
+
 def test_the_largest_changes_go_first_when_told_to() -> None:
     """Of ten changes the three largest are sent, whichever way they go, and the rest is left."""
     with jetti() as sandbox:

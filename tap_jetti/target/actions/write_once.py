@@ -31,7 +31,7 @@ def write_once(write: Callable[[], object], find: Callable[[], Found | None], *,
 
     Raises:
         UncertainWriteError: The response was lost and no effect was found. The write is not sent again.
-        RecordError: Jetti refused the write with a 5xx, and no effect was found.
+        RecordError: Jetti answered with a business error (5xx), and no effect was found.
         RequestError: The write failed and cannot have arrived.
     """
     try:
