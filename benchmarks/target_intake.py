@@ -89,7 +89,7 @@ def jetti(*, with_library: bool) -> Callable[[Any], object]:
     """target-jetti without a server."""
     gc.freeze()  # as the command does
     target = TargetJetti(config=CONFIG, parse_env_config=False)
-    session = target.delivery.session
+    session = target.pipeline.session
     if with_library:
         session._http.session.mount("http://", Instant())  # noqa: SLF001 - there is no setting for it
     else:

@@ -77,7 +77,6 @@ def test_a_part_imports_only_what_it_is_built_on(part: str) -> None:
     assert not wrong
 
 
-@pytest.mark.xfail(reason="the split of the modules is under way")
 def test_the_engine_of_the_target_knows_no_action() -> None:
     """What delivers records imports no action: actions implement its protocols."""
     wrong = [

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -81,6 +82,7 @@ class CommandLine(PluginBase):
         if self._signalled_at is None:
             self._signalled_at = self.clock.monotonic()
             self.clock.stop()
+            _announce(signum)
             self.interrupt(Interrupted(signum))
         elif self.clock.monotonic() - self._signalled_at > REPEATED_SIGNAL_SECONDS:
             # It did not end in time, perhaps because nobody reads its output. Now the signal kills it.
@@ -102,6 +104,15 @@ class CommandLine(PluginBase):
                 with Path(path).open(encoding="utf-8") as file:
                     config |= read_object(file, "config")
         return _ConfigInput(config=config, parse_env="ENV" in value)
+
+
+def _announce(signum: int) -> None:
+    """Write at once that a signal was received.
+
+    A signal's handler can interrupt a log call in the same thread, so this bypasses the log and the buffer of stderr.
+    """
+    with contextlib.suppress(OSError):
+        os.write(2, f"Received {signal.Signals(signum).name}; stopping.\n".encode())
 
 
 def run_command(plugin: type[PluginBase]) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The fields of a resource: which may be written, what they may hold, and when two values are the same."""
+"""The fields of a resource: which can be written, which values they can have, and when two values are equal."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tap_jetti.facts.secret_fields import known_secrets
 from tap_jetti.facts.timestamps import normalise
 
 OWN_FIELDS = frozenset({"id", "companyId", "createdAt", "updatedAt"})
-"""Fields that Jetti sets itself."""
+"""Fields that Jetti sets itself and that cannot be written."""
 
 LONGEST_VERBATIM = 40
-"""Characters of a text that are kept as they are for comparison; a longer one is kept as a digest."""
+"""Texts up to this number of characters are compared as they are; of longer ones a digest is compared."""
 
 _EXACT = Context(prec=2_000, Emin=MIN_EMIN, Emax=MAX_EMAX)
 _INTEGER = re.compile(r"[+-]?\d{1,19}")
@@ -34,13 +34,13 @@ Value = Any
 Check = Callable[[Value], Value]
 
 
-class UnfitError(ValueError):
-    """A value does not fit its field. Its text says what the field must be, not the value."""
+class InvalidValueError(ValueError):
+    """A value is invalid for its field. The message says what the field must be; it never contains the value."""
 
 
 @cache
 def kinds(resource: str) -> dict[str, str]:
-    """The kind of each field of a resource: integer, quantity, number, boolean, date, text, array or json."""
+    """Return the kind of each field of a resource: integer, quantity, number, boolean, date, text, array or json."""
     found = {name: kind_of(facts) for name, facts in resources.schema(resource)["properties"].items()}
     return {
         name: "quantity" if kind is Kind.INTEGER and name.endswith("Quantity") else kind.value
@@ -53,7 +53,7 @@ class Fields:
 
     Args:
         resource: The resource in snake_case.
-        leave_out: Fields that the call does not take.
+        leave_out: Fields that are not sent.
     """
 
     def __init__(self, resource: str, *, leave_out: frozenset[str] = frozenset()) -> None:
@@ -62,77 +62,77 @@ class Fields:
             **kinds(resource),
         }
         self._checks = {
-            name: (PLAIN.get(kind), CHECKS[kind])
+            name: (UNCHECKED_TYPES.get(kind), CHECKS[kind])
             for name, kind in self.kinds.items()
             if name not in OWN_FIELDS | leave_out
         }
         self._ignored = OWN_FIELDS | leave_out
 
     def project(self, record: Mapping[str, Value]) -> tuple[dict[str, Value], list[str]]:
-        """The part of a record that can be written, with each value in the type of its field.
+        """Return the part of a record that can be written, with each value in the type of its field.
 
         Args:
-            record: A record as it came.
+            record: A record as it was received.
 
         Returns:
-            What to send, and the names of fields that the resource does not have.
+            The payload, and the names of the record's fields that the resource does not have.
 
         Raises:
-            RecordError: A value does not fit.
+            RecordError: A value is invalid for its field.
         """
         payload: dict[str, Value] = {}
         unknown = []
         checks = self._checks
         for name, value in record.items():
-            found = checks.get(name)
-            if found is None:
+            known = checks.get(name)
+            if known is None:
                 if name not in self._ignored and not name.startswith("_"):
                     unknown.append(name)
-            elif value is None:
-                payload[name] = None
-            elif type(value) is found[0]:
+                continue
+            unchecked_type, check = known
+            if value is None or type(value) is unchecked_type:
                 payload[name] = value
             else:
                 try:
-                    payload[name] = found[1](value)
-                except UnfitError as error:
+                    payload[name] = check(value)
+                except InvalidValueError as error:
                     raise RecordError(f"{name}.invalid", f"{name} must be {error}") from None
         return payload, unknown
 
 
 def integer_of(value: Value) -> int:
-    """An integer from a number or the text of one.
+    """Return the integer that a number or a text stands for.
 
     Raises:
-        UnfitError: It is something else.
+        InvalidValueError: It is not an integer of at most 63 bits.
     """
     if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
         value = int(value)
     if isinstance(value, (Decimal, float)) and _is_whole(Decimal(value)):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= _LARGEST_INTEGER:
-        raise UnfitError("an integer")
+        raise InvalidValueError("an integer")
     return value
 
 
 def comparable(kind: str, value: Value) -> str | bool | None:
-    """A short form in which two values are the same if they mean the same.
+    """Return a short form of a value that is equal for values that mean the same.
 
-    Numbers compare by value (``10``, ``"10.00"``), dates by instant, JSON without regard to the
-    order of keys. A value that does not fit its field stays as it is.
+    Numbers are compared by value (``10``, ``"10.00"``), dates by instant, JSON without regard to the order of keys.
+    A value that is invalid for its field is compared as JSON.
     """
     if value is None or value is True or value is False:
         return value
     try:
         value = CHECKS[kind](value)
-    except UnfitError:
+    except InvalidValueError:
         kind = "json"
     if kind in {"integer", "quantity", "number"}:
         return str(_EXACT.normalize(Decimal(value)) if value else 0)
     if kind in {"array", "json"}:
         try:
             value = json.dumps(_plain(value), sort_keys=True, ensure_ascii=False)
-        except RecursionError:  # nested too deep to be put in order: it compares as it was written
+        except RecursionError:  # nested too deep to be sorted: it is compared as it was written
             value = msgspec.json.encode(value).decode()
     if isinstance(value, str) and len(value) > LONGEST_VERBATIM:
         return "#" + hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
@@ -162,7 +162,7 @@ def _integer(value: Value) -> int:
 def _quantity(value: Value) -> int:
     number = value if type(value) is int and value < _LARGEST_INTEGER else integer_of(value)
     if number < 0:
-        raise UnfitError("a quantity of 0 or more")
+        raise InvalidValueError("a quantity of 0 or more")
     return number
 
 
@@ -171,15 +171,15 @@ def _number(value: Value) -> int | Decimal:
         try:
             value = Decimal(value.strip())
         except InvalidOperation:
-            raise UnfitError("a number") from None
+            raise InvalidValueError("a number") from None
     elif isinstance(value, float):
         value = Decimal(repr(value))
     if isinstance(value, Decimal):
         if not value.is_finite() or abs(value.adjusted()) > LONGEST_VERBATIM:
-            raise UnfitError("a number of a usual size")
+            raise InvalidValueError("a number between 1E-40 and 1E+40")
         return value
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= _LARGEST_INTEGER:
-        raise UnfitError("a number")
+        raise InvalidValueError("a number")
     return value
 
 
@@ -189,7 +189,7 @@ def _boolean(value: Value) -> bool:
     words = {"true": True, "false": False, "1": True, "0": False}
     found = words.get(str(value).strip().lower()) if isinstance(value, (str, int)) else None
     if found is None:
-        raise UnfitError("true or false")
+        raise InvalidValueError("true or false")
     return found
 
 
@@ -199,7 +199,7 @@ def _date(value: Value) -> str:
     try:
         return normalise(value if isinstance(value, str) else "")
     except ValueError:
-        raise UnfitError("an ISO 8601 date") from None
+        raise InvalidValueError("an ISO 8601 date") from None
 
 
 def _text(value: Value) -> str:
@@ -209,12 +209,12 @@ def _text(value: Value) -> str:
         return str(value)
     if isinstance(value, date):
         return value.isoformat()
-    raise UnfitError("a text")
+    raise InvalidValueError("a text")
 
 
 def _array(value: Value) -> list[Value]:
     if not isinstance(value, (list, tuple)):
-        raise UnfitError("an array")
+        raise InvalidValueError("an array")
     return list(value)
 
 
@@ -222,8 +222,8 @@ def _json(value: Value) -> Value:
     return value
 
 
-PLAIN: dict[str, type] = {"text": str, "boolean": bool}
-"""What of a kind needs no check beyond its type."""
+UNCHECKED_TYPES: dict[str, type] = {"text": str, "boolean": bool}
+"""Per kind the type whose values need no check."""
 
 CHECKS: dict[str, Check] = {
     "integer": _integer,
@@ -235,4 +235,4 @@ CHECKS: dict[str, Check] = {
     "array": _array,
     "json": _json,
 }
-"""What brings a value to the kind of its field, or raises `UnfitError`."""
+"""Per kind the function that converts a value to it, or raises `InvalidValueError`."""

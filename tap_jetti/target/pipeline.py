@@ -1,4 +1,4 @@
-"""All that one run of the target needs, put together from its settings, and how it ends."""
+"""Builds all parts of a run from its settings, and ends the run."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from tap_jetti.facts.json_codec import encode_json
 from tap_jetti.process.stdout import Output
 from tap_jetti.reading.server_profile import ServerProfile
-from tap_jetti.target.actions.action import ActionContext
-from tap_jetti.target.actions.webhook_hashes import Known, WebhookHashes
+from tap_jetti.target.actions.context import ActionContext
+from tap_jetti.target.actions.feed_variants import FeedVariants
+from tap_jetti.target.actions.routes import FILE
+from tap_jetti.target.actions.webhook_hashes import Defaults, WebhookHashes
 from tap_jetti.target.delivery.change_detection import ChangeDetector
 from tap_jetti.target.delivery.checkpoints import Checkpoints
 from tap_jetti.target.delivery.dispatcher import Dispatcher
-from tap_jetti.target.delivery.intake import Policy, RecordProcessor
+from tap_jetti.target.delivery.intake import RecordProcessor, SendPolicy
 from tap_jetti.target.delivery.outcomes import Outcomes
 from tap_jetti.target.delivery.read_back import Confirmation
 from tap_jetti.target.delivery.rejects import RejectsFile
@@ -31,18 +33,21 @@ if TYPE_CHECKING:
     from tap_jetti.client.clock import Clock
     from tap_jetti.client.session import JettiSession
 
+SECRET_SETTINGS = ("api_token", "inventory_feed_hash", "channel_hash")
+"""Settings whose values no message or file shows."""
+
 STOP_SECONDS = 10.0
-"""How long a run that is asked to end waits for the calls in flight."""
+"""How long an interrupted run waits for the calls in flight."""
 
 
 class Pipeline:
-    """The parts of a run.
+    """The parts of a run: records go in at `processor`, STATE comes out at `output`.
 
     Args:
         config: The target's settings, with defaults.
-        session: What talks to Jetti.
-        clock: What waits are measured and slept by.
-        logger: Where the run reports.
+        session: Sends requests.
+        clock: For all times and waits.
+        logger: For messages.
     """
 
     def __init__(
@@ -55,105 +60,89 @@ class Pipeline:
         self._logger = logger
         self._started = clock.monotonic()
         self._dry_run: bool = config["dry_run"]
-        secrets = [
-            str(config[name]) for name in ("api_token", "inventory_feed_hash", "channel_hash") if config.get(name)
-        ]
-        self._rejects = None
-        if config.get("rejects_path") and config["on_reject"] == "set_aside" and not self._dry_run:
-            self._rejects = RejectsFile(Path(config["rejects_path"]), clock=clock, secrets=secrets)
         self.checkpoints = Checkpoints(self._write_state)
-        self.outcomes = Outcomes(
+        self._rejects = self._open_rejects(config)
+        outcomes = Outcomes(
             self.checkpoints,
             self.summary,
             rejects=self._rejects,
-            stops=config["on_reject"] == "stop" and not self._dry_run,
+            stop_on_reject=config["on_reject"] == "stop" and not self._dry_run,
             logger=logger,
         )
         self._confirmation = None
         if config["confirm_seconds"]:
-            self._confirmation = Confirmation(
+            self._confirmation = outcomes.confirmation = Confirmation(
                 seconds=float(config["confirm_seconds"]),
                 clock=clock,
-                confirmed=self.outcomes.confirmed,
-                rejected=self.outcomes.refused,
+                confirmed=outcomes.mark_confirmed,
+                rejected=outcomes.mark_rejected,
             )
-        self.outcomes.confirmation = self._confirmation
-        profile = ServerProfile()
-        self.context = ActionContext(
-            session=session,
-            webhook_hashes=WebhookHashes(
-                session,
-                Known(
-                    config.get("inventory_feed_id"),
-                    config.get("inventory_feed_hash"),
-                    config.get("channel_id"),
-                    config.get("channel_hash"),
-                ),
-            ),
-            delivery=config["delivery"],
-            batch_size=config["batch_size"],
-            summary=self.summary,
-            clock=clock,
-            profile=profile,
-            logger=logger,
-        )
-        self._current = ChangeDetector(session, profile=profile, logger=logger) if config["skip_unchanged"] else None
-        self._delivery = Dispatcher(
-            BatchSender(self.outcomes, self.summary, clock).deliver, concurrency=config["concurrency"], clock=clock
+        self.context = self._new_context(config)
+        self._detector = None
+        if config["skip_unchanged"]:
+            self._detector = ChangeDetector(
+                session, FeedVariants.comparison, profile=self.context.profile, logger=logger
+            )
+        self._dispatcher = Dispatcher(
+            BatchSender(outcomes, self.summary, clock).send, concurrency=config["concurrency"], clock=clock
         )
         self._file = None
-        if config["delivery"] == "file":
-            self._file = FeedFile(FeedLocation(config["feed_path"]), config["feed_format"], self.outcomes)
-        self.intake = RecordProcessor(
-            self._file or self._delivery,
-            self.outcomes,
+        if config["delivery"] == FILE:
+            location = FeedLocation(config["feed_path"])
+            self._file = FeedFile(location, config["feed_format"], action=FeedVariants.name, outcomes=outcomes)
+        self.processor = RecordProcessor(
+            self._file or self._dispatcher,
+            outcomes,
             self.checkpoints,
-            current=self._current,
-            policy=Policy(
-                most=None if self._file else config.get("max_updates"),  # a file says the whole inventory
+            detector=self._detector,
+            policy=SendPolicy(
+                max_updates=None if self._file else config.get("max_updates"),  # a file holds the whole inventory
                 largest_first=config["max_updates_order"] == "largest_change",
                 dry_run=self._dry_run,
             ),
         )
 
     def check_rejects(self, source: int | None) -> None:
-        """Make sure that rejects can be written, and are not what is being read.
+        """Check that the rejects file can be written, and that it is not the input.
+
+        Args:
+            source: The file descriptor of the input; None if it has none.
 
         Raises:
-            SettingsError: They cannot.
+            SettingsError: The file cannot be used.
         """
         if self._rejects is not None:
             self._rejects.check(source)
 
     def finish(self) -> None:
-        """Deliver all that was received, and confirm it.
+        """Deliver everything that was received, and confirm it.
 
         Raises:
-            JettiError: Something could not be delivered.
-            OSError: The feed file could not be written.
+            JettiError: The delivery failed.
+            OSError: The feed file cannot be written.
         """
         if self._dry_run:
             return
-        if self._file is not None and not self.intake.is_announced:
-            self._logger.warning("The input had no SCHEMA: there is no inventory to write, and the feed file stays.")
+        if self._file is not None and not self.processor.has_streams:
+            self._logger.warning("The input has no SCHEMA message, so the feed file was not replaced.")
             return
-        self.intake.finish()
+        self.processor.finish()
         if self._confirmation is not None:
-            self._confirmation.run()
+            self._confirmation.wait()
 
     def deliver_received(self) -> None:
-        """Deliver what came before the input broke off; a feed file is not written of half an inventory."""
+        """Deliver what was received before the input failed. A feed file is not written from an incomplete input."""
         if not self._dry_run and self._file is None:
-            self.intake.finish()
+            self.processor.finish()
 
     def stop(self) -> None:
-        """Begin nothing new and wait for the calls in flight; their records still count."""
-        self._delivery.stop(patience=STOP_SECONDS)
+        """Start no new calls, and wait for those in flight; their records count as delivered."""
+        self._dispatcher.stop(timeout=STOP_SECONDS)
 
     def close(self) -> None:
-        """Report, and let go of everything."""
+        """Stop, release all resources, and log the summary."""
         self.stop()
-        for part in (self._current, self._file, self._rejects, self.session):
+        for part in (self._detector, self._file, self._rejects, self.session):
             if part is not None:
                 part.close()
         summary = self.summary.as_dict(self.session.stats, seconds=self._clock.monotonic() - self._started)
@@ -163,11 +152,36 @@ class Pipeline:
         left = self.summary.total("left")
         if left:
             self._logger.warning(
-                "%d inventory feed variants are left for the next run by max_updates; STATE waits for them.", left
+                "%d inventory feed variants are left for the next run, since max_updates was reached. No STATE was"
+                " written after the first of them.",
+                left,
             )
         rejected = self.summary.total("rejected")
         if rejected:
             self._logger.error("%d records were rejected.", rejected)
+
+    def _open_rejects(self, config: Mapping[str, Any]) -> RejectsFile | None:
+        if self._dry_run or config["on_reject"] != "set_aside" or not config.get("rejects_path"):
+            return None
+        return RejectsFile(Path(config["rejects_path"]), clock=self._clock, secrets=secrets_of(config))
+
+    def _new_context(self, config: Mapping[str, Any]) -> ActionContext:
+        defaults = Defaults(
+            feed_id=config.get("inventory_feed_id"),
+            feed_hash=config.get("inventory_feed_hash"),
+            channel_id=config.get("channel_id"),
+            channel_hash=config.get("channel_hash"),
+        )
+        return ActionContext(
+            session=self.session,
+            webhook_hashes=WebhookHashes(self.session, defaults),
+            delivery=config["delivery"],
+            batch_size=config["batch_size"],
+            summary=self.summary,
+            clock=self._clock,
+            profile=ServerProfile(),
+            logger=self._logger,
+        )
 
     def _write_state(self, value: Any) -> None:  # noqa: ANN401 - STATE is the tap's own
         if self._dry_run:
@@ -175,3 +189,8 @@ class Pipeline:
         if self._rejects is not None:
             self._rejects.sync()
         self.output.write(encode_json(value) + b"\n")
+
+
+def secrets_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the secret values of the settings."""
+    return tuple(str(config[name]) for name in SECRET_SETTINGS if config.get(name))

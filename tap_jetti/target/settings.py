@@ -1,4 +1,4 @@
-"""The settings of the target alone, and what must hold between them."""
+"""The settings of the target besides those that it shares with the tap, and the rules between them."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ TARGET_SETTINGS = th.PropertiesList(
         th.StringType(nullable=False),
         default="https://inbound.jetti.io/webhooks/",
         title="Inbound URL",
-        description="Base of the asynchronous inbound API.",
+        description="Base URL of the asynchronous inbound API.",
     ),
     th.Property(
         "inbound_rate_limit",
         th.NumberType(nullable=False, exclusive_minimum=0),
         default=20,
         title="Inbound rate limit",
-        description="Units a second for the inbound API; a call costs 2, so 20 are 10 calls or 500 records a second.",
+        description="Rate limit of the inbound API in units per second. A call costs 2 units, so 20 units allow 10"
+        " calls or 500 records per second.",
     ),
     th.Property(
         "delivery",
         th.StringType(nullable=False, allowed_values=["inbound", "api", "file"]),
         default="inbound",
         title="Delivery",
-        description="How records go: inbound in batches, through the API with an answer to each call,"
-        " or as a file that Jetti fetches. Actions that know one way only take it.",
+        description="How records are sent: inbound (asynchronously, in batches), api (each call is answered with its"
+        " result), or file (Jetti fetches the file). Actions that support only one of the first two always use it.",
     ),
     th.Property(
         "stream_actions",
@@ -45,135 +46,140 @@ TARGET_SETTINGS = th.PropertiesList(
         ),
         default={},
         title="Stream actions",
-        description="What the records of a stream are written with, by stream name; by default the action of that name."
-        f" Actions: {', '.join(ACTIONS)}.",
+        description="The action that writes the records of a stream, by stream name. By default the action with the"
+        f" name of the stream. Actions: {', '.join(ACTIONS)}.",
     ),
     th.Property(
         "inventory_feed_id",
         th.IntegerType(nullable=False, minimum=1),
         title="Inventory feed id",
-        description="The inventory feed of records that name none.",
+        description="The inventory feed of records without inventoryFeedId.",
     ),
     th.Property(
         "inventory_feed_hash",
         th.StringType(nullable=False, min_length=1),
         secret=True,
         title="Inventory feed hash",
-        description="The webhook hash of that feed. Looked up with the token if it is left out.",
+        description="The webhook hash of that feed. By default it is looked up with the token.",
     ),
     th.Property(
         "channel_id",
         th.IntegerType(nullable=False, minimum=1),
         title="Channel id",
-        description="The channel of records that name none. Of a custom channel's two ids its channelId.",
+        description="The channel of records without channelId. A custom channel has two ids: use its channelId.",
     ),
     th.Property(
         "channel_hash",
         th.StringType(nullable=False, min_length=1),
         secret=True,
         title="Channel hash",
-        description="The webhook hash of that channel. Looked up with the token if it is left out.",
+        description="The webhook hash of that channel. By default it is looked up with the token.",
     ),
     th.Property(
         "batch_size",
         th.IntegerType(nullable=False, minimum=1, maximum=LARGEST_BATCH),
         default=LARGEST_BATCH,
         title="Batch size",
-        description="Records of one call at most.",
+        description="The largest number of records per call.",
     ),
     th.Property(
         "skip_unchanged",
         th.BooleanType(nullable=False),
         default=True,
         title="Skip unchanged",
-        description="Read what the inventory feed has, and send only what differs.",
+        description="Read the inventory feed first, and send only records that differ from it.",
     ),
     th.Property(
         "confirm_seconds",
         th.NumberType(nullable=False, minimum=0),
         default=0,
         title="Confirm seconds",
-        description="How long what Jetti takes before looking at it, inbound or as a batch of connections, may take to"
-        " show before it counts as rejected; 0 does not look.",
+        description="Seconds to wait for asynchronously accepted writes to become visible; those that do not are"
+        " rejected. 0: do not check.",
     ),
     th.Property(
         "max_updates",
         th.IntegerType(nullable=False, minimum=0),
-        title="Most updates",
-        description="Inventory feed variants to send at most, for the plan's daily limit. The rest is left for the"
-        " next run.",
+        title="Maximum updates",
+        description="The largest number of inventory feed variants to send in one run, for instance the daily limit of"
+        " the plan. The others are left for the next run.",
     ),
     th.Property(
         "max_updates_order",
         th.StringType(nullable=False, allowed_values=["arrival", "largest_change"]),
         default="arrival",
         title="Order of updates",
-        description="Which ones go if there are more: the first to come, or those whose inventory changes most.",
+        description="Which variants are sent if there are more than max_updates: the first to arrive, or those with the"
+        " largest change of inventory.",
     ),
     th.Property(
         "on_reject",
         th.StringType(nullable=False, allowed_values=["stop", "set_aside"]),
         default="stop",
         title="On reject",
-        description="Stop at the first record that cannot be written, or set it aside and exit with 1 at the end.",
+        description="What to do with a record that cannot be written: stop the run, or set the record aside, continue,"
+        " and exit with 1 at the end.",
     ),
     th.Property(
         "rejects_path",
         th.StringType(nullable=False, min_length=1),
         title="Rejects path",
-        description="Where records are set aside, as Singer messages: feed the file back in to try them again.",
+        description="The file for records that are set aside, as Singer messages. Send this file to the target to retry"
+        " them.",
     ),
     th.Property(
         "dry_run",
         th.BooleanType(nullable=False),
         default=False,
         title="Dry run",
-        description="Read and compare, print the plan, write nothing.",
+        description="Read and compare, print what would be sent, and write nothing.",
     ),
     th.Property(
         "feed_path",
         th.StringType(nullable=False, min_length=1),
         title="Feed path",
-        description="Where delivery file puts the inventory: a path, or a URL such as ftp://host/inventory.csv"
-        " without credentials, which come from the environment.",
+        description="Where delivery file writes the inventory: a path, or a URL such as ftp://host/inventory.csv."
+        " Credentials do not belong in the URL; set them in the environment.",
     ),
     th.Property(
         "feed_format",
         th.StringType(nullable=False, allowed_values=list(FORMATS)),
         default="csv",
         title="Feed format",
-        description="What delivery file writes.",
+        description="The format of the file that delivery file writes.",
     ),
 )
-"""The settings of the target, besides those of everything that talks to Jetti."""
+"""The settings of the target besides those that it shares with the tap."""
 
 
 def check_settings(config: Mapping[str, Any]) -> None:
-    """Refuse settings that contradict each other.
+    """Check settings that depend on each other.
 
     Args:
-        config: The settings, each valid by itself.
+        config: The settings; each of them is valid by itself.
 
     Raises:
-        SettingsError: Some do not go together.
+        SettingsError: A setting needs another one.
     """
     if config["on_reject"] == "set_aside" and not config.get("rejects_path"):
-        raise SettingsError("on_reject set_aside needs rejects_path: where are rejected records to be set aside?")
+        raise SettingsError("on_reject set_aside needs rejects_path: the file for the rejected records.")
     if config["delivery"] == "file":
         if not config.get("feed_path"):
-            raise SettingsError("delivery file needs feed_path: where is the file to be put?")
+            raise SettingsError("delivery file needs feed_path: the path or URL of the file to write.")
         FeedLocation(config["feed_path"]).check()
     if config["max_updates_order"] == "largest_change" and not config["skip_unchanged"]:
-        raise SettingsError("max_updates_order largest_change needs skip_unchanged: changes are known by comparing.")
+        raise SettingsError(
+            "max_updates_order largest_change needs skip_unchanged: the size of a change is known only by comparing."
+        )
     if config.get("inventory_feed_hash") and config["skip_unchanged"] and not config.get("inventory_feed_id"):
         raise SettingsError(
-            "skip_unchanged needs inventory_feed_id: the hash alone does not tell which feed to compare with."
-            " Set inventory_feed_id, or skip_unchanged to false."
+            "skip_unchanged needs inventory_feed_id if inventory_feed_hash is set: the hash does not tell which feed to"
+            " compare with. Set inventory_feed_id, or set skip_unchanged to false."
         )
     if config["confirm_seconds"] and config["delivery"] == "inbound":
         for owner in ("inventory_feed", "channel"):
             if config.get(f"{owner}_hash") and not config.get(f"{owner}_id"):
                 raise SettingsError(
-                    f"confirm_seconds needs {owner}_id: the hash alone does not tell where to read back."
-                    f" Set {owner}_id, or confirm_seconds to 0."
+                    f"confirm_seconds needs {owner}_id if {owner}_hash is set: the hash does not tell where to check."
+                    f" Set {owner}_id, or set confirm_seconds to 0."
                 )

@@ -1,4 +1,4 @@
-"""Reads Singer messages line by line, and says which line is wrong without showing a secret."""
+"""Reads Singer messages line by line. Errors name the line and show no secret."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from tap_jetti.facts.secret_fields import is_secret, mask_credentials
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-SHOWN = 80
-"""Characters of a bad line that an error shows."""
+EXCERPT_LENGTH = 80
+"""Characters of an invalid line that an error shows."""
 
 _NAMED_VALUE = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:\s*)("(?:[^"\\]|\\.)*"?|[^\s,{}\[\]]+)')
 
 
 class SingerInput(GenericSingerReader[bytes]):
-    """The messages on standard input, decimals exact.
+    """The messages on standard input, with exact decimals.
 
     Attributes:
-        line: The number of the line being processed, from 1.
-        size: Its length in bytes or characters: roughly what its record takes in memory.
-        secrets: Values that no error may show.
+        line: The number of the line that is processed, starting with 1.
+        size: Its length in bytes or characters, about as much memory as its record takes.
+        secrets: Values that no error shows.
     """
 
     def __init__(self) -> None:
@@ -51,14 +51,14 @@ class SingerInput(GenericSingerReader[bytes]):
     def process_lines(
         self, file_input: IO[Any] | None, callbacks: Mapping[str, Callable[[dict[str, Any]], None]]
     ) -> Counter[str]:
-        """Hand each message to the callback of its type.
+        """Pass each message to the callback of its type.
 
         Args:
-            file_input: Lines of bytes or text; None is standard input.
+            file_input: Lines of bytes or text; None for standard input.
             callbacks: By message type.
 
         Raises:
-            InputError: A line is no JSON object with a known type.
+            InputError: A line is not a JSON object with a known type.
         """
         counts: Counter[str] = Counter()
         decode = self._decoder.decode
@@ -70,13 +70,18 @@ class SingerInput(GenericSingerReader[bytes]):
             except (msgspec.DecodeError, UnicodeError, RecursionError, ArithmeticError) as error:
                 if not line.strip():
                     continue
-                message = self._mended(line)
+                message = self._decode_repaired(line)
                 if message is None:
-                    raise InputError(f"Line {self.line} is no JSON ({error}): {self._shown(line)}") from None
+                    raise InputError(
+                        f"Line {self.line} is not valid JSON ({error}): {excerpt(line, self.secrets)}"
+                    ) from None
             kind = message.get("type") if isinstance(message, dict) else None
             callback = callbacks.get(kind) if isinstance(kind, str) else None
             if callback is None:
-                raise InputError(f"Line {self.line} is no Singer message: its type is unknown: {self._shown(line)}")
+                raise InputError(
+                    f"Line {self.line} is not a Singer message, since its type is unknown:"
+                    f" {excerpt(line, self.secrets)}"
+                )
             callback(message)
             counts[str(kind)] += 1
         return counts
@@ -86,11 +91,11 @@ class SingerInput(GenericSingerReader[bytes]):
         message: dict[str, Any] = self._decoder.decode(line)
         return message
 
-    def _mended(self, line: bytes | str) -> object:
-        """The message of a line that is JSON but for a byte order mark or half a surrogate pair; None if it is not.
+    def _decode_repaired(self, line: bytes | str) -> object:
+        """Decode a line that is JSON except for a byte order mark or half a surrogate pair; None if it is not.
 
-        Windows puts the first at the beginning of the input; programs in JavaScript and Python
-        write the second of a text that was cut, and U+FFFD takes its place.
+        Windows puts the first at the beginning of the input. Programs in JavaScript and Python write the second when
+        they cut a text within a character; U+FFFD replaces it.
         """
         content = line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line
         try:
@@ -98,17 +103,16 @@ class SingerInput(GenericSingerReader[bytes]):
         except (msgspec.DecodeError, UnicodeError, RecursionError, ArithmeticError):
             return None
 
-    def _shown(self, line: bytes | str) -> str:
-        return shown(line, self.secrets)
 
-
-def shown(line: bytes | str, secrets: Sequence[str] = ()) -> str:
-    """The first characters of a line, with what is or may be a secret masked."""
-    text = line[: 4 * SHOWN] if isinstance(line, str) else line[: 4 * SHOWN].decode("utf-8", "replace")
+def excerpt(line: bytes | str, secrets: Sequence[str] = ()) -> str:
+    """Return the first characters of a line, with everything masked that is or may be a secret."""
+    text = (
+        line[: 4 * EXCERPT_LENGTH] if isinstance(line, str) else line[: 4 * EXCERPT_LENGTH].decode("utf-8", "replace")
+    )
     for secret in secrets:
         text = text.replace(secret, "***")
     masked = _NAMED_VALUE.sub(_without_secret, mask_credentials(text.strip()))
-    return masked if len(masked) <= SHOWN else masked[:SHOWN] + "…"
+    return masked if len(masked) <= EXCERPT_LENGTH else masked[:EXCERPT_LENGTH] + "…"
 
 
 def _without_secret(found: re.Match[str]) -> str:

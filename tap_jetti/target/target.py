@@ -1,4 +1,4 @@
-"""The target: its settings, its streams, and how a run ends."""
+"""The Singer target: its settings, its streams, and how a run ends."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from tap_jetti.errors import InputError, Interrupted, RecordError, SettingsError
 from tap_jetti.process.command import CommandLine, run_command
 from tap_jetti.process.settings import open_session, settings_schema
 from tap_jetti.target.actions import ACTIONS
+from tap_jetti.target.actions.routes import FILE
 from tap_jetti.target.delivery.operations import InputStream
 from tap_jetti.target.delivery.record_errors import MissingSchemaError
-from tap_jetti.target.pipeline import Pipeline
+from tap_jetti.target.pipeline import Pipeline, secrets_of
 from tap_jetti.target.settings import TARGET_SETTINGS, check_settings
 from tap_jetti.target.singer_input import SingerInput
 
@@ -32,17 +33,16 @@ if TYPE_CHECKING:
     from tap_jetti.target.actions.action import Action
     from tap_jetti.target.delivery.operations import Record
 
-    _Way = tuple[Callable[[Record], Record | None] | None, InputStream]
-
-_SECRETS = ("api_token", "inventory_feed_hash", "channel_hash")
+    # What a stream map makes of a record, or None if it leaves records as they are; and the stream it makes.
+    _MappedStream = tuple[Callable[[Record], Record | None] | None, InputStream]
 
 
 class TargetJetti(CommandLine, Target):
     """Writes to a Jetti (Onport) account: in batches, only what changed, nothing dropped silently.
 
-    Of the SDK's target it uses settings, stream maps and flattening, not the sinks: those drain in
-    threads that know nothing of the order of keys, emit no STATE at all after a batch that raised,
-    and none while a tap is silent. Records go to `tap_jetti.target.delivery` instead.
+    It uses the SDK's settings, stream maps and flattening, but not its sinks: these drain in threads that do not keep
+    the order of keys, and they emit no STATE after a batch that failed, nor while the tap is silent. Records go
+    through a `Pipeline` instead.
     """
 
     name = "target-jetti"
@@ -61,16 +61,16 @@ class TargetJetti(CommandLine, Target):
     def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - the SDK's own
         self.clock = SystemClock()
         super().__init__(**arguments)
-        self.delivery = Pipeline(
+        self.pipeline = Pipeline(
             self.config,
             session=open_session(self.config, clock=self.clock, logger=self.logger),
             clock=self.clock,
             logger=self.logger,
         )
-        self.message_reader.secrets = tuple(str(self.config[name]) for name in _SECRETS if self.config.get(name))
+        self.message_reader.secrets = secrets_of(self.config)
         self._actions: dict[str, Action] = {}
-        self._ways: dict[str, list[_Way]] = {}
-        self._ignored: set[str] = set()
+        self._streams: dict[str, list[_MappedStream]] = {}
+        self._has_warned_of_versions = False
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
@@ -82,16 +82,16 @@ class TargetJetti(CommandLine, Target):
     @classmethod
     @override
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
-        # Not the SDK's settings for sinks, which there are none of.
+        # The SDK's settings for sinks are left out, since there are no sinks.
         super(Target, cls).append_builtin_config(config_jsonschema)
 
     @classmethod
     @override
     def print_about(cls, output_format: str | None = None) -> None:
-        from tap_jetti.target.actions.about import added_to  # noqa: PLC0415 - reads schemas that a run can do without
+        from tap_jetti.target.actions.about import add_actions  # noqa: PLC0415 - it reads schemas that a run does not need
 
         text = AboutFormatter.get_formatter(output_format or "text").format_about(cls._get_about_info())
-        sys.stdout.write(added_to(text, output_format) + "\n")
+        sys.stdout.write(add_actions(text, output_format) + "\n")
 
     @override
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
@@ -102,15 +102,15 @@ class TargetJetti(CommandLine, Target):
             raise InputError(f"Line {self._line}: the SCHEMA of {stream} has no properties.")
         keys = message_dict.get("key_properties") or []
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-            raise InputError(f"Line {self._line}: the key_properties of {stream} are no list of names.")
+            raise InputError(f"Line {self._line}: the key_properties of {stream} must be a list of names.")
         try:
             self.mapper.register_raw_stream_schema(stream, schema, keys)
-        except Exception as error:  # the SDK raises many things, some of them about the settings
+        except Exception as error:  # the SDK raises various exceptions, some of them about the settings
             raise InputError(
-                f"Line {self._line}: the SCHEMA of {stream} cannot be used as it is, or not with stream_maps"
-                f" and flattening as they are set: {error}"
+                f"Line {self._line}: the SCHEMA of {stream} is invalid, or does not fit the settings stream_maps and"
+                f" flattening: {error}"
             ) from error
-        ways: list[_Way] = []
+        mapped: list[_MappedStream] = []
         for stream_map in self.mapper.stream_maps[stream]:
             if isinstance(stream_map, RemoveRecordTransform):
                 continue
@@ -120,73 +120,80 @@ class TargetJetti(CommandLine, Target):
                 message_dict,
                 tuple(stream_map.transformed_key_properties or ()),
                 action,
-                self.delivery.summary.of(action.name),
+                self.pipeline.summary.of(action.name),
                 frozenset(stream_map.transformed_schema.get("properties", ())),
             )
-            self.delivery.intake.announce(input_stream)
+            self.pipeline.processor.add_stream(input_stream)
             is_same = isinstance(stream_map, SameRecordTransform) and not stream_map.flattening_enabled
-            ways.append((None if is_same else stream_map.transform, input_stream))
-        self._ways[stream] = ways
+            mapped.append((None if is_same else stream_map.transform, input_stream))
+        self._streams[stream] = mapped
 
     @override
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         stream, record = message_dict.get("stream"), message_dict.get("record")
         if type(stream) is not str or type(record) is not dict:
             raise InputError(f"Line {self._line} is a RECORD without stream or record.")
-        ways = self._ways.get(stream)
-        if ways is None:
-            raise MissingSchemaError(f"Line {self._line}: a record of {stream} came before its SCHEMA. Mend the tap.")
-        reader = self.message_reader
-        for transform, input_stream in ways:
+        mapped = self._streams.get(stream)
+        if mapped is None:
+            raise MissingSchemaError(
+                f"Line {self._line}: the tap must send the SCHEMA of {stream} before its records. Correct the tap."
+            )
+        reader, processor = self.message_reader, self.pipeline.processor
+        for transform, input_stream in mapped:
             try:
-                transformed = record if transform is None else transform(record if len(ways) == 1 else dict(record))
-            except Exception as error:  # noqa: BLE001 - an expression may raise anything, about this record alone
-                refusal = RecordError("stream_maps.failed", f"stream_maps cannot be evaluated ({type(error).__name__})")
-                self.delivery.intake.refuse(input_stream, record, refusal, line=reader.line)
+                transformed = record if transform is None else transform(record if len(mapped) == 1 else dict(record))
+            except Exception as error:  # noqa: BLE001 - an expression may raise anything; only this record fails
+                rejection = RecordError(
+                    "stream_maps.failed", f"stream_maps failed on this record ({type(error).__name__})"
+                )
+                processor.reject(input_stream, record, rejection, line=reader.line)
                 continue
             if transformed is not None:
-                self.delivery.intake.take(input_stream, transformed, record, line=reader.line, size=reader.size)
+                processor.process(input_stream, transformed, record, line=reader.line, size=reader.size)
 
     @override
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         if "value" not in message_dict:
             raise InputError(f"Line {self._line} is a STATE without value.")
-        self.delivery.checkpoints.state(message_dict["value"])
+        self.pipeline.checkpoints.add_state(message_dict["value"])
 
     @override
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
-        if "ACTIVATE_VERSION" not in self._ignored:
-            self._ignored.add("ACTIVATE_VERSION")
-            self.logger.warning(
-                "ACTIVATE_VERSION is ignored: Jetti has no versions of a table, and nothing is deleted."
-            )
+        if not self._has_warned_of_versions:
+            self._has_warned_of_versions = True
+            self.logger.warning("ACTIVATE_VERSION is ignored: Jetti has no versions of tables. Nothing is deleted.")
 
     @override
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
-        raise InputError(f"Line {self._line} is a BATCH message, which is not read. Take batch_config from the tap.")
+        raise InputError(
+            f"Line {self._line} is a BATCH message, which is not supported. Remove batch_config from the tap."
+        )
 
     @override
     def process_endofpipe(self) -> None:
-        self.delivery.finish()
+        self.pipeline.finish()
 
     def run(self, file_input: IO[str] | None = None) -> None:
-        """Deliver the input and end the process accordingly.
+        """Deliver the input.
+
+        Args:
+            file_input: The input; None for standard input.
 
         Raises:
-            SystemExit: Some record was set aside.
-            Interrupted: The process was asked to end; what was in flight is done.
-            JettiError: The input or Jetti failed.
+            SystemExit: A record was rejected and set aside.
+            Interrupted: A signal ended the run; the calls that were in flight are done.
+            JettiError: The input is invalid, or the delivery failed.
         """
         try:
-            self.delivery.check_rejects(_descriptor(file_input))
+            self.pipeline.check_rejects(_descriptor(file_input))
             self.listen(file_input)
         except InputError:
-            self.delivery.deliver_received()
+            self.pipeline.deliver_received()
             raise
         finally:
-            self.delivery.close()
+            self.pipeline.close()
             self.clock.stop()
-        if self.delivery.summary.total("rejected"):
+        if self.pipeline.summary.total("rejected"):
             raise SystemExit(1)
 
     @classmethod
@@ -205,28 +212,31 @@ class TargetJetti(CommandLine, Target):
 
     @override
     def interrupt(self, interruption: Interrupted) -> None:
-        self.delivery.output.interrupt(interruption)
+        self.pipeline.output.interrupt(interruption)
 
     @property
     def _line(self) -> int:
         return self.message_reader.line
 
     def _action_of(self, stream: str) -> Action:
-        """The action of a stream, by its name or the setting stream_actions.
+        """The action of a stream: the one in the setting stream_actions, or else the one of the same name.
 
         Raises:
-            SettingsError: There is none.
+            SettingsError: There is no such action, or it cannot write a file.
         """
         name = self.config["stream_actions"].get(stream, stream)
         if name not in ACTIONS:
             raise SettingsError(
-                f"Nothing is known to be done with stream {stream}; nothing of it is sent. Map it by stream_actions"
-                f" to one of: {', '.join(ACTIONS)}."
+                f"No action for stream {stream}. Map it in stream_actions to one of: {', '.join(ACTIONS)}."
             )
-        if self.config["delivery"] == "file" and name != next(iter(ACTIONS)):
-            raise SettingsError(f"delivery file writes {next(iter(ACTIONS))} only, and stream {stream} is {name}.")
+        if self.config["delivery"] == FILE and not ACTIONS[name].has_feed_file:
+            supported = ", ".join(action.name for action in ACTIONS.values() if action.has_feed_file)
+            raise SettingsError(
+                f"delivery file writes {supported} only, but the action of stream {stream} is {name}."
+                " Set delivery to inbound or api."
+            )
         if name not in self._actions:
-            self._actions[name] = ACTIONS[name](self.delivery.context)
+            self._actions[name] = ACTIONS[name](self.pipeline.context)
         return self._actions[name]
 
 
@@ -239,5 +249,5 @@ def _descriptor(file_input: IO[str] | None) -> int | None:
 
 def main() -> NoReturn:
     """Run ``target-jetti``."""
-    gc.freeze()  # what is imported stays: looking it through again and again takes a tenth of the time of a record
+    gc.freeze()  # imported objects stay: scanning them in every collection takes a tenth of the time
     run_command(TargetJetti)

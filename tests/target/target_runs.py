@@ -8,10 +8,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from typing_extensions import override
+
+from tap_jetti.client.clock import SystemClock
 from tap_jetti.sandbox import Options, Sandbox
 from tap_jetti.target.delivery.summary import Figures
 
@@ -25,6 +29,25 @@ CHANNEL = 5
 FEED_HASH = "feed-hash-not-to-be-shown"
 CHANNEL_HASH = "channel-hash-not-to-be-shown"
 VARIANTS = "inventory_feed_variants"
+
+
+class WatchedClock(SystemClock):
+    """A clock that tells when a thread begins to wait for another one.
+
+    Attributes:
+        is_waiting: Set when the thread waits.
+    """
+
+    def __init__(self, watched: threading.Thread) -> None:
+        super().__init__()
+        self.is_waiting = threading.Event()
+        self._watched = watched
+
+    @override
+    def wait(self, condition: threading.Condition, seconds: float | None = None) -> bool:
+        if threading.current_thread() is self._watched:
+            self.is_waiting.set()
+        return super().wait(condition, seconds)
 
 
 def schema(stream: str = VARIANTS, *keys: str, **properties: Any) -> dict[str, Any]:
@@ -140,7 +163,7 @@ def deliver(sandbox: Sandbox | OddServer, *messages: Any, settle: bool = True, *
         except Exception as error:  # noqa: BLE001 - the test looks at it
             outcome.error, outcome.code = error, 1
     outcome.states = [json.loads(line) for line in stdout.getvalue().splitlines()]
-    outcome.figures = target.delivery.summary.actions
+    outcome.figures = target.pipeline.summary.actions
     if settle:
         sandbox.settle()
     return outcome
@@ -154,6 +177,20 @@ def stock(sandbox: Sandbox) -> dict[str, Any]:
 def rejects(path: Path) -> list[dict[str, Any]]:
     """The messages of a rejects file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+
+
+def wait_for_line(stream: IO[bytes] | None, text: str) -> str:
+    """Read lines until one contains a text; returns all of them.
+
+    Read the rest with the stream's own `read`: `communicate` does not see what this has buffered.
+    """
+    assert stream is not None
+    lines = ""
+    for line in stream:
+        lines += line.decode()
+        if text in lines:
+            return lines
+    raise EOFError(f"no line has {text!r}, but: {lines}")
 
 
 def start_process(directory: Path, config: dict[str, Any], **arguments: Any) -> subprocess.Popen[bytes]:

@@ -11,14 +11,14 @@ from jsonschema import Draft202012Validator
 from singer_sdk.singerlib.json import deserialize_json
 
 from tap_jetti.target.actions import ACTIONS
-from tap_jetti.target.actions.about import described
+from tap_jetti.target.actions.about import describe_actions
 from tap_jetti.target.target import TargetJetti
 
 
 @pytest.mark.parametrize("name", ACTIONS)
 def test_every_action_has_a_schema_and_says_what_it_does(name: str) -> None:
     """The schema is valid, open to other fields, and names what identifies a record."""
-    action = described()[name]
+    action = describe_actions()[name]
     Draft202012Validator.check_schema(action["record"])
     assert action["record"].get("additionalProperties", True) is True
     assert action["record"].get("required") or action["record"].get("anyOf")

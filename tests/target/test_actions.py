@@ -248,7 +248,7 @@ def test_the_other_name_of_a_call_is_tried_once_and_remembered(
         assert outcome.error is None
         used = [entry.path.rpartition("/")[2].removesuffix(".json") for entry in sandbox.requests.writes]
         assert used == [*names, names[1]]
-        assert caplog.text.count(f"{names[1]} is used from here on") == 1
+        assert caplog.text.count(f"using {names[1]} from now on") == 1
 
 
 def test_unknown_and_ambiguous_names_of_a_status_are_rejected() -> None:

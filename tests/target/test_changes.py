@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from target_runs import FEED, VARIANTS, deliver, jetti, record, schema, state, stock, variant
 
 from tap_jetti.errors import SettingsError
-from tap_jetti.target.fields import CHECKS, UnfitError, comparable
+from tap_jetti.target.fields import CHECKS, InvalidValueError, comparable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,7 +96,7 @@ def test_no_value_breaks_a_check(value: Any) -> None:
     """Whatever a field holds is taken or refused with a reason, and compares with itself."""
     for kind, check in CHECKS.items():
         if value is not None:
-            with contextlib.suppress(UnfitError):
+            with contextlib.suppress(InvalidValueError):
                 checked = check(value)
                 assert comparable(kind, checked) == comparable(kind, check(checked))
 
@@ -131,6 +131,16 @@ def test_max_updates_leaves_the_rest_and_holds_state_back(caplog: pytest.LogCapt
         assert "1 inventory feed variants are left" in caplog.text
         again = deliver(sandbox, schema(), *messages, max_updates=2)
         assert (again.states[-1], again.of().unchanged, again.of().sent) == ("c", 3, 1)
+
+
+def test_merged_records_of_another_action_do_not_raise_the_limit() -> None:
+    """Only what counts against max_updates gives its share back when it is merged with an earlier record."""
+    with jetti() as sandbox:
+        fill(sandbox, 2)
+        fields = [record("custom_fields", resource="sales", resourceId=31, key="gift", value=n) for n in range(3)]
+        messages = [schema("custom_fields"), *fields, variant(0, 50), variant(1, 50)]
+        outcome = deliver(sandbox, schema(), *messages, max_updates=1)
+        assert (outcome.of("custom_fields").merged, outcome.of().sent, outcome.of().left) == (2, 1, 1)
 
 
 def test_the_largest_changes_go_first_when_told_to() -> None:
@@ -168,7 +178,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(capsys: pytest.CaptureFixt
         assert sandbox.requests.writes == []
     assert not path.exists()
     plan = capsys.readouterr().err
-    assert "Plan; nothing was written." in plan
+    assert "Dry run: nothing was written." in plan
     assert [line.split() for line in plan.splitlines() if VARIANTS in line][-1] == [VARIANTS, *"411110"]
 
 

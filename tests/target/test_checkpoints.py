@@ -18,17 +18,17 @@ def test_a_state_never_overtakes_a_record(steps: list[str | int]) -> None:
     for step in steps:
         if step == "record":
             received += 1
-            waiting.append((received, checkpoints.receive()))
+            waiting.append((received, checkpoints.add_record()))
         elif step == "state":
-            checkpoints.state(received)
+            checkpoints.add_state(received)
         elif waiting:
             _, checkpoint = waiting.pop(int(step) % len(waiting))
-            checkpoints.settle([checkpoint])
+            checkpoints.complete([checkpoint])
         oldest = min((number for number, _ in waiting), default=received + 1)
         assert all(value < oldest for value in written)
     assert written == sorted(written)
-    checkpoints.settle([checkpoint for _, checkpoint in waiting])
-    checkpoints.state(received)
+    checkpoints.complete([checkpoint for _, checkpoint in waiting])
+    checkpoints.add_state(received)
     assert written[-1] == received
 
 
@@ -36,11 +36,11 @@ def test_states_without_records_between_them_take_one_place() -> None:
     """A tap that writes STATE over and over while one record hangs fills no memory."""
     written: list[int] = []
     checkpoints = Checkpoints(written.append)
-    first = checkpoints.receive()
+    first = checkpoints.add_record()
     for number in range(1000):
-        checkpoints.state(number)
+        checkpoints.add_state(number)
     assert len(checkpoints._waiting) == 2
-    checkpoints.settle([first])
+    checkpoints.complete([first])
     assert written == [999]
 
 
@@ -48,9 +48,9 @@ def test_behind_a_record_that_is_left_nothing_is_written() -> None:
     """The next run starts from the STATE before it."""
     written: list[int] = []
     checkpoints = Checkpoints(written.append)
-    checkpoints.settle([checkpoints.receive()])
-    checkpoints.state(1)
-    checkpoints.receive()
-    checkpoints.hold()
-    checkpoints.state(2)
+    checkpoints.complete([checkpoints.add_record()])
+    checkpoints.add_state(1)
+    checkpoints.add_record()
+    checkpoints.withhold()
+    checkpoints.add_state(2)
     assert written == [1]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from odd_server import Call, odd_server
 from target_runs import CHANNEL, FEED, VARIANTS, deliver, jetti, record, rejects, schema, state, stock, variant
+from typing_extensions import override
+
+from tap_jetti.client.clock import SystemClock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,8 +78,20 @@ def test_confirming_waits_for_a_slow_queue() -> None:
         assert (outcome.of().confirmed, outcome.states, outcome.code) == (1, [1], 0)
 
 
-def test_looks_that_take_long_do_not_cut_the_time_short(tmp_path: Path) -> None:
+class SkippingClock(SystemClock):
+    """The machine's clock, set forward at will."""
+
+    skipped = 0.0
+
+    @override
+    def monotonic(self) -> float:
+        return super().monotonic() + self.skipped
+
+
+def test_looks_that_take_long_do_not_cut_the_time_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What shows while others are looked for is confirmed, though the first look lasts longer than confirm_seconds."""
+    clock = SkippingClock()
+    monkeypatch.setattr("tap_jetti.target.target.SystemClock", lambda: clock)
     feed = {"id": FEED, "resourceType": "webhook", "hash": "h7"}
     with odd_server(rows={"inventory-feeds": [feed], "inventory-feed-variants": []}) as odd:
         taken: list[dict[str, Any]] = []
@@ -89,7 +103,7 @@ def test_looks_that_take_long_do_not_cut_the_time_short(tmp_path: Path) -> None:
                 taken.extend({**one, "id": n, "inventoryFeedId": FEED} for n, one in enumerate(call.body, len(taken)))
             elif any("externalId" in name for name, _ in call.query):
                 looks += 1
-                time.sleep(0.2)
+                clock.skipped += 0.2
                 if looks > 1:
                     odd.rows["inventory-feed-variants"] = taken
 

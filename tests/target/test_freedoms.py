@@ -185,4 +185,4 @@ def test_the_other_name_is_said_once_though_many_calls_learn_of_it(caplog: pytes
         odd.answer = lambda call: (404, b"") if call.path.endswith("-batches.json") else None
         outcome = deliver(odd, schema("products"), *PRODUCTS, batch_size=2, delivery="api")
         assert outcome.error is None
-        assert caplog.text.count("is used from here on") == 1
+        assert caplog.text.count("from now on") == 1

@@ -6,13 +6,13 @@ import io
 import json
 import signal
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from target_runs import (
     FEED,
     VARIANTS,
+    WatchedClock,
     as_lines,
     deliver,
     jetti,
@@ -24,6 +24,7 @@ from target_runs import (
     state,
     stock,
     variant,
+    wait_for_line,
 )
 
 from tap_jetti.errors import AuthenticationError, ForbiddenError, JettiError, RecordError, SettingsError
@@ -275,43 +276,51 @@ def test_a_signal_ends_the_run_with_its_code_and_the_state_of_what_is_delivered(
     signum: signal.Signals, again: signal.Signals | None, tmp_path: Path
 ) -> None:
     """What is in flight is finished, nothing new begun; the exit code tells the signal, the first of two."""
-    with jetti(latency=0.3) as sandbox:
+    with jetti() as sandbox:
+        arrived, may_answer = threading.Event(), threading.Event()
+
+        def hold_post(_number: int, method: str, _path: str) -> None:
+            if method == "POST":
+                arrived.set()
+                may_answer.wait(20)
+
+        sandbox.on_request = hold_post
         config = settings_for(sandbox, batch_size=1, concurrency=1, skip_unchanged=False)
-        process = start_process(tmp_path, config)
-        assert process.stdin is not None
-        messages = [schema()]
-        for number in range(3):
-            messages += [variant(number, number), state(number)]
-        process.stdin.write(as_lines(messages).encode())
-        process.stdin.flush()
-        arrived = threading.Event()
-        sandbox.on_request = lambda _number, method, _path: arrived.set() if method == "POST" else None
-        assert arrived.wait(20)
-        process.send_signal(signum)
-        if again is not None:
-            time.sleep(0.01)
-            process.send_signal(again)
-        out, errors = process.communicate(timeout=20)
+        with start_process(tmp_path, config) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stderr is not None
+            messages = [schema()]
+            for number in range(3):
+                messages += [variant(number, number), state(number)]
+            process.stdin.write(as_lines(messages).encode())
+            process.stdin.flush()
+            assert arrived.wait(20)
+            process.send_signal(signum)
+            errors = wait_for_line(process.stderr, f"Received {signum.name}")
+            if again is not None:
+                process.send_signal(again)
+            may_answer.set()
+            out = process.stdout.read()
+            errors += process.stderr.read().decode()
         assert process.returncode == 128 + signum
         assert out.decode().splitlines() == ["0"]
-        assert "Traceback" not in errors.decode()
+        assert "Traceback" not in errors
 
 
 def test_a_signal_does_not_tear_a_state_that_is_read_slowly(tmp_path: Path) -> None:
     """A line that is larger than the pipe is written to its end before the run stops."""
-    with jetti() as sandbox:
-        process = start_process(tmp_path, settings_for(sandbox))
+    with jetti() as sandbox, start_process(tmp_path, settings_for(sandbox)) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(as_lines([state("x" * 500_000)]).encode())
         process.stdin.flush()
         begun = process.stdout.read(10)
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
+        wait_for_line(process.stderr, "Received SIGTERM")
         rest = process.stdout.read()
-        process.communicate(timeout=30)
-        assert process.returncode == 128 + signal.SIGTERM
-        assert (begun + rest).decode() == json.dumps("x" * 500_000) + "\n"
+    assert process.returncode == 128 + signal.SIGTERM
+    assert (begun + rest).decode() == json.dumps("x" * 500_000) + "\n"
 
 
 def test_a_closed_output_is_said_and_ends_the_run(tmp_path: Path) -> None:
@@ -337,19 +346,19 @@ def test_a_rejects_file_is_not_read_and_written_at_once(tmp_path: Path) -> None:
         from tap_jetti.target.target import TargetJetti  # noqa: PLC0415 - half a second
 
         config = settings_for(sandbox, on_reject="set_aside", rejects_path=str(path))
-        with pytest.raises(SettingsError, match="the very file being read"):
+        with pytest.raises(SettingsError, match="is also the input of this run"):
             TargetJetti(config=config).run(source)  # type: ignore[arg-type]
         assert len(sandbox.requests) == 0
 
 
 def test_a_slow_server_slows_the_input_down() -> None:
     """No more is read from the input than a few batches ahead of what is delivered."""
-    release = threading.Event()
-    taken = []
+    release, taken = threading.Event(), 0
 
-    class PageReader(io.StringIO):
+    class CountedInput(io.StringIO):
         def __next__(self) -> str:
-            taken.append(1)
+            nonlocal taken
+            taken += 1
             return super().__next__()
 
     with jetti() as sandbox:
@@ -358,13 +367,13 @@ def test_a_slow_server_slows_the_input_down() -> None:
         sandbox.on_request = lambda _number, method, _path: release.wait(20) if method == "POST" else None
         config = settings_for(sandbox, batch_size=10, concurrency=2, skip_unchanged=False)
         target = TargetJetti(config=config)
-        source = PageReader(as_lines([schema(), *(variant(n, n) for n in range(1000))]))
+        source = CountedInput(as_lines([schema(), *(variant(n, n) for n in range(1000))]))
         runner = threading.Thread(target=target.run, args=(source,))
+        clock = WatchedClock(runner)
+        target.pipeline._dispatcher._clock = clock
         runner.start()
-        before = -1
-        while before != len(taken):
-            before = len(taken)
-            time.sleep(0.3)
+        assert clock.is_waiting.wait(20)
+        before = taken
         release.set()
         runner.join()
         assert before < 200

@@ -13,8 +13,8 @@ from target_runs import FEED, VARIANTS, as_lines, deliver, jetti, record, reject
 from tap_jetti.errors import InputError, RecordError, SettingsError
 from tap_jetti.target.actions import ACTIONS
 from tap_jetti.target.delivery.record_errors import MissingSchemaError
-from tap_jetti.target.fields import CHECKS, PLAIN
-from tap_jetti.target.singer_input import SHOWN, shown
+from tap_jetti.target.fields import CHECKS, UNCHECKED_TYPES
+from tap_jetti.target.singer_input import EXCERPT_LENGTH, excerpt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        pytest.param('{"type": "RECORD", "stream": "inv', "Line 4 is no JSON", id="torn"),
-        pytest.param("not json", "Line 4 is no JSON", id="text"),
-        pytest.param('{"type": "RECORD", "record": {"x": NaN}}', "Line 4 is no JSON", id="nan"),
-        pytest.param('{"type": "STATE", "value": 1e99999999999999999999}', "Line 4 is no JSON", id="no-number"),
-        pytest.param('{"type": "STATE", "value": ' + "[" * 100_000, "Line 4 is no JSON", id="nested-without-end"),
-        pytest.param("[1, 2]", "Line 4 is no Singer message", id="array"),
-        pytest.param('{"type": "NOTE"}', "Line 4 is no Singer message", id="unknown-type"),
-        pytest.param('{"type": ["RECORD"]}', "Line 4 is no Singer message", id="odd-type"),
+        pytest.param('{"type": "RECORD", "stream": "inv', "Line 4 is not valid JSON", id="torn"),
+        pytest.param("not json", "Line 4 is not valid JSON", id="text"),
+        pytest.param('{"type": "RECORD", "record": {"x": NaN}}', "Line 4 is not valid JSON", id="nan"),
+        pytest.param('{"type": "STATE", "value": 1e99999999999999999999}', "Line 4 is not valid JSON", id="no-number"),
+        pytest.param(
+            '{"type": "STATE", "value": ' + "[" * 100_000, "Line 4 is not valid JSON", id="nested-without-end"
+        ),
+        pytest.param("[1, 2]", "Line 4 is not a Singer message", id="array"),
+        pytest.param('{"type": "NOTE"}', "Line 4 is not a Singer message", id="unknown-type"),
+        pytest.param('{"type": ["RECORD"]}', "Line 4 is not a Singer message", id="odd-type"),
         pytest.param('{"type": "RECORD", "stream": "inventory_feed_variants"}', "Line 4 is a RECORD", id="no-record"),
         pytest.param('{"type": "SCHEMA", "stream": "x", "schema": {}}', "Line 4: the SCHEMA of x", id="no-properties"),
         pytest.param(json.dumps({**schema(), "key_properties": 5}), "Line 4: the key_properties of", id="odd-keys"),
@@ -58,10 +60,10 @@ def test_a_record_before_its_schema_is_an_error() -> None:
 def test_a_bad_line_shows_eighty_characters_and_no_secret() -> None:
     """What sounds like a secret, credentials in a URL and the settings' own secrets are masked."""
     line = '{"type": "RECORD", "api_token": "abc", "url": "ftp://u:pw@host/x", "note": "t0k3n" ' + "x" * 500
-    text = shown(line, ["t0k3n"])
-    assert len(text) == SHOWN + 1
+    text = excerpt(line, ["t0k3n"])
+    assert len(text) == EXCERPT_LENGTH + 1
     for secret in ("abc", "pw", "t0k3n"):
-        assert secret not in shown(line, ["t0k3n"])
+        assert secret not in excerpt(line, ["t0k3n"])
     assert '"api_token": "***"' in text
 
 
@@ -69,7 +71,7 @@ def test_a_bad_line_shows_eighty_characters_and_no_secret() -> None:
 def test_the_value_of_a_secret_field_is_never_shown(value: str, name: str, cut: int) -> None:
     """However the value is written and wherever the line is cut, nothing of it gets out."""
     line = '{"a": 1, ' + json.dumps(name) + ": " + json.dumps("secret-" + value) + ', "b": '
-    assert "secret-" not in shown(line[: max(cut, len(name) + 14)])
+    assert "secret-" not in excerpt(line[: max(cut, len(name) + 14)])
 
 
 def test_an_unknown_stream_is_refused_before_anything_is_sent() -> None:
@@ -149,10 +151,10 @@ def test_values_that_do_not_fit_are_refused_by_name(fields: dict[str, Any], titl
         assert sandbox.requests.writes == []
 
 
-@given(st.sampled_from(sorted(PLAIN)), st.data())
+@given(st.sampled_from(sorted(UNCHECKED_TYPES)), st.data())
 def test_a_value_that_needs_no_check_passes_it_as_it_is(kind: str, data: st.DataObject) -> None:
     """Whatever is let through by its type alone, its check would let through unchanged."""
-    value = data.draw(st.from_type(PLAIN[kind]))
+    value = data.draw(st.from_type(UNCHECKED_TYPES[kind]))
     assert CHECKS[kind](value) is value
 
 

@@ -1,4 +1,4 @@
-"""What can be written to Jetti: one action a write call, each with the schema of its records."""
+"""What can be written to Jetti: one action per kind of write, each with the schema of its records."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ ACTIONS: dict[str, type[Action]] = {
         CustomFields,
     )
 }
-"""All actions by name; the first is what the target is mostly used for."""
+"""All actions by name."""
 
 __all__ = ["ACTIONS"]

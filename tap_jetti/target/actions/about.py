@@ -1,4 +1,4 @@
-"""What ``--about`` says of the actions: their names, what they do, and the JSON Schema of their records."""
+"""What ``--about`` prints about the actions: their names, what they do, and the JSON Schema of their records."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from tap_jetti.target.actions import ACTIONS
 
 
-def described() -> dict[str, dict[str, Any]]:
-    """Every action by name: its title, its description, and the schema of its records."""
+def describe_actions() -> dict[str, dict[str, Any]]:
+    """Return the title, the description and the schema of the records of every action, by name."""
     return {
         name: {
             "title": action.title,
@@ -21,31 +21,32 @@ def described() -> dict[str, dict[str, Any]]:
     }
 
 
-def added_to(text: str, output_format: str | None) -> str:
-    """What the SDK says about the target, with the actions added.
+def add_actions(text: str, output_format: str | None) -> str:
+    """Add the actions to the SDK's description of the target.
 
     Args:
-        text: What the SDK says.
+        text: The SDK's description.
         output_format: json, markdown, or None for plain text.
     """
     if output_format == "json":
-        return json.dumps({**json.loads(text), "actions": described()}, indent=2)
+        return json.dumps({**json.loads(text), "actions": describe_actions()}, indent=2)
     heading = "## Actions" if output_format == "markdown" else "Actions:"
-    mark = "`" if output_format == "markdown" else ""
+    quote = "`" if output_format == "markdown" else ""
     lines = []
     for name, action in ACTIONS.items():
         schema = action.record_schema()
-        fields = ", ".join(f"{mark}{field}{mark} {_kind(facts)}" for field, facts in schema["properties"].items())
-        lines += [f"- {mark}{name}{mark}: {action.title}; needs {_needs(schema)}.", f"  Fields: {fields}."]
-    return "\n".join([text.rstrip(), "", heading, "", *lines, "", "The JSON Schema of each: --about --format json."])
+        fields = ", ".join(f"{quote}{field}{quote} {_type_of(facts)}" for field, facts in schema["properties"].items())
+        lines += [f"- {quote}{name}{quote}: {action.title}; needs {_required(schema)}.", f"  Fields: {fields}."]
+    end = "--about --format json prints the JSON Schema of each."
+    return "\n".join([text.rstrip(), "", heading, "", *lines, "", end])
 
 
-def _kind(facts: dict[str, Any]) -> str:
-    kinds = facts.get("type", "any")
-    return "/".join(kind for kind in kinds if kind != "null") if isinstance(kinds, list) else str(kinds)
+def _type_of(facts: dict[str, Any]) -> str:
+    types = facts.get("type", "any")
+    return "/".join(one for one in types if one != "null") if isinstance(types, list) else str(types)
 
 
-def _needs(schema: dict[str, Any]) -> str:
+def _required(schema: dict[str, Any]) -> str:
     always = " and ".join(schema.get("required", ()))
     either = " or ".join(" and ".join(one["required"]) for one in schema.get("anyOf", ()))
     return ", and ".join(filter(None, [always, either])) or "nothing"

@@ -1,4 +1,4 @@
-"""Reads back whether feed variants are connected to the variant of a sku."""
+"""Checks whether feed variants are connected to the variant of a sku."""
 
 from __future__ import annotations
 
@@ -6,90 +6,112 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tap_jetti.target.actions.visible_rows import in_lists
+import msgspec
+
+from tap_jetti.target.actions.visible_rows import query_chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
-    from tap_jetti.target.delivery.operations import Key, Record, WriteOperation
+    from tap_jetti.target.delivery.operations import Record, WriteOperation
 
     Rows = Callable[[str, Sequence[str], Mapping[str, Any]], list[Record]]
 
 
-@dataclass(frozen=True)
-class Connected:
-    """A feed variant that is connected has the ``variantId`` of the sku's variant.
-
-    That this is what an acknowledgement sets is inferred from the fields of the resource. The
-    vendor's own ways there are followed: from a provider to its feeds, from these to the feed
-    variants of a vendor sku, which may be several. An acknowledgement shows if one of them is
-    connected, a disconnection if there are some and none is.
+class VendorSku(msgspec.Struct, frozen=True, gc=False):
+    """What a record identifies a feed variant by.
 
     Attributes:
-        rows: Reads all rows of a resource that meet conditions, with their ids and some fields.
+        vendor_sku: Its vendor sku.
+        provider_field: ``dropshipProviderId`` or ``dropshipProviderExternalId``.
+        provider: The value of that field.
+    """
+
+    vendor_sku: str
+    provider_field: str
+    provider: int | str
+
+    def __str__(self) -> str:
+        """Return the vendor sku and the provider, for messages."""
+        return f"{self.vendor_sku} ({self.provider_field} {self.provider})"
+
+    def as_body(self) -> Record:
+        """Return it as the API expects it in a body."""
+        return {"vendorSku": self.vendor_sku, self.provider_field: self.provider}
+
+
+@dataclass(frozen=True)
+class ConnectionVisibility:
+    """A connection is visible in the ``variantId`` of the feed variant, which is the id of the sku's variant.
+
+    That an acknowledgement sets this field is inferred from the fields of the resource. Feed variants are found by
+    the vendor's own path: from a provider to its feeds, and from these to the feed variants with the vendor sku,
+    which may be several. An acknowledgement is visible if one of them is connected; a disconnection is visible if
+    there are some and none is connected.
+
+    Attributes:
+        rows: Reads all rows of a resource that meet conditions, with their ids and the given fields.
     """
 
     rows: Rows = field(compare=False)
-    _found: dict[tuple[str, str], defaultdict[str, set[str]]] = field(default_factory=dict, compare=False)
+    _ids_of: dict[tuple[str, str], defaultdict[str, set[str]]] = field(default_factory=dict, compare=False)
 
-    def key_of(self, operation: WriteOperation) -> Key:
-        """See `Visibility.key_of`. What comes for the same feed variant otherwise is told by its rows."""
-        return (*operation.key, operation.payload["sku"], operation.payload["connects"])
+    def key_of(self, operation: WriteOperation) -> Hashable:
+        """See `Visibility.key_of`. Operations of one feed variant with another sku or verb are told apart here.
 
-    def shown(self, expected: Mapping[Key, Record]) -> Iterator[Key]:
-        """See `Visibility.shown`.
+        Which of them overwrites which depends on the rows that they mean: see `visible`.
+        """
+        return (operation.key, operation.payload["sku"], operation.payload["connects"])
 
-        A feed variant shows what it was sent last, however its provider was named: an
-        acknowledgement overwrites all before it, a disconnection those of the same sku.
+    def visible(self, expected: Mapping[Hashable, Record]) -> Iterator[Hashable]:
+        """See `Visibility.visible`.
+
+        A feed variant shows the last operation on it, however its provider was named. An acknowledgement overwrites
+        everything before it, a disconnection overwrites operations of the same sku.
         """
         variants = self._ids("variants", "sku", {sent["sku"] for sent in expected.values()})
-        found = self._feed_variants([sent["vendorSku"] for sent in expected.values()])
+        feed_variants = self._feed_variants({sent["vendorSku"] for sent in expected.values()})
+        # Per feed variant: the later operations on it, as (connects, ids of the variants of its sku).
         later: defaultdict[str, list[tuple[bool, set[str]]]] = defaultdict(list)
         for key, sent in reversed([*expected.items()]):
-            own, rows, connects = variants[sent["sku"]], found[_place(sent["vendorSku"])], sent["connects"]
-            connected = own & set(rows.values())
-            overwritten = any(
-                is_connected or (connects and own & others) for row in rows for is_connected, others in later[row]
+            own, rows, connects = variants[sent["sku"]], feed_variants[sent["vendorSku"]], sent["connects"]
+            is_connected = bool(own & set(rows.values()))
+            is_overwritten = any(
+                later_connects or (connects and own & later_own)
+                for row in rows
+                for later_connects, later_own in later[row]
             )
-            if own and rows and (bool(connected) is connects or overwritten):
+            if own and rows and (is_connected is connects or is_overwritten):
                 for row in rows:
                     later[row].append((connects, own))
                 yield key
 
-    def _feed_variants(self, entries: Sequence[Record]) -> dict[tuple[str, ...], dict[str, str]]:
-        """The feed variants of each entry and the variants that they are connected to, ``None`` for none."""
-        named = {str(entry["dropshipProviderExternalId"]) for entry in entries if "dropshipProviderExternalId" in entry}
-        providers = self._ids("dropship_providers", "externalId", named)
-        ids_of = {
-            _place(entry): {str(entry["dropshipProviderId"])}
-            if "dropshipProviderId" in entry
-            else providers[entry["dropshipProviderExternalId"]]
-            for entry in entries
+    def _feed_variants(self, vendor_skus: Iterable[VendorSku]) -> dict[VendorSku, dict[str, str]]:
+        """The feed variants of each vendor sku: their ids, with the id of the connected variant or ``None``."""
+        by_external_id = {one for one in vendor_skus if one.provider_field == "dropshipProviderExternalId"}
+        providers = self._ids("dropship_providers", "externalId", {str(one.provider) for one in by_external_id})
+        provider_ids = {
+            one: providers[str(one.provider)] if one in by_external_id else {str(one.provider)} for one in vendor_skus
         }
-        feeds = self._ids("inventory_feeds", "dropshipProviderId", set().union(*ids_of.values()))
-        by_sku: defaultdict[str, list[Record]] = defaultdict(list)
-        for skus in in_lists("vendorSku", {entry["vendorSku"] for entry in entries}):
+        feeds = self._ids("inventory_feeds", "dropshipProviderId", set().union(*provider_ids.values()))
+        rows_of: defaultdict[str, list[Record]] = defaultdict(list)
+        for chunk in query_chunks("vendorSku", {one.vendor_sku for one in provider_ids}):
             fields = ("inventoryFeedId", "variantId", "vendorSku")
-            for row in self.rows("inventory_feed_variants", fields, {"vendorSku": {"$in": list(skus)}}):
-                by_sku[str(row.get("vendorSku"))].append(row)
+            for row in self.rows("inventory_feed_variants", fields, {"vendorSku": {"$in": list(chunk)}}):
+                rows_of[str(row.get("vendorSku"))].append(row)
         return {
-            place: {
+            one: {
                 str(row["id"]): str(row.get("variantId"))
-                for row in by_sku[place[-1]]
+                for row in rows_of[one.vendor_sku]
                 if any(str(row.get("inventoryFeedId")) in feeds[provider] for provider in ids)
             }
-            for place, ids in ids_of.items()
+            for one, ids in provider_ids.items()
         }
 
     def _ids(self, resource: str, column: str, values: set[str]) -> Mapping[str, set[str]]:
-        """The ids of the rows of each value; those found once are not asked for again."""
-        found = self._found.setdefault((resource, column), defaultdict(set))
-        for some in in_lists(column, {value for value in values if not found[value]}):
-            for row in self.rows(resource, (column,), {column: {"$in": list(some)}}):
+        """The ids of the rows with each value; those that were found once are not read again."""
+        found = self._ids_of.setdefault((resource, column), defaultdict(set))
+        for chunk in query_chunks(column, {value for value in values if not found[value]}):
+            for row in self.rows(resource, (column,), {column: {"$in": list(chunk)}}):
                 found[str(row.get(column))].add(str(row["id"]))
         return found
-
-
-def _place(entry: Record) -> tuple[str, ...]:
-    """What tells a feed variant from others, as far as the record says: its provider and vendor sku."""
-    return (*(f"{name}={entry[name]}" for name in sorted(entry) if name != "vendorSku"), entry["vendorSku"])

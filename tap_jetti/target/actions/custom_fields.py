@@ -1,4 +1,4 @@
-"""Custom fields of sales, purchases and the like: values by key."""
+"""Custom fields of rows, such as those of sales and purchases: values by key."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from typing_extensions import override
 
 from tap_jetti.errors import RecordError
 from tap_jetti.facts import resources
-from tap_jetti.target.actions.action import Action, Draft, id_in, text_in
+from tap_jetti.target.actions.action import Action
+from tap_jetti.target.actions.record_fields import id_in, text_in
+from tap_jetti.target.actions.routes import API
+from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tap_jetti.target.delivery.operations import Route, WriteOperation
-
-_TABLES = "custom_field_"
+_VALUES_PREFIX = "custom_field_"
+"""How the names of the resources begin that hold the values of custom fields."""
 
 
 class CustomFields(Action):
-    """Sets custom fields; those of one row that come together go in one call."""
+    """Sets custom fields. Values of one row that are in the same batch go in one call."""
 
     name = "custom_fields"
     title = "Set custom fields"
     resource = "custom_fields"
-    record: ClassVar[dict[str, Any]] = {
+    schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "properties": {
-            "resource": {"type": "string", "description": "Such as sales or purchases."},
+            "resource": {"type": "string", "description": "The resource of the row, such as sales or purchases."},
             "resourceId": {"type": "integer"},
             "key": {"type": "string"},
             "value": {"description": "Any JSON."},
@@ -37,36 +39,37 @@ class CustomFields(Action):
     }
 
     @override
-    def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
-        self._note_others(record)
+    def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
+        self._warn_unknown_fields(record)
         resource = text_in(record, "resource").replace("-", "_")
-        if resource not in with_custom_fields():
-            raise RecordError("resource.unknown", f"resource must be one of {', '.join(sorted(with_custom_fields()))}")
-        row, key = id_in(record, "resourceId"), text_in(record, "key")
-        payload = {"key": key, "value": record.get("value")}
-        return (Draft((self.name,), (self.name, resource, row, key), payload),)
+        allowed = resources_with_custom_fields()
+        if resource not in allowed:
+            raise RecordError("resource.unknown", f"resource must be one of {', '.join(sorted(allowed))}")
+        row_id, name = id_in(record, "resourceId"), text_in(record, "key")
+        payload = {"key": name, "value": record.get("value")}
+        key = OperationKey(resource, row_id, "customFields", name)
+        return (WriteOperation(self, Route(self.name, API), key, payload),)
 
     @override
-    def limit(self, route: Route) -> int:
-        return self._around.batch_size
+    def batch_limit(self, route: Route) -> int:
+        return self._context.batch_size
 
     @override
     def calls(self, operations: Sequence[WriteOperation]) -> Iterator[Sequence[WriteOperation]]:
-        by_row: dict[Any, list[WriteOperation]] = {}
+        by_row: dict[tuple[str, int | None], list[WriteOperation]] = {}
         for operation in operations:
-            by_row.setdefault(operation.key[1:3], []).append(operation)
+            by_row.setdefault((operation.key.resource, operation.key.parent_id), []).append(operation)
         yield from by_row.values()
 
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
-        _, resource, row, _ = operations[0].key
-        path = f"{resources.api_name(str(resource))}/{row}/sync-custom-fields.json"
+        key = operations[0].key
+        path = f"{resources.api_name(key.resource)}/{key.parent_id}/sync-custom-fields.json"
         self._write("PUT", path, {"customFields": [operation.payload for operation in operations]})
 
 
 @cache
-def with_custom_fields() -> frozenset[str]:
-    """The resources that have custom fields: those with a table of their values."""
-    return frozenset(name.removeprefix(_TABLES) for name in resources.names() if name.startswith(_TABLES)) & frozenset(
-        resources.names()
-    )
+def resources_with_custom_fields() -> frozenset[str]:
+    """Return the resources that have custom fields: those with a resource of their values."""
+    names = frozenset(resources.names())
+    return names & {name.removeprefix(_VALUES_PREFIX) for name in names if name.startswith(_VALUES_PREFIX)}

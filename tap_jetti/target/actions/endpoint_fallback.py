@@ -1,4 +1,4 @@
-"""A call that the vendor's guides name in two ways: the first is tried, and what works is remembered."""
+"""A call whose endpoint has two names in the vendor's guides: tries the first, then the second."""
 
 from __future__ import annotations
 
@@ -8,55 +8,59 @@ from typing import TYPE_CHECKING
 from tap_jetti.errors import NotFoundError
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Sequence
 
 
-class RenamedCall:
-    """Writes to whichever of several names exists. Threads may share it.
+class EndpointFallback:
+    """Writes to the first of several endpoints that exists, and remembers which one it is. Thread-safe.
 
     Args:
-        write: Makes a call of a method, a path and a body.
-        names: The last part of the path, the likeliest first.
-        say: Told once if it is not the first.
+        write: Makes a call; takes the method, the path and the body.
+        endpoints: The last parts of the path, the most likely one first.
+        logger: For a message if it is not the first one.
     """
 
     def __init__(
-        self, write: Callable[[str, str, object], object], names: Sequence[str], *, say: Callable[..., None]
+        self, write: Callable[[str, str, object], object], endpoints: Sequence[str], *, logger: logging.Logger
     ) -> None:
         self._write = write
-        self._names = tuple(names)
+        self._endpoints = tuple(endpoints)
         self._known: str | None = None
         self._lock = threading.Lock()
-        self._say = say
+        self._logger = logger
 
     def write(self, method: str, path: str, body: object) -> None:
         """Make the call.
 
         Args:
             method: The HTTP method.
-            path: What comes before the name, without a slash at its end.
-            body: What is sent.
+            path: The path before the endpoint, without a trailing slash.
+            body: The body.
 
         Raises:
-            NotFoundError: None of the names exists, or what the path leads to does not: the
-                answer to the first name.
+            NotFoundError: No endpoint exists, or the path before it does not: the error of the first endpoint.
             RequestError: The call failed.
         """
         if self._known is not None:
             self._write(method, f"{path}/{self._known}.json", body)
             return
         missing: NotFoundError | None = None
-        for name in self._names:
+        for endpoint in self._endpoints:
             try:
-                self._write(method, f"{path}/{name}.json", body)
+                self._write(method, f"{path}/{endpoint}.json", body)
             except NotFoundError as error:
                 missing = missing or error
                 continue
-            with self._lock:
-                is_news = self._known is None and name != self._names[0]
-                self._known = self._known or name
-            if is_news:
-                self._say("Jetti knows no %s: %s is used from here on.", self._names[0], name)
+            self._remember(endpoint)
             return
         if missing is not None:
             raise missing
+
+    def _remember(self, endpoint: str) -> None:
+        with self._lock:
+            is_first_to_know = self._known is None
+            self._known = self._known or endpoint
+        expected = self._endpoints[0]
+        if is_first_to_know and endpoint != expected:
+            self._logger.warning("Jetti has no endpoint %s; using %s from now on.", expected, endpoint)

@@ -1,4 +1,4 @@
-"""Inventory feed variants: updated or added by external id within a feed, and removed."""
+"""Inventory feed variants: added, updated and removed by their external ids within a feed."""
 
 from __future__ import annotations
 
@@ -8,43 +8,50 @@ from typing_extensions import override
 
 from tap_jetti.errors import ClientError, JettiError, NotFoundError, RecordError, ServerError
 from tap_jetti.facts import resources
-from tap_jetti.target.actions.action import Action, ActionContext, Draft, holds, id_in, text_in
-from tap_jetti.target.actions.visible_rows import InOneRow
+from tap_jetti.target.actions.action import Action
+from tap_jetti.target.actions.record_fields import has_value, id_in, text_in
+from tap_jetti.target.actions.routes import API, API_ROW, FILE, INBOUND
+from tap_jetti.target.actions.visible_rows import RowVisibility
+from tap_jetti.target.delivery.operations import Comparison, OperationKey, Route, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError, record_error_of
 from tap_jetti.target.fields import Fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tap_jetti.target.delivery.operations import Route, WriteOperation
+    from tap_jetti.target.actions.context import ActionContext
 
 RESOURCE = "inventory_feed_variants"
 
-_FEED = {"type": ["integer", "null"], "description": "The feed. Wins over the setting inventory_feed_id."}
+_FEED = {"type": ["integer", "null"], "description": "The feed. Overrides the setting inventory_feed_id."}
 
 
 class FeedVariants(Action):
-    """Sends inventory: arrays of up to 50 inbound, or one by one through the API.
+    """Writes inventory: in batches of up to 50 inbound, or one call per variant through the API.
 
-    A record with an ``id`` and no ``externalId`` goes to the row of that id through the API, also
-    with ``delivery: inbound``; with ``delivery: api`` so does one that has both. A feed file has
-    no place for it, nor for records of a second feed: one file is one feed.
+    A record with an ``id`` and no ``externalId`` updates the row of that id through the API, also with ``delivery:
+    inbound``. With ``delivery: api`` a record that has both is written by its ``id``, too. A feed file cannot hold a
+    record without ``externalId``, nor records of a second feed: one file is one feed.
 
-    Name a row in one way within a run: nothing tells that an ``id`` alone and an ``externalId``
-    alone mean the same one, so neither their order nor a change by the other is known.
+    Identify a row in the same way within a run. The target cannot know that an ``id`` and an ``externalId`` mean the
+    same row, so it guarantees no order between such records.
     """
 
     name = "inventory_feed_variants"
     title = "Add or update inventory feed variants"
     resource = RESOURCE
     is_partial = True
+    is_limited = True
+    has_feed_file = True
+    comparison = Comparison(RESOURCE, "inventoryFeedId", "externalId", "inventoryQuantity")
 
     def __init__(self, context: ActionContext) -> None:
         super().__init__(context)
-        self._is_inbound = context.delivery == "inbound"
+        self._is_inbound = context.delivery == INBOUND
+        self._is_file = context.delivery == FILE
         self._fields = Fields(RESOURCE, leave_out=frozenset({"inventoryFeedId"}))
         self._kinds = tuple(self._fields.kinds.items())
-        self._lanes: dict[Any, Route] = {}
+        self._routes: dict[Any, Route] = {}
         self._feed_of_file: int | None = None
 
     @classmethod
@@ -58,126 +65,141 @@ class FeedVariants(Action):
         }
 
     @override
-    def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
+    def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
         payload, unknown = self._fields.project(record)
         if unknown:
-            self._note_unknown(unknown)
-        has_external_id = holds(record, "externalId")
-        is_file = self._around.delivery == "file"
-        if holds(record, "id") and not is_file and not (has_external_id and self._is_inbound):
-            row, feed = id_in(record, "id"), self._owners.known_feed_id(record.get("inventoryFeedId"))
-            known = has_external_id and feed is not None
-            key = (RESOURCE, feed, text_in(record, "externalId")) if known else (self.name, "id", row)
-            return (Draft((self.name, "id", feed if known else None, row), key, payload),)
+            self._warn_not_sent(unknown)
+        has_external_id = has_value(record, "externalId")
+        if has_value(record, "id") and not self._is_file and not (has_external_id and self._is_inbound):
+            return (self._update_by_id(record, payload, has_external_id=has_external_id),)
         if not has_external_id:
-            raise MissingKeyError("externalId.missing", "externalId is missing, and there is no id to write to")
+            raise MissingKeyError("externalId.missing", "externalId is missing, and there is no id either")
         external_id = text_in(record, "externalId")
         payload["externalId"] = external_id
-        if is_file:
-            self._check_one_feed(record.get("inventoryFeedId"))
-            return (Draft((self.name, "file", None), (self.name, external_id), payload),)
-        route = self._lane_of(record.get("inventoryFeedId"))
-        return (Draft(route, (RESOURCE, route[2], external_id), payload),)
-
-    def _check_one_feed(self, value: object) -> None:
-        """Refuse a record of another feed than the file's: the one of the settings, or else of the first record.
-
-        Raises:
-            RecordError: It is of another feed.
-        """
-        feed = self._owners.known_feed_id(value)
-        if feed is None:
-            return
-        self._feed_of_file = self._feed_of_file or self._owners.known_feed_id(None) or feed
-        if feed != self._feed_of_file:
-            raise RecordError(
-                "inventoryFeedId.mixed",
-                f"a feed file is of one inventory feed, {self._feed_of_file}, and the record is of {feed}",
-            )
-
-    def _lane_of(self, value: Any) -> Route:  # noqa: ANN401 - as it came
-        """The lane of a record's feed, which is looked up once for each way that records write it."""
-        if isinstance(value, (list, dict, bool)):  # True would be found as 1
-            value = str(value)
-        route = self._lanes.get(value)
-        if route is None:
-            feed = self._owners.feed_id(value, by_hash=self._is_inbound)
-            if self._is_inbound:
-                self._owners.feed_hash(feed)
-            else:
-                self._owners.check_feed(feed or 0)
-            route = self._lanes[value] = (self.name, self._around.delivery, feed)
-        return route
+        route = self._route_of(record.get("inventoryFeedId"))
+        key = OperationKey(RESOURCE, route.parent_id, "externalId", external_id)
+        return (WriteOperation(self, route, key, payload),)
 
     @override
-    def limit(self, route: Route) -> int:
-        return self._around.batch_size if route[1] == "inbound" else 1
+    def batch_limit(self, route: Route) -> int:
+        return self._context.batch_size if route.kind == INBOUND else 1
 
     @override
-    def effect(self, operation: WriteOperation) -> InOneRow | None:
-        if operation.route[1] != "inbound" or operation.route[2] is None:
+    def visibility(self, operation: WriteOperation) -> RowVisibility | None:
+        route = operation.route
+        if route.kind != INBOUND or route.parent_id is None:
             return None
-        return InOneRow(self._session, RESOURCE, "externalId", (("inventoryFeedId", operation.route[2]),), self._kinds)
+        feed = ("inventoryFeedId", route.parent_id)
+        return RowVisibility(self._session, RESOURCE, "externalId", where=(feed,), kinds=self._kinds)
 
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
-        way, feed, *row = operations[0].route[1:]
-        if way == "inbound":
+        route, payload = operations[0].route, operations[0].payload
+        if route.kind == INBOUND:
             self._write_inbound(
                 "POST",
                 "inventory-feeds/parse-webhooks.json",
                 [operation.payload for operation in operations],
-                hash_=self._owners.feed_hash(feed),  # type: ignore[arg-type]
-                owner=f"inventory feed {feed or ''}".strip(),
+                hash_=self._webhook_hashes.feed_hash(route.parent_id),
+                owner=f"inventory feed {route.parent_id or ''}".strip(),
             )
-        elif way == "id":
-            self._write("PUT", f"inventory-feed-variants/{row[0]}.json", operations[0].payload)
+        elif route.kind == API_ROW:
+            self._write("PUT", f"inventory-feed-variants/{route.row_id}.json", payload)
         else:
-            self._write("PUT", f"inventory-feeds/{feed}/parse-webhook.json", operations[0].payload)
+            self._write("PUT", f"inventory-feeds/{route.parent_id}/parse-webhook.json", payload)
+
+    def _update_by_id(
+        self, record: Mapping[str, Any], payload: dict[str, Any], *, has_external_id: bool
+    ) -> WriteOperation:
+        row_id, feed = id_in(record, "id"), self._webhook_hashes.known_feed_id(record.get("inventoryFeedId"))
+        if not has_external_id or feed is None:
+            return WriteOperation(
+                self, Route(self.name, API_ROW, None, row_id), OperationKey(RESOURCE, None, "id", row_id), payload
+            )
+        key = OperationKey(RESOURCE, feed, "externalId", text_in(record, "externalId"))
+        return WriteOperation(self, Route(self.name, API_ROW, feed, row_id), key, payload)
+
+    def _route_of(self, feed: Any) -> Route:  # noqa: ANN401 - as it was received
+        """The route of a record's feed. It is worked out once for each value that records have there."""
+        if isinstance(feed, (list, dict, bool)):  # True would be found as 1
+            feed = str(feed)
+        route = self._routes.get(feed)
+        if route is None:
+            route = self._routes[feed] = self._new_route(feed)
+        return route
+
+    def _new_route(self, feed: object) -> Route:
+        if self._is_file:
+            self._check_feed_of_file(feed)
+            return Route(self.name, FILE)
+        feed_id = self._webhook_hashes.feed_id(feed, by_hash=self._is_inbound)
+        if self._is_inbound:
+            self._webhook_hashes.feed_hash(feed_id)  # so that a record of an unknown feed is rejected now
+            return Route(self.name, INBOUND, feed_id)
+        self._webhook_hashes.check_feed(feed_id or 0)
+        return Route(self.name, API, feed_id)
+
+    def _check_feed_of_file(self, feed: object) -> None:
+        """Check that a record is of the file's feed: the feed of the settings, or else that of the first record.
+
+        Raises:
+            RecordError: It is of another feed.
+        """
+        feed_id = self._webhook_hashes.known_feed_id(feed)
+        if feed_id is None:
+            return
+        self._feed_of_file = self._feed_of_file or self._webhook_hashes.known_feed_id(None) or feed_id
+        if feed_id != self._feed_of_file:
+            raise RecordError(
+                "inventoryFeedId.mixed",
+                f"the feed file is for inventory feed {self._feed_of_file}, but the record is for {feed_id}",
+            )
 
 
 class FeedVariantRemovals(Action):
-    """Removes feed variants by their external ids, one call each. One that is gone already is done.
+    """Removes feed variants by their external ids, one call each. A variant that does not exist counts as removed.
 
-    What was sent inbound shortly before is applied later, and the variant is back: neither in one
-    run nor in two does the order of sending tell which of them wins.
+    Inbound writes are processed later than calls of the API. So the order between a removal and an inbound write of
+    the same variant is not guaranteed, not even if they are in different runs.
 
-    What Jetti answers to a removal of what is gone is documented nowhere. It may refuse it, so the
-    feed is looked at before such a refusal counts: a run that was killed removes again what it removed.
+    How Jetti answers the removal of a variant that does not exist is not documented. So if it refuses a removal, the
+    feed is read before the record is rejected: a run that was killed repeats removals.
     """
 
     name = "inventory_feed_variant_removals"
     title = "Remove inventory feed variants"
     resource = RESOURCE
-    record: ClassVar[dict[str, Any]] = {
+    schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "properties": {"externalId": {"type": "string"}, "inventoryFeedId": _FEED},
         "required": ["externalId"],
     }
 
     @override
-    def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
-        self._note_others(record)
+    def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
+        self._warn_unknown_fields(record)
         external_id = text_in(record, "externalId")
-        feed = self._owners.feed_id(record.get("inventoryFeedId"), by_hash=False)
-        self._owners.check_feed(feed or 0)
-        return (Draft((self.name, feed), (RESOURCE, feed, external_id), {"externalId": external_id}),)
+        feed = self._webhook_hashes.feed_id(record.get("inventoryFeedId"), by_hash=False)
+        self._webhook_hashes.check_feed(feed or 0)
+        key = OperationKey(RESOURCE, feed, "externalId", external_id)
+        return (WriteOperation(self, Route(self.name, API, feed), key, {"externalId": external_id}),)
 
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
-        path = f"inventory-feeds/{operations[0].route[1]}/remove-by-external-id.json"
+        operation = operations[0]
+        path = f"inventory-feeds/{operation.route.parent_id}/remove-by-external-id.json"
         try:
-            self._write("DELETE", path, operations[0].payload)
+            self._write("DELETE", path, operation.payload)
         except NotFoundError:
-            self._note_gone()
+            self._log_missing()
         except (ClientError, ServerError) as error:
-            if record_error_of(error) is None or self._may_be_there(operations[0]):
+            if record_error_of(error) is None or self._may_exist(operation):
                 raise
-            self._note_gone()
+            self._log_missing()
 
-    def _may_be_there(self, operation: WriteOperation) -> bool:
-        """Whether the feed has the row of a removal. It also has it if nobody can tell."""
-        where = {"inventoryFeedId": operation.route[1], "externalId": operation.payload["externalId"]}
+    def _may_exist(self, operation: WriteOperation) -> bool:
+        """Whether the feed has the variant; True also if it cannot be read."""
+        where = {"inventoryFeedId": operation.route.parent_id, "externalId": operation.payload["externalId"]}
         try:
             rows = self._rows(RESOURCE, (*where, "status"), where)
         except JettiError:
@@ -187,5 +209,5 @@ class FeedVariantRemovals(Action):
             for row in rows
         )
 
-    def _note_gone(self) -> None:
-        self._around.logger.debug("An inventory feed variant to remove was gone already.")
+    def _log_missing(self) -> None:
+        self._context.logger.debug("%s: an inventory feed variant to remove did not exist.", self.name)

@@ -1,4 +1,4 @@
-"""Products that a channel sends, as variants in batches."""
+"""Products of a channel, as variants in batches."""
 
 from __future__ import annotations
 
@@ -6,34 +6,37 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from tap_jetti.target.actions.action import Action, ActionContext, Draft, holds, id_in, text_in, without_own
-from tap_jetti.target.actions.endpoint_fallback import RenamedCall
-from tap_jetti.target.actions.visible_rows import InOneRow
+from tap_jetti.target.actions.endpoint_fallback import EndpointFallback
+from tap_jetti.target.actions.record_fields import body_of, has_value, id_in, text_in
+from tap_jetti.target.actions.routes import ChannelAction
+from tap_jetti.target.actions.visible_rows import RowVisibility
+from tap_jetti.target.delivery.operations import OperationKey, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError
 from tap_jetti.target.fields import Fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tap_jetti.target.delivery.operations import Route, WriteOperation
+    from tap_jetti.target.actions.context import ActionContext
+    from tap_jetti.target.delivery.operations import Route
 
-_KEYS = ("externalId", "sku", "externalSku", "id")
+_KEY_FIELDS = ("externalId", "sku", "externalSku", "id")
 
-_IN_CHANNEL = ("externalId", "externalSku")
-"""Those of them that tell what a variant is in the channel, not the variant itself."""
+_KEYS_IN_CHANNEL = ("externalId", "externalSku")
+"""Those of the key fields that identify a variant within the channel."""
 
 
-class Products(Action):
+class Products(ChannelAction):
     """Sends variant objects as they are: which fields they may have is not documented.
 
-    So no field is left out, also none that the resource ``variants`` lacks, and only the key and
-    values of fields that it has are checked.
+    So every field is sent, also one that the resource ``variants`` does not have. Checked are only the key and the
+    values of fields that the resource has.
     """
 
     name = "products"
     title = "Import the variants of a channel's products"
     resource = "variants"
-    record: ClassVar[dict[str, Any]] = {
+    schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "properties": {
             "externalId": {"type": "string"},
@@ -41,58 +44,49 @@ class Products(Action):
             "externalSku": {"type": ["string", "null"]},
             "name": {"type": ["string", "null"]},
             "product": {"type": ["object", "null"]},
-            "channelId": {"type": ["integer", "null"], "description": "Wins over the setting channel_id."},
+            "channelId": {"type": ["integer", "null"], "description": "Overrides the setting channel_id."},
         },
-        "anyOf": [{"required": [name]} for name in _KEYS],
+        "anyOf": [{"required": [name]} for name in _KEY_FIELDS],
     }
 
     def __init__(self, context: ActionContext) -> None:
         super().__init__(context)
-        self._is_inbound = context.delivery == "inbound"
         self._fields = Fields(self.resource)
-        self._batch = RenamedCall(
+        self._batch_endpoint = EndpointFallback(
             self._write,
             ("import-connector-variant-batches", "import-connector-variant-batch"),
-            say=context.logger.warning,
+            logger=context.logger,
         )
 
     @override
-    def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
-        found = next((name for name in _KEYS if holds(record, name)), None)
-        if found is None:
-            raise MissingKeyError("externalId.missing", f"none of {', '.join(_KEYS)} is given")
-        channel = self._owners.channel_id(record.get("channelId"), by_hash=self._is_inbound)
-        if self._is_inbound:
-            self._owners.channel_hash(channel)
+    def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
+        key_field = next((name for name in _KEY_FIELDS if has_value(record, name)), None)
+        if key_field is None:
+            raise MissingKeyError("externalId.missing", f"none of {', '.join(_KEY_FIELDS)} is given")
+        route = self._channel_route(record)
         checked, _ = self._fields.project(record)
-        value = id_in(record, found) if found == "id" else text_in(record, found)
-        payload = {**without_own(record, "channelId"), **checked, found: value}
-        return (Draft((self.name, channel), (self.name, channel, found, str(value)), payload),)
+        value = id_in(record, key_field) if key_field == "id" else text_in(record, key_field)
+        key = OperationKey(self.resource, route.parent_id, key_field, str(value))
+        return (WriteOperation(self, route, key, {**body_of(record, "channelId"), **checked, key_field: value}),)
 
     @override
-    def limit(self, route: Route) -> int:
-        return self._around.batch_size
+    def batch_limit(self, route: Route) -> int:
+        return self._context.batch_size
 
     @override
-    def effect(self, operation: WriteOperation) -> InOneRow | None:
-        channel, found = operation.key[1], str(operation.key[2])
-        if not self._is_inbound or channel is None:
+    def visibility(self, operation: WriteOperation) -> RowVisibility | None:
+        key = operation.key
+        if not self._is_inbound or key.parent_id is None:
             return None
-        if found in _IN_CHANNEL:
-            return InOneRow(self._session, "channel_variants", found, (("channelId", channel),))
-        return InOneRow(self._session, self.resource, found)
+        if key.field in _KEYS_IN_CHANNEL:
+            return RowVisibility(self._session, "channel_variants", key.field, where=(("channelId", key.parent_id),))
+        return RowVisibility(self._session, self.resource, key.field)
 
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
-        channel = operations[0].route[1]
+        channel = operations[0].route.parent_id
         body = [operation.payload for operation in operations]
         if self._is_inbound:
-            self._write_inbound(
-                "POST",
-                "custom-channels/products.json",
-                body,
-                hash_=self._owners.channel_hash(channel),  # type: ignore[arg-type]
-                owner=f"channel {channel or ''}".strip(),
-            )
+            self._write_channel_inbound("POST", "products.json", body, channel_id=channel)
         else:
-            self._batch.write("POST", f"channels/{channel}", body)
+            self._batch_endpoint.write("POST", f"channels/{channel}", body)

@@ -1,4 +1,4 @@
-"""Dropship providers and inventory feeds: updated where they exist, created where they do not."""
+"""Dropship providers and inventory feeds: updated if they exist, created if they do not."""
 
 from __future__ import annotations
 
@@ -8,91 +8,115 @@ from typing_extensions import override
 
 from tap_jetti.errors import RecordError
 from tap_jetti.facts import resources
-from tap_jetti.target.actions.action import Action, ActionContext, Draft, holds, id_in
+from tap_jetti.target.actions.action import Action
+from tap_jetti.target.actions.record_fields import has_value, id_in
+from tap_jetti.target.actions.routes import API
 from tap_jetti.target.actions.write_once import write_once
+from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError
 from tap_jetti.target.fields import Fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tap_jetti.target.delivery.operations import Key, WriteOperation
+    from tap_jetti.target.actions.context import ActionContext
 
 
-class _Registration(Action):
-    """Writes a row by its ``id``, or by natural keys that are looked up first: never doubled."""
+class _CreateOrUpdate(Action):
+    """Writes a row by its ``id``, or by fields that identify it and are looked up first, so that none is duplicated.
+
+    Attributes:
+        key_field: The field that identifies a row without its id, together with `parent_field` if there is one.
+        parent_field: The field that holds the id of the row's parent.
+    """
 
     is_partial = True
-    natural: ClassVar[tuple[str, ...]]
+    key_field: ClassVar[str]
+    parent_field: ClassVar[str | None] = None
 
     def __init__(self, context: ActionContext) -> None:
         super().__init__(context)
         self._fields = Fields(self.resource)
         self._path = resources.api_name(self.resource)
-        self._made: dict[Key, int] = {}
+        self._created: dict[OperationKey, int] = {}
+
+    @classmethod
+    def _key_fields(cls) -> list[str]:
+        return [cls.key_field] if cls.parent_field is None else [cls.parent_field, cls.key_field]
 
     @classmethod
     @override
     def record_schema(cls) -> dict[str, Any]:
-        keys = [{"required": ["id"]}, {"required": list(cls.natural)}]
+        keys = [{"required": ["id"]}, {"required": cls._key_fields()}]
         return {**resources.schema(cls.resource), "anyOf": keys}
 
     @override
-    def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
+    def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
         payload, unknown = self._fields.project(record)
         if unknown:
-            self._note_unknown(unknown)
-        if holds(record, "id"):
-            return (Draft((self.name,), (self.name, "id", id_in(record, "id")), payload),)
-        if not all(holds(record, name) for name in self.natural):
-            raise MissingKeyError(f"{self.natural[0]}.missing", f"neither id nor {' and '.join(self.natural)} is given")
-        # By what is sent: 3, "3" and 3.0 are the same provider, and must not make two feeds.
-        return (Draft((self.name,), (self.name, *(payload[name] for name in self.natural)), payload),)
+            self._warn_not_sent(unknown)
+        if has_value(record, "id"):
+            key = OperationKey(self.resource, None, "id", id_in(record, "id"))
+        elif all(has_value(record, name) for name in self._key_fields()):
+            # The key is of the values that are sent: 3, "3" and 3.0 are one provider and must not create two feeds.
+            parent_id = None if self.parent_field is None else payload[self.parent_field]
+            key = OperationKey(self.resource, parent_id, self.key_field, payload[self.key_field])
+        else:
+            names = self._key_fields()
+            raise MissingKeyError(f"{names[0]}.missing", f"neither id nor {' and '.join(names)} is given")
+        return (WriteOperation(self, Route(self.name, API), key, payload),)
 
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
         operation = operations[0]
-        row = operation.key[2] if operation.key[1] == "id" else self._made.get(operation.key) or self._find(operation)
-        if row is None:
-            row = write_once(
+        row_id = self._row_id(operation)
+        if row_id is None:
+            row_id = write_once(
                 lambda: self._create(operation),
                 lambda: self._find(operation),
-                clock=self._around.clock,
+                clock=self._context.clock,
             )
-            if row is None:
+            if row_id is None:
                 return
-        self._write("PUT", f"{self._path}/{row}.json", operation.payload)
+        self._write("PUT", f"{self._path}/{row_id}.json", operation.payload)
+
+    def _row_id(self, operation: WriteOperation) -> object:
+        """The id of the row that an operation writes to; None if there is no such row."""
+        if operation.key.field == "id":
+            return operation.key.value
+        return self._created.get(operation.key) or self._find(operation)
 
     def _create(self, operation: WriteOperation) -> None:
-        """Add a row, and remember it: a list that is read at once may not show it yet."""
-        made = self._write("POST", f"{self._path}.json", operation.payload, repeatable=False).body
-        if isinstance(made, dict) and str(made.get("id")).isdecimal():
-            self._made[operation.key] = int(made["id"])
+        """Create a row, and remember its id: a list that is read right after may not contain it yet."""
+        created = self._write("POST", f"{self._path}.json", operation.payload, repeatable=False).body
+        if isinstance(created, dict) and str(created.get("id")).isdecimal():
+            self._created[operation.key] = int(created["id"])
 
     def _find(self, operation: WriteOperation) -> int | None:
-        where = {name: operation.payload[name] for name in self.natural}
-        # A server that compares otherwise than asked must not have the wrong row overwritten.
+        where = {name: operation.payload[name] for name in self._key_fields()}
+        # A server that ignores the filter must not cause the wrong row to be overwritten.
         found = [
             row
-            for row in self._rows(self.resource, self.natural, where)
+            for row in self._rows(self.resource, self._key_fields(), where)
             if all(str(row.get(name)) == str(value) for name, value in where.items())
         ]
         if len(found) > 1:
-            raise RecordError(f"{self.name}.ambiguous", f"{len(found)} rows have this {' and '.join(self.natural)}")
+            raise RecordError(f"{self.name}.ambiguous", f"{len(found)} rows have this {' and '.join(where)}")
         return found[0]["id"] if found else None
 
 
-class DropshipProviders(_Registration):
-    """Dropship providers, by ``id`` or ``externalId``."""
+class DropshipProviders(_CreateOrUpdate):
+    """Writes dropship providers, by ``id`` or ``externalId``."""
 
     name = resource = "dropship_providers"
     title = "Create or update dropship providers"
-    natural = ("externalId",)
+    key_field = "externalId"
 
 
-class InventoryFeeds(_Registration):
-    """Inventory feeds, by ``id`` or by their provider and name."""
+class InventoryFeeds(_CreateOrUpdate):
+    """Writes inventory feeds, by ``id`` or by their provider and name."""
 
     name = resource = "inventory_feeds"
     title = "Create or update inventory feeds"
-    natural = ("dropshipProviderId", "name")
+    key_field = "name"
+    parent_field = "dropshipProviderId"

@@ -1,4 +1,4 @@
-"""Sales that a channel sends: added, or updated by their external id."""
+"""Sales of a channel: created, or updated by their external ids."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tap_jetti.errors import RecordError
-from tap_jetti.target.actions.action import Action, Draft, text_in, without_own
-from tap_jetti.target.actions.visible_rows import InOneRow
+from tap_jetti.target.actions.record_fields import body_of, text_in
+from tap_jetti.target.actions.routes import ChannelAction
+from tap_jetti.target.actions.visible_rows import RowVisibility
+from tap_jetti.target.delivery.operations import OperationKey, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError
-from tap_jetti.target.fields import UnfitError, integer_of
+from tap_jetti.target.fields import InvalidValueError, integer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tap_jetti.target.delivery.operations import WriteOperation
 
-
-class Sales(Action):
-    """Sends one manual sale a call, inbound or through the API."""
+class Sales(ChannelAction):
+    """Sends one manual sale per call, inbound or through the API."""
 
     name = "sales"
     title = "Create or update sales"
     resource = "sales"
-    record: ClassVar[dict[str, Any]] = {
+    schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "properties": {
             "externalId": {"type": "string"},
@@ -54,53 +54,49 @@ class Sales(Action):
             "shipping": {"type": "array", "items": {"type": "object"}},
             "options": {"type": "object", "properties": {"findOrCreateChannelVariant": {"type": "boolean"}}},
             "source": {"type": "string"},
-            "channelId": {"type": ["integer", "null"], "description": "Wins over the setting channel_id."},
+            "channelId": {"type": ["integer", "null"], "description": "Overrides the setting channel_id."},
         },
         "required": ["externalId", "lineItems"],
     }
 
     @override
-    def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
+    def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
         external_id = text_in(record, "externalId")
-        is_inbound = self._around.delivery == "inbound"
-        channel = self._owners.channel_id(record.get("channelId"), by_hash=is_inbound)
-        if is_inbound:
-            self._owners.channel_hash(channel)
-        _check_lines(record.get("lineItems"))
-        payload = without_own(record, "channelId", "id")
+        route = self._channel_route(record)
+        _check_line_items(record.get("lineItems"))
+        payload = body_of(record, "channelId", "id")
         payload |= {"externalId": external_id, "source": record.get("source") or "manual"}
-        return (Draft((self.name, channel), (self.name, channel, external_id), payload),)
+        key = OperationKey(self.resource, route.parent_id, "externalId", external_id)
+        return (WriteOperation(self, route, key, payload),)
 
     @override
-    def effect(self, operation: WriteOperation) -> InOneRow | None:
-        if self._around.delivery != "inbound" or operation.route[1] is None:
+    def visibility(self, operation: WriteOperation) -> RowVisibility | None:
+        channel = operation.route.parent_id
+        if not self._is_inbound or channel is None:
             return None
-        return InOneRow(self._session, "sales", "externalId", (("channelId", operation.route[1]),))
+        return RowVisibility(self._session, self.resource, "externalId", where=(("channelId", channel),))
 
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
-        channel = operations[0].route[1]
-        if self._around.delivery == "inbound":
-            self._write_inbound(
-                "POST",
-                "custom-channels/manual-sale.json",
-                operations[0].payload,
-                hash_=self._owners.channel_hash(channel),  # type: ignore[arg-type]
-                owner=f"channel {channel or ''}".strip(),
-            )
+        operation = operations[0]
+        channel = operation.route.parent_id
+        if self._is_inbound:
+            self._write_channel_inbound("POST", "manual-sale.json", operation.payload, channel_id=channel)
         else:
-            self._write("POST", f"channels/{channel}/manual-sale.json", operations[0].payload)
+            self._write("POST", f"channels/{channel}/manual-sale.json", operation.payload)
 
 
-def _check_lines(lines: object) -> None:
-    if lines is None:
+def _check_line_items(items: object) -> None:
+    if items is None:
         raise MissingKeyError("lineItems.missing", "lineItems is missing")
-    if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise RecordError("lineItems.invalid", "lineItems must be an array of objects")
-    for line in lines:
+    for item in items:
         try:
-            quantity = integer_of(line.get("quantity"))
-        except UnfitError:
+            quantity = integer_of(item.get("quantity"))
+        except InvalidValueError:
             quantity = -1
         if quantity < 0:
-            raise RecordError("lineItems.quantity.invalid", "the quantity of a line item must be 0 or more, and whole")
+            raise RecordError(
+                "lineItems.quantity.invalid", "the quantity of a line item must be an integer of 0 or more"
+            )

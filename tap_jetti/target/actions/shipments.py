@@ -1,4 +1,4 @@
-"""Shipments of purchases. A call made twice ships twice, so none is."""
+"""Shipments of purchases. A repeated call would ship twice, so no call is repeated."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tap_jetti.errors import RecordError
-from tap_jetti.target.actions.action import Action, Draft, id_in, text_in
+from tap_jetti.target.actions.action import Action
+from tap_jetti.target.actions.record_fields import id_in, text_in
+from tap_jetti.target.actions.routes import API
 from tap_jetti.target.actions.write_once import write_once
-from tap_jetti.target.fields import UnfitError, integer_of
+from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
+from tap_jetti.target.fields import InvalidValueError, integer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tap_jetti.target.delivery.operations import Route, WriteOperation
-
 
 class Shipments(Action):
-    """Ships a purchase under a tracking number, unless a dropshipment of it has that number already.
+    """Ships a purchase with a tracking number, unless it has a dropshipment with that number already.
 
-    The dropshipments of a whole batch are read in one go before anything is sent, and again
-    where an answer was lost.
+    The dropshipments of a whole batch are read together before anything is sent. They are read again for a call whose
+    response was lost.
     """
 
     name = "shipments"
     title = "Ship purchases"
     resource = "dropshipments"
-    record: ClassVar[dict[str, Any]] = {
+    schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "properties": {
             "purchaseId": {"type": "integer"},
@@ -37,35 +38,29 @@ class Shipments(Action):
             "ids": {
                 "type": ["array", "null"],
                 "items": {"type": "integer"},
-                "description": "Purchase items that are shipped; all if there are none.",
+                "description": "The ids of the purchase items to ship; all items if it is empty.",
             },
         },
         "required": ["purchaseId", "trackingNumber"],
     }
 
     @override
-    def drafts(self, record: Mapping[str, Any]) -> Sequence[Draft]:
-        purchase, number = id_in(record, "purchaseId"), text_in(record, "trackingNumber").strip()
-        self._note_others(record)
-        given = record.get("ids") or []
-        try:
-            ids = [integer_of(one) for one in given]
-        except (UnfitError, TypeError):
-            ids = None
-        if ids is None or not isinstance(given, list):
-            raise RecordError("ids.invalid", "ids must be an array of integers")
-        payload = {"inventoryStatus": "shipped", "trackingNumber": number, "ids": ids}
+    def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
+        purchase_id, number = id_in(record, "purchaseId"), text_in(record, "trackingNumber").strip()
+        self._warn_unknown_fields(record)
+        payload = {"inventoryStatus": "shipped", "trackingNumber": number, "ids": _item_ids(record.get("ids") or [])}
         payload |= {name: record[name] for name in ("trackingCompany", "serviceLevel") if record.get(name)}
-        return (Draft((self.name,), (self.name, purchase, number), payload),)
+        key = OperationKey(self.resource, purchase_id, "trackingNumber", number)
+        return (WriteOperation(self, Route(self.name, API), key, payload),)
 
     @override
-    def limit(self, route: Route) -> int:
-        return self._around.batch_size
+    def batch_limit(self, route: Route) -> int:
+        return self._context.batch_size
 
     @override
     def already_done(self, operations: Sequence[WriteOperation]) -> Sequence[WriteOperation]:
         shipped = self._shipped(operations)
-        return [operation for operation in operations if _identity(*operation.key[1:]) in shipped]
+        return [operation for operation in operations if _shipment_of(operation) in shipped]
 
     @override
     def calls(self, operations: Sequence[WriteOperation]) -> Iterator[Sequence[WriteOperation]]:
@@ -74,19 +69,34 @@ class Shipments(Action):
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
         operation = operations[0]
+        path = f"purchases/{operation.key.parent_id}/ship.json"
         write_once(
-            lambda: self._write("POST", f"purchases/{operation.key[1]}/ship.json", operation.payload, repeatable=False),
-            lambda: operation if _identity(*operation.key[1:]) in self._shipped(operations) else None,
-            clock=self._around.clock,
+            lambda: self._write("POST", path, operation.payload, repeatable=False),
+            lambda: operation if _shipment_of(operation) in self._shipped(operations) else None,
+            clock=self._context.clock,
         )
 
     def _shipped(self, operations: Sequence[WriteOperation]) -> set[tuple[str, str]]:
-        purchases = sorted({operation.key[1] for operation in operations})  # type: ignore[type-var]
-        where = {"purchaseId": {"$in": purchases} if len(purchases) > 1 else purchases[0]}
+        """The shipments of the purchases of these operations, by purchase and tracking number."""
+        purchase_ids = sorted({operation.key.parent_id or 0 for operation in operations})
+        where = {"purchaseId": {"$in": purchase_ids} if len(purchase_ids) > 1 else purchase_ids[0]}
         rows = self._rows("dropshipments", ("purchaseId", "trackingNumber"), where)
-        return {_identity(row.get("purchaseId"), row.get("trackingNumber")) for row in rows}
+        return {_shipment(row.get("purchaseId"), row.get("trackingNumber")) for row in rows}
 
 
-def _identity(purchase: object, number: object) -> tuple[str, str]:
-    """What tells a shipment from others, however the API writes it: ids may come as text."""
-    return str(purchase), str(number).strip()
+def _item_ids(given: object) -> list[int]:
+    try:
+        if isinstance(given, list):
+            return [integer_of(one) for one in given]
+    except InvalidValueError:
+        pass
+    raise RecordError("ids.invalid", "ids must be an array of integers")
+
+
+def _shipment_of(operation: WriteOperation) -> tuple[str, str]:
+    return _shipment(operation.key.parent_id, operation.key.value)
+
+
+def _shipment(purchase_id: object, tracking_number: object) -> tuple[str, str]:
+    """What identifies a shipment, in one form: the API may write ids as text."""
+    return str(purchase_id), str(tracking_number).strip()

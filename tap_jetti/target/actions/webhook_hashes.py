@@ -1,4 +1,4 @@
-"""Inventory feeds and channels: whether they exist and take data, and the hashes that identify them."""
+"""Inventory feeds and channels: whether they exist and accept data, and their webhook hashes."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jetti.client.query import select
 from tap_jetti.errors import ClientError, NotFoundError, RecordError, UnreliableResponseError
-from tap_jetti.target.fields import UnfitError, integer_of
+from tap_jetti.target.fields import InvalidValueError, integer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_jetti.client.session import JettiSession, Response
 
-PUSHED = "webhook"
-"""The resourceType of a feed that takes pushed data."""
+WEBHOOK_FEED = "webhook"
+"""The resourceType of a feed that accepts inbound data."""
 
 
 @dataclass(frozen=True)
-class Known:
-    """What the settings say.
+class Defaults:
+    """The feed and the channel of the settings.
 
     Attributes:
-        feed_id: The feed of records that name none.
-        feed_hash: Its hash, so that it need not be looked up.
-        channel_id: The channel of records that name none.
-        channel_hash: Its hash.
+        feed_id: The feed of records without ``inventoryFeedId``.
+        feed_hash: Its hash; None looks it up.
+        channel_id: The channel of records without ``channelId``.
+        channel_hash: Its hash; None looks it up.
     """
 
     feed_id: int | None = None
@@ -37,69 +37,80 @@ class Known:
 
 
 class WebhookHashes:
-    """Looks feeds and channels up with the token, each once a run. Hashes are never logged.
+    """Looks up feeds and channels, each once per run. Hashes are never logged. Thread-safe.
 
     Args:
-        session: What asks Jetti.
-        known: What the settings say.
+        session: Sends requests.
+        defaults: The feed and the channel of the settings.
     """
 
-    def __init__(self, session: JettiSession, known: Known) -> None:
+    def __init__(self, session: JettiSession, defaults: Defaults) -> None:
         self._session = session
-        self._known = known
+        self._defaults = defaults
         self._found: dict[tuple[str, int], Any] = {}
         self._lock = threading.Lock()
 
     def known_feed_id(self, value: object) -> int | None:
-        """The feed of a record, or that of the settings, or None.
+        """Return the feed of a record, or that of the settings, or None.
+
+        Args:
+            value: The record's ``inventoryFeedId``.
 
         Raises:
-            RecordError: It is no id.
+            RecordError: It is not an integer.
         """
-        return _id(value, self._known.feed_id, "inventoryFeedId")
+        return _id(value, self._defaults.feed_id, "inventoryFeedId")
 
     def feed_id(self, value: object, *, by_hash: bool) -> int | None:
-        """The feed of a record, or that of the settings; None if its hash will do.
+        """Return the feed of a record, or that of the settings; None if only the hash of the settings is known.
+
+        Args:
+            value: The record's ``inventoryFeedId``.
+            by_hash: Whether the hash of the settings is enough.
 
         Raises:
-            RecordError: It is no id, or there is neither.
+            RecordError: It is not an integer, or no feed is given.
         """
         found = self.known_feed_id(value)
-        if found is None and not (by_hash and self._known.feed_hash):
+        if found is None and not (by_hash and self._defaults.feed_hash):
             raise RecordError(
-                "inventoryFeedId.missing", "the record names no inventoryFeedId and inventory_feed_id is not set"
+                "inventoryFeedId.missing", "the record has no inventoryFeedId, and inventory_feed_id is not set"
             )
         return found
 
     def channel_id(self, value: object, *, by_hash: bool) -> int | None:
-        """The channel of a record, or that of the settings; None if its hash will do.
+        """Return the channel of a record, or that of the settings; None if only the hash of the settings is known.
+
+        Args:
+            value: The record's ``channelId``.
+            by_hash: Whether the hash of the settings is enough.
 
         Raises:
-            RecordError: It is no id, or there is neither.
+            RecordError: It is not an integer, or no channel is given.
         """
-        found = _id(value, self._known.channel_id, "channelId")
-        if found is None and not (by_hash and self._known.channel_hash):
-            raise RecordError("channelId.missing", "the record names no channelId and channel_id is not set")
+        found = _id(value, self._defaults.channel_id, "channelId")
+        if found is None and not (by_hash and self._defaults.channel_hash):
+            raise RecordError("channelId.missing", "the record has no channelId, and channel_id is not set")
         return found
 
     def check_feed(self, feed_id: int) -> None:
-        """Make sure that a feed exists and takes pushed data.
+        """Check that a feed exists and accepts inbound data.
 
         Raises:
             RecordError: It does not.
         """
-        feed = self._once("feed", feed_id, self._feed)
+        feed = self._cached("feed", feed_id, self._find_feed)
         if isinstance(feed, RecordError):
             raise RecordError(feed.title, feed.detail, status=feed.status)
 
     def feed_hash(self, feed_id: int | None) -> str:
-        """The hash of a feed that takes pushed data.
+        """Return the hash of a feed that accepts inbound data.
 
         Raises:
-            RecordError: There is no such feed, or it takes none, or its hash is not shown.
+            RecordError: The feed does not exist or accepts no inbound data, or Jetti does not show its hash.
         """
-        if self._known.feed_hash and feed_id == self._known.feed_id:
-            return self._known.feed_hash
+        if self._defaults.feed_hash and feed_id == self._defaults.feed_id:
+            return self._defaults.feed_hash
         self.check_feed(feed_id or 0)
         found = self._found["feed", feed_id or 0].get("hash")
         if not found:
@@ -110,32 +121,32 @@ class WebhookHashes:
         return str(found)
 
     def channel_hash(self, channel_id: int | None) -> str:
-        """The hash of a channel.
+        """Return the hash of a channel.
 
         Raises:
-            RecordError: There is no such channel, or its hash is not shown.
+            RecordError: The channel does not exist, or Jetti does not show its hash.
         """
-        if self._known.channel_hash and channel_id == self._known.channel_id:
-            return self._known.channel_hash
-        found = self._once("channel", channel_id or 0, self._channel_hash)
+        if self._defaults.channel_hash and channel_id == self._defaults.channel_id:
+            return self._defaults.channel_hash
+        found = self._cached("channel", channel_id or 0, self._find_channel_hash)
         if not found:
             raise RecordError(
                 "channels.hash.missing", f"Jetti shows no hash of channel {channel_id}; set channel_id and channel_hash"
             )
         return str(found)
 
-    def _once(self, kind: str, owner: int, find: Callable[[int], Any]) -> Any:  # noqa: ANN401 - any JSON
-        found = self._found.get((kind, owner))
+    def _cached(self, kind: str, owner_id: int, find: Callable[[int], Any]) -> Any:  # noqa: ANN401 - any JSON
+        found = self._found.get((kind, owner_id))
         if found is None:
             with self._lock:
-                found = self._found.get((kind, owner))
+                found = self._found.get((kind, owner_id))
                 if found is None:
-                    found = self._found[kind, owner] = find(owner)
+                    found = self._found[kind, owner_id] = find(owner_id)
         return found
 
-    def _feed(self, feed_id: int) -> dict[str, Any] | RecordError:
-        # The hash is documented of the list; whether a feed asked for alone shows it is not known.
-        feed = self._listed_feed(feed_id)
+    def _find_feed(self, feed_id: int) -> dict[str, Any] | RecordError:
+        # That the list shows the hash is documented; whether a single feed does is not.
+        feed = self._find_feed_in_list(feed_id)
         if not feed.get("hash"):
             try:
                 feed = {**feed, **_row(self._session.get(f"inventory-feeds/{feed_id}.json"))}
@@ -143,18 +154,19 @@ class WebhookHashes:
                 if not feed:
                     return RecordError(
                         error.title or "inventory_feeds.missing",
-                        f"there is no inventory feed {feed_id}",
+                        f"inventory feed {feed_id} does not exist",
                         status=error.status,
                     )
         kind = feed.get("resourceType")
-        if kind is not None and kind != PUSHED:
+        if kind is not None and kind != WEBHOOK_FEED:
             return RecordError(
                 "inventory_feeds.resource_type",
-                f"inventory feed {feed_id} takes no pushed data: its resourceType is {kind}, set it to {PUSHED}",
+                f"inventory feed {feed_id} accepts no inbound data:"
+                f" its resourceType is {kind}; set it to {WEBHOOK_FEED}",
             )
         return feed
 
-    def _listed_feed(self, feed_id: int) -> dict[str, Any]:
+    def _find_feed_in_list(self, feed_id: int) -> dict[str, Any]:
         try:
             listed = self._session.get("inventory-feeds.json", select(where={"id": feed_id}, limit=10)).body
         except (NotFoundError, ClientError):
@@ -162,8 +174,8 @@ class WebhookHashes:
         rows = listed if isinstance(listed, list) else ()
         return next((row for row in rows if isinstance(row, dict) and str(row.get("id")) == str(feed_id)), {})
 
-    def _channel_hash(self, channel_id: int) -> str:
-        # A custom channel has two ids; everything else means its channelId.
+    def _find_channel_hash(self, channel_id: int) -> str:
+        # A custom channel has two ids. Everything but its own path refers to it by its channelId.
         custom = self._session.get("custom-channels.json", select(where={"channelId": channel_id}, limit=10)).body
         for row in custom if isinstance(custom, list) else ():
             if str(row.get("channelId")) == str(channel_id) and row.get("webhookHash"):
@@ -174,10 +186,12 @@ class WebhookHashes:
             return ""
 
 
-def _row(answer: Response) -> dict[str, Any]:
-    if not isinstance(answer.body, dict):
-        raise UnreliableResponseError(f"Jetti gave {type(answer.body).__name__} for one inventory feed or channel.")
-    return answer.body
+def _row(response: Response) -> dict[str, Any]:
+    if not isinstance(response.body, dict):
+        raise UnreliableResponseError(
+            f"Expected a JSON object for one inventory feed or channel, got {type(response.body).__name__}."
+        )
+    return response.body
 
 
 def _id(value: object, default: int | None, field: str) -> int | None:
@@ -185,5 +199,5 @@ def _id(value: object, default: int | None, field: str) -> int | None:
         return default
     try:
         return integer_of(value)
-    except UnfitError:
+    except InvalidValueError:
         raise RecordError(f"{field}.invalid", f"{field} must be an integer") from None

@@ -1,4 +1,4 @@
-"""Writes that must not be repeated: looked for before, and after a failure that may have come too late."""
+"""Makes a write that must not be repeated, and finds out whether it took effect if its response is lost."""
 
 from __future__ import annotations
 
@@ -14,43 +14,44 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 
-LOOKS = (0.0, 1.0, 4.0)
-"""Seconds before each look for a write whose answer was lost: a slow server may still be at it."""
+PAUSES = (0.0, 1.0, 4.0)
+"""Seconds before each search for the effect of a write: a slow server may still be processing it."""
 
 
 def write_once(write: Callable[[], object], find: Callable[[], Found | None], *, clock: Clock) -> Found | None:
     """Make a write at most once.
 
     Args:
-        write: Makes it, without any repetition of its own after it may have arrived.
-        find: Looks for its effect.
-        clock: What to wait by.
+        write: Makes the write. It must not retry a request that may have arrived.
+        find: Searches for the effect of the write; returns None if it finds nothing.
+        clock: For the pauses between searches.
 
     Returns:
-        What was found in place of an answer; None if the write was answered.
+        What `find` found after the response was lost; None if there was a response.
 
     Raises:
-        UncertainWriteError: The answer was lost and there is no effect to be seen: it is not sent again.
-        RecordError: Jetti refused it, in words that only a look at the effect told from a failure.
-        RequestError: It failed, and cannot have arrived.
+        UncertainWriteError: The response was lost and no effect was found. The write is not sent again.
+        RecordError: Jetti answered with a business error (5xx), and no effect was found.
+        RequestError: The write failed and cannot have arrived.
     """
     try:
         write()
     except RetriableError as error:
         if not error.may_have_arrived:
             raise
-        for seconds in LOOKS:
+        for seconds in PAUSES:
             clock.sleep(seconds)
             found = find()
             if found is not None:
                 return found
-        refusal = record_error_of(error)
-        if refusal is not None:
-            raise refusal from error
+        rejection = record_error_of(error)
+        if rejection is not None:
+            raise rejection from error
         raise UncertainWriteError(
             "uncertain",
-            f"no answer came ({error.what}, {error.method} {error.path}) and no effect is to be seen."
-            " It is not sent again by itself: check it in Jetti, then feed it in once more",
+            f"there was no response ({error.what}, {error.method} {error.path}) and no effect was found."
+            " It may have been written, so it is not sent again automatically:"
+            " check it in Jetti, and send the record again if it is not there",
             status=error.status,
         ) from error
     return None

@@ -1,1 +1,1 @@
-"""How a record travels: received, compared, batched, sent, confirmed or set aside, and only then STATE."""
+"""The engine of the target: receives, compares, batches, sends, confirms and rejects; it knows no action."""

@@ -1,4 +1,4 @@
-"""What Jetti has in its inventory feeds now, so that only what differs is sent."""
+"""Compares records with the rows that Jetti has, so that only changes are sent."""
 
 from __future__ import annotations
 
@@ -20,12 +20,10 @@ if TYPE_CHECKING:
 
     from tap_jetti.client.session import JettiSession
     from tap_jetti.reading.server_profile import ServerProfile
-
-RESOURCE = "inventory_feed_variants"
-QUANTITY = "inventoryQuantity"
+    from tap_jetti.target.delivery.operations import Comparison, OperationKey
 
 CACHE_KIB = 16_384
-"""Memory that the table of rows takes at most; the rest of it is in a temporary file."""
+"""The largest amount of memory for the table of rows; the rest of it is in a temporary file."""
 
 PAGE_SIZE = 100
 
@@ -36,37 +34,41 @@ class Difference:
 
     Attributes:
         is_new: Whether there is no such row.
-        is_changed: Whether any of its fields differs, or it is new.
-        quantity: By how much the inventory changes, either way.
+        is_changed: Whether the row is new or any field of the payload differs.
+        change: The absolute change of the quantity; None if the payload has no quantity.
     """
 
     is_new: bool
     is_changed: bool
-    quantity: Decimal
+    change: Decimal | None
 
 
 class ChangeDetector:
-    """Reads each feed once, when it is first asked for, by keyset.
+    """Reads the rows of each parent once, by keyset, when the first record of that parent arrives.
 
-    The rows go to a temporary SQLite file, which is gone with the process however it ends: of each
-    field that is compared the short form of `comparable`, about 100 bytes a row, so that a feed of
-    a million variants needs a fixed 16 MiB of memory. Only the thread of the input uses it.
+    A parent is, for instance, an inventory feed. The rows are stored in a temporary SQLite file, which disappears
+    with the process however it ends. Only the form given by `comparable` of the compared fields is stored, about 100
+    bytes per row, so that a feed of a million variants needs a fixed 16 MiB of memory. Only the input thread uses it.
 
-    Of a row that is going to be sent all values but the quantity are forgotten: what comes for it
-    later in the run is sent too, whatever became of the first.
+    When an operation is going to be sent, all values of its row but the quantity are forgotten. A later record of
+    that row is always sent, whatever became of the first one.
 
     Args:
-        session: What reads.
-        profile: What is known of the server.
-        logger: Where the reader reports.
+        session: Reads the rows.
+        comparison: Which rows to read.
+        profile: What was learnt about the server.
+        logger: For messages.
     """
 
-    def __init__(self, session: JettiSession, *, profile: ServerProfile, logger: logging.Logger) -> None:
+    def __init__(
+        self, session: JettiSession, comparison: Comparison, *, profile: ServerProfile, logger: logging.Logger
+    ) -> None:
+        self.comparison = comparison
         self._session = session
-        self._traits = profile
+        self._profile = profile
         self._logger = logger
-        self._kinds = kinds(RESOURCE)
-        self._places: dict[int, dict[str, int]] = {}
+        self._kinds = kinds(comparison.resource)
+        self._columns: dict[int, dict[str, int]] = {}
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(list[Any] | str).decode
         # Any thread may be the one that collects it, if nobody closes it.
@@ -75,108 +77,121 @@ class ChangeDetector:
         self._table.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self._table.execute("PRAGMA journal_mode = OFF")
         self._table.execute("PRAGMA synchronous = OFF")
+        # row_values: an array of all values; after a change, the old quantity as a text; after `forget`, NULL.
         self._table.execute(
-            "CREATE TABLE rows (feed INTEGER, external_id TEXT, row_values BLOB,"
-            " PRIMARY KEY (feed, external_id)) WITHOUT ROWID"
+            "CREATE TABLE rows (parent INTEGER, key TEXT, row_values BLOB, PRIMARY KEY (parent, key)) WITHOUT ROWID"
         )
 
-    def difference(
-        self, feed: int, external_id: str, payload: Mapping[str, Any], fields: Collection[str]
-    ) -> Difference:
-        """Compare a payload with the feed's row, and forget the row if they differ.
+    def difference(self, key: OperationKey, payload: Mapping[str, Any], fields: Collection[str]) -> Difference:
+        """Compare a payload with its row, and forget the values of the row if they differ.
 
         Args:
-            feed: The feed's id.
-            external_id: The variant's external id.
+            key: The key of the row, which `comparison` covers.
             payload: What would be sent; only its fields are compared.
-            fields: Fields to read, should the feed not have been read yet.
+            fields: The fields to read, if the rows of this parent were not read yet.
 
         Raises:
-            RequestError: The feed cannot be read.
+            RequestError: The rows cannot be read.
         """
-        places = self._places.get(feed)
-        if places is None:
-            places = self._read(feed, {*fields, *payload})
+        parent, value = _row_of(key)
+        columns = self._columns.get(parent)
+        if columns is None:
+            columns = self._read(parent, {*fields, *payload})
         found = self._table.execute(
-            "SELECT row_values FROM rows WHERE feed = ? AND external_id = ?", (feed, external_id)
+            "SELECT row_values FROM rows WHERE parent = ? AND key = ?", (parent, value)
         ).fetchone()
         if found is None:
-            return Difference(is_new=True, is_changed=True, quantity=_change(payload, None))
-        values = self._decode(found[0]) if found[0] else "0"
+            return Difference(is_new=True, is_changed=True, change=self._change(payload, None))
+        (stored,) = found
+        values = self._decode(stored) if stored else "0"
         if isinstance(values, str):
-            return Difference(is_new=False, is_changed=True, quantity=_change(payload, values))
-        if all(self._same(name, value, places, values) for name, value in payload.items()):
-            return Difference(is_new=False, is_changed=False, quantity=Decimal(0))
-        before = values[places[QUANTITY]] if QUANTITY in places else None
+            return Difference(is_new=False, is_changed=True, change=self._change(payload, values))
+        if all(self._is_same(name, value, columns, values) for name, value in payload.items()):
+            return Difference(is_new=False, is_changed=False, change=None)
+        column = columns.get(self.comparison.quantity_field)
+        before = None if column is None else values[column]
         self._table.execute(
-            "UPDATE rows SET row_values = ? WHERE feed = ? AND external_id = ?",
-            (self._encode(str(before)), feed, external_id),
+            "UPDATE rows SET row_values = ? WHERE parent = ? AND key = ?", (self._encode(str(before)), parent, value)
         )
-        return Difference(is_new=False, is_changed=True, quantity=_change(payload, before))
+        return Difference(is_new=False, is_changed=True, change=self._change(payload, before))
 
-    def forget(self, feed: int, external_id: str) -> None:
-        """Take note that this run changes a row otherwise: what comes for it later is sent, whatever it is.
+    def forget(self, key: OperationKey) -> None:
+        """Forget a row that this run changes otherwise: every later record of it is sent.
 
         Args:
-            feed: The feed's id, whether it was read or not.
-            external_id: The variant's external id.
+            key: The key of the row, whether its parent's rows were read or not.
         """
-        self._table.execute("INSERT OR REPLACE INTO rows VALUES (?, ?, NULL)", (feed, external_id))
+        self._table.execute("INSERT OR REPLACE INTO rows VALUES (?, ?, NULL)", _row_of(key))
 
     def close(self) -> None:
-        """Give up the table."""
+        """Delete the table."""
         self._table.close()
 
-    def _same(self, name: str, value: object, places: Mapping[str, int], values: list[Any]) -> bool:
-        place = places.get(name)
-        if place is None:
-            if name != "externalId":
-                self._traits.warn_once(
+    def _is_same(self, name: str, value: object, columns: Mapping[str, int], values: list[Any]) -> bool:
+        column = columns.get(name)
+        if column is None:
+            is_key = name == self.comparison.key_field
+            if not is_key:
+                self._profile.warn_once(
                     self._logger,
-                    "%s was announced by no SCHEMA before its feed was read: records that have it are all sent.",
+                    "Field %s was in no SCHEMA before the rows of %s were read: every record that has it is sent.",
                     name,
+                    self.comparison.resource,
                 )
-            return name == "externalId"
-        return bool(values[place] == comparable(self._kinds[name], value))
+            return is_key
+        return bool(values[column] == comparable(self._kinds[name], value))
 
-    def _read(self, feed: int, fields: Iterable[str]) -> dict[str, int]:
-        names = sorted({*fields, QUANTITY} & self._kinds.keys() - OWN_FIELDS - {"externalId", "inventoryFeedId"})
+    def _read(self, parent: int, fields: Iterable[str]) -> dict[str, int]:
+        """Read all rows of a parent; returns the position of each field in `row_values`."""
+        resource, key_field, parent_field = (
+            self.comparison.resource,
+            self.comparison.key_field,
+            self.comparison.parent_field,
+        )
+        wanted = {*fields, self.comparison.quantity_field} & self._kinds.keys()
+        names = sorted(wanted - OWN_FIELDS - {key_field, parent_field})
         source = ResourcePages(
             self._session,
-            RESOURCE,
+            resource,
             page_size=PAGE_SIZE,
-            projection=Projection(("id", "externalId", "inventoryFeedId", *names)),
-            profile=self._traits,
+            projection=Projection(("id", key_field, parent_field, *names)),
+            profile=self._profile,
             logger=self._logger,
-            where={"inventoryFeedId": feed},
+            where={parent_field: parent},
         )
         count = 0
         for rows in FullRead(source, verify_counts=True, logger=self._logger).pages():
             count += len(rows)
             self._table.execute("BEGIN")
             self._table.executemany(
+                # A row that `forget` was called for before it was read stays forgotten.
                 "INSERT INTO rows VALUES (?, ?, ?) ON CONFLICT DO"
                 " UPDATE SET row_values = excluded.row_values WHERE row_values NOT NULL",
                 [
                     (
-                        feed,
-                        str(row["externalId"]),
+                        parent,
+                        str(row[key_field]),
                         self._encode([comparable(self._kinds[name], row.get(name)) for name in names]),
                     )
                     for row in rows
-                    # A server that filters otherwise than asked must not pass another feed's row for this one's.
-                    if row.get("externalId") is not None and str(row.get("inventoryFeedId") or feed) == str(feed)
+                    # A server that ignores the filter must not pass the row of another parent for this one's.
+                    if row.get(key_field) is not None and str(row.get(parent_field) or parent) == str(parent)
                 ],
             )
             self._table.execute("COMMIT")
-        self._logger.info("Inventory feed %d has %d variants now; only differences are sent.", feed, count)
-        self._places[feed] = {name: place for place, name in enumerate(names)}
-        return self._places[feed]
+        self._logger.info(
+            "Read %d rows of %s with %s %d; only changes are sent.", count, resource, parent_field, parent
+        )
+        self._columns[parent] = {name: column for column, name in enumerate(names)}
+        return self._columns[parent]
+
+    def _change(self, payload: Mapping[str, Any], before: object) -> Decimal | None:
+        field = self.comparison.quantity_field
+        return abs(_number(payload[field]) - _number(before)) if field in payload else None
 
 
-def _change(payload: Mapping[str, Any], before: object) -> Decimal:
-    """By how much a payload changes the inventory, either way."""
-    return abs(_number(payload[QUANTITY]) - _number(before)) if QUANTITY in payload else Decimal(0)
+def _row_of(key: OperationKey) -> tuple[int, str]:
+    return key.parent_id or 0, str(key.value)
 
 
 def _number(value: object) -> Decimal:

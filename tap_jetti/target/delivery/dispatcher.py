@@ -1,4 +1,4 @@
-"""Collects items into batches and has them sent by several threads, in bounded memory."""
+"""Collects operations into batches and sends them from several threads, in bounded memory."""
 
 from __future__ import annotations
 
@@ -16,186 +16,203 @@ if TYPE_CHECKING:
     from tap_jetti.target.delivery.operations import Route, WriteOperation
 
 IDLE_SECONDS = 1.0
-"""A batch that is not full is sent when the input has been silent for so long."""
+"""An open batch is sent after this many seconds without input."""
 
-OLDEST_SECONDS = 30.0
-"""No record waits longer than this for its batch to fill."""
+MAX_AGE_SECONDS = 30.0
+"""An open batch is sent when its first record has waited this long."""
 
-WAITING_BATCHES = 2
-"""Batches queued for each request in flight; beyond that the input waits."""
+QUEUED_PER_THREAD = 2
+"""Batches that may wait in the queue per thread; beyond that the input waits."""
 
-MOST_OPEN = 5_000
-"""Items in batches that are not full, over all lanes."""
+MAX_OPEN_OPERATIONS = 5_000
+"""The largest number of operations in open batches, over all routes."""
 
-LARGEST_BATCH = 1 << 20
-"""Bytes, roughly, at which a batch counts as full."""
+FULL_BATCH_BYTES = 1 << 20
+"""The approximate size in bytes at which a batch counts as full."""
 
-MOST_BYTES = 1 << 25
-"""Bytes, roughly, that are queued or in flight; beyond that the input waits."""
+MAX_QUEUED_BYTES = 1 << 25
+"""The approximate size of all unfinished batches in bytes; beyond that the input waits."""
 
-_TICK = 0.25
+_TICK_SECONDS = 0.25
 
 
 class Dispatcher:
-    """Sends batches through up to `concurrency` threads.
+    """Sends batches from up to `concurrency` threads.
 
-    One thread, that of the input, calls `add` and `finish`. It waits in `add` while enough is
-    under way: a slow server slows the tap down instead of filling the memory. A failure in any
-    thread shows at its next call. Threads start when they are first needed, and die with the
-    process, which may end while a request hangs.
+    The input thread calls `add` and `finish`. It waits in `add` while too much is unfinished: a slow server slows the
+    tap down instead of filling the memory. A failure in any thread is raised by the next call. Threads start when
+    they are first needed. They are daemons: the process can end while a request hangs.
 
-    `add` is where every record passes, so it does little: one lock, one look for the key, no
-    clock. Who waits is woken only when there is something to do for them.
+    Every record passes `add`, so it does little: one lock, one lookup of the key, no clock. Threads are notified only
+    when there is something for them to do.
 
     Args:
-        deliver: Sends one batch, or raises what the whole run must stop for.
-        concurrency: Batches in flight at most.
-        clock: What ages are measured by.
+        send: Sends one batch; whatever it raises stops the run.
+        concurrency: The largest number of batches in flight.
+        clock: For ages and all waits.
     """
 
-    def __init__(self, deliver: Callable[[Batch], None], *, concurrency: int, clock: Clock) -> None:
-        self._deliver = deliver
+    def __init__(self, send: Callable[[Batch], None], *, concurrency: int, clock: Clock) -> None:
+        self._send = send
         self._concurrency = concurrency
-        self._most_batches = (WAITING_BATCHES + 1) * concurrency
+        self._max_unfinished = (QUEUED_PER_THREAD + 1) * concurrency
         self._clock = clock
         self._queue = BatchQueue()
         self._open: dict[Route, Batch] = {}
-        self._waiting = 0
+        self._open_operations = 0
+        # One lock for everything, and a condition for each kind of thread that waits, so that `notify` wakes the
+        # right one: workers for a batch, the input thread for a batch to be done, the timer for its next tick.
         self._lock = threading.RLock()
-        self._ready = threading.Condition(self._lock)
-        self._done = threading.Condition(self._lock)
-        self._over = threading.Event()
+        self._batch_ready = threading.Condition(self._lock)
+        self._batch_done = threading.Condition(self._lock)
+        self._timer_tick = threading.Condition(self._lock)
         self._threads: list[threading.Thread] = []
-        self._idle = 0
+        self._idle_workers = 0
         self._in_flight = 0
+        self._is_stopped = False
         self._failure: BaseException | None = None
-        self._taken = 0
+        self._added = 0
 
     def add(self, operation: WriteOperation) -> bool:
-        """Put an item into the batch of its lane, and wait while too much is under way.
+        """Add an operation to the open batch of its route, and wait while too much is unfinished.
 
         Args:
             operation: What to send.
 
         Returns:
-            Whether it is a call's item of its own; False if it replaced a waiting one.
+            False if it was merged into an operation that waits.
         """
         with self._lock:
             self._raise_failure()
-            self._taken += 1
-            waiting = self._queue.last.get(operation.key)
+            self._added += 1
+            waiting = self._queue.latest.get(operation.key)
             if waiting is not None and waiting.is_open:
-                is_replaced = waiting.absorb(operation)
-                if not is_replaced or waiting.size >= LARGEST_BATCH:
-                    self._hand_over(waiting)
-                if is_replaced:
+                is_merged = waiting.merge(operation)
+                if not is_merged or waiting.size >= FULL_BATCH_BYTES:
+                    self._close_and_wait(waiting)
+                if is_merged:
                     return False
-            batch = self._open.get(operation.route) or self._opened(operation)
-            self._queue.enter(batch, operation)
-            self._waiting += 1
-            if len(batch.operations) >= batch.limit or batch.size >= LARGEST_BATCH:
-                self._hand_over(batch)
-            elif self._waiting > MOST_OPEN:
-                self._hand_over(next(iter(self._open.values())))
+            batch = self._open.get(operation.route) or self._open_batch(operation)
+            self._queue.add(batch, operation)
+            self._open_operations += 1
+            if len(batch.operations) >= batch.limit or batch.size >= FULL_BATCH_BYTES:
+                self._close_and_wait(batch)
+            elif self._open_operations > MAX_OPEN_OPERATIONS:
+                self._close_and_wait(next(iter(self._open.values())))
             return True
 
     def finish(self) -> None:
-        """Send what is left and return when all is done.
+        """Send what is left, and return when everything is done.
 
         Raises:
-            BaseException: What a thread failed with; what was in flight is done by then.
+            BaseException: The failure of a thread, after all requests in flight have ended.
         """
         with self._lock:
             for batch in list(self._open.values()):
                 self._close(batch)
-            self._done.wait_for(lambda: not self._queue.unfinished or self._failure is not None)
-            self._done.wait_for(lambda: not self._in_flight)
+            self._wait_until(self._batch_done, lambda: not self._queue.unfinished or self._failure is not None)
+            self._wait_until(self._batch_done, lambda: not self._in_flight)
             self._raise_failure()
 
-    def stop(self, *, patience: float) -> None:
-        """Begin nothing new, and wait for what is in flight.
+    def stop(self, *, timeout: float) -> None:
+        """Start no new requests, and wait for those in flight.
 
         Args:
-            patience: Seconds to wait at most.
+            timeout: The longest wait in seconds.
         """
         with self._lock:
-            self._over.set()
-            self._ready.notify_all()
-            self._done.wait_for(lambda: not self._in_flight, timeout=patience)
+            self._is_stopped = True
+            self._batch_ready.notify_all()
+            self._timer_tick.notify_all()
+            self._wait_until(self._batch_done, lambda: not self._in_flight, seconds=timeout)
 
-    def _hand_over(self, batch: Batch) -> None:
-        """Close a batch, and wait while too much is under way."""
+    def _close_and_wait(self, batch: Batch) -> None:
+        """Close a batch, and wait while too much is unfinished."""
         self._close(batch)
         if not self._has_room():
-            self._done.wait_for(self._has_room)
+            self._wait_until(self._batch_done, self._has_room)
             self._raise_failure()
 
     def _has_room(self) -> bool:
         if self._failure is not None:
             return True
-        return self._queue.unfinished < self._most_batches and self._queue.size < MOST_BYTES
+        return self._queue.unfinished < self._max_unfinished and self._queue.size < MAX_QUEUED_BYTES
 
-    def _opened(self, operation: WriteOperation) -> Batch:
+    def _open_batch(self, operation: WriteOperation) -> Batch:
         batch = self._open[operation.route] = Batch(
-            operation.route, self._clock.monotonic(), operation.action.limit(operation.route)
+            operation.route, self._clock.monotonic(), operation.action.batch_limit(operation.route)
         )
         if not self._threads:
-            self._start(self._tick)
+            self._start(self._close_old_batches)
         return batch
 
     def _close(self, batch: Batch) -> None:
         del self._open[batch.route]
-        self._waiting -= len(batch.operations)
+        self._open_operations -= len(batch.operations)
         self._queue.close(batch)
-        if len(self._queue.ready) > self._idle and len(self._threads) <= self._concurrency:
-            self._start(self._work)
-        self._ready.notify()
+        if len(self._queue.ready) > self._idle_workers and len(self._threads) <= self._concurrency:
+            self._start(self._send_batches)
+        self._batch_ready.notify()
 
-    def _work(self) -> None:
-        while (batch := self._next()) is not None:
+    def _send_batches(self) -> None:
+        """Send ready batches until the run ends: what each worker thread does."""
+        while (batch := self._next_batch()) is not None:
             failure: BaseException | None = None
+            is_interrupted = False
             try:
-                self._deliver(batch)
+                self._clock.sleep(0)  # raises Interrupted if the clock was stopped: then nothing new is sent
+                self._send(batch)
             except Interrupted:
-                self._over.set()
-            except BaseException as error:  # noqa: BLE001 - raised again in the thread of the input
+                is_interrupted = True
+            except BaseException as error:  # noqa: BLE001 - raised again in the input thread
                 failure = error
             with self._lock:
                 self._in_flight -= 1
                 self._failure = self._failure or failure
+                self._is_stopped = self._is_stopped or is_interrupted
                 if self._is_ending():
-                    self._ready.notify_all()
+                    self._batch_ready.notify_all()
                 else:
-                    self._queue.done(batch)
-                    self._ready.notify(len(self._queue.ready))
-                self._done.notify_all()
+                    self._queue.finish(batch)
+                    self._batch_ready.notify(len(self._queue.ready))
+                self._batch_done.notify_all()
 
-    def _next(self) -> Batch | None:
+    def _next_batch(self) -> Batch | None:
         with self._lock:
-            self._idle += 1
-            self._ready.wait_for(lambda: self._queue.ready or self._is_ending())
-            self._idle -= 1
+            self._idle_workers += 1
+            self._wait_until(self._batch_ready, lambda: bool(self._queue.ready) or self._is_ending())
+            self._idle_workers -= 1
             if self._is_ending():
                 return None
             self._in_flight += 1
             return self._queue.ready.popleft()
 
     def _is_ending(self) -> bool:
-        return self._failure is not None or self._over.is_set()
+        return self._failure is not None or self._is_stopped
 
-    def _tick(self) -> None:
-        """Close batches that nothing more comes for."""
-        taken, since = 0, self._clock.monotonic()
-        while not self._over.wait(_TICK):
-            with self._lock:
-                if self._failure is not None:
-                    return
+    def _close_old_batches(self) -> None:
+        """Close batches that wait too long for more records: what the timer thread does."""
+        with self._lock:
+            added, since = 0, self._clock.monotonic()
+            while not self._is_ending():
                 now = self._clock.monotonic()
-                if self._taken != taken:
-                    taken, since = self._taken, now
+                if self._added != added:
+                    added, since = self._added, now
                 for batch in list(self._open.values()):
-                    if now - since >= IDLE_SECONDS or now - batch.opened >= OLDEST_SECONDS:
+                    if now - since >= IDLE_SECONDS or now - batch.opened >= MAX_AGE_SECONDS:
                         self._close(batch)
+                self._clock.wait(self._timer_tick, _TICK_SECONDS)
+
+    def _wait_until(
+        self, condition: threading.Condition, is_met: Callable[[], bool], *, seconds: float | None = None
+    ) -> None:
+        """Wait until `is_met` returns true, for at most `seconds`. The caller holds the lock."""
+        deadline = None if seconds is None else self._clock.monotonic() + seconds
+        while not is_met():
+            remaining = None if deadline is None else deadline - self._clock.monotonic()
+            if remaining is not None and remaining <= 0:
+                return
+            self._clock.wait(condition, remaining)
 
     def _start(self, run: Callable[[], None]) -> None:
         thread = threading.Thread(target=run, name=f"target-jetti-{len(self._threads)}", daemon=True)

@@ -1,66 +1,59 @@
-"""What is decided of each record as it comes: refused, unchanged, over the budget, or on its way."""
+"""What is decided about each record on arrival: rejected, unchanged, over the quota, or to be sent."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_jetti.errors import RecordError
-from tap_jetti.target.delivery.operations import Origin, WriteOperation
+from tap_jetti.target.delivery.operations import Origin
 from tap_jetti.target.delivery.quota import FirstComeQuota, LargestChangeQuota
 from tap_jetti.target.delivery.record_errors import MissingKeyError
 
 if TYPE_CHECKING:
-    from typing import Protocol
-
     from tap_jetti.target.delivery.change_detection import ChangeDetector
     from tap_jetti.target.delivery.checkpoints import Checkpoints
-    from tap_jetti.target.delivery.operations import InputStream
+    from tap_jetti.target.delivery.operations import InputStream, WriteOperation
     from tap_jetti.target.delivery.outcomes import Outcomes
 
-    class Destination(Protocol):
-        """Where items go."""
 
-        def add(self, operation: WriteOperation) -> bool:
-            """Take an item; answers False if it was merged with one that waits."""
+class Destination(Protocol):
+    """Takes operations: the API, or a file."""
 
-        def finish(self) -> None:
-            """Return when all is done."""
+    def add(self, operation: WriteOperation) -> bool:
+        """Take an operation; returns False if it was merged into one that waits."""
+        ...
 
-
-COMPARED = "inventory_feed_variants"
-"""The action whose records are compared with what Jetti has, and counted against the day's limit."""
-
-
-_NONE = Decimal(0)
+    def finish(self) -> None:
+        """Return when every operation is done."""
+        ...
 
 
 @dataclass(frozen=True)
-class Policy:
-    """What the settings say of which records are sent.
+class SendPolicy:
+    """Which records are sent, as the settings say.
 
     Attributes:
-        most: Updates of feed variants to send at most; None is any number.
-        largest_first: Whether those of the largest change in inventory go, at the end of the
-            input, instead of the first ones to come.
+        max_updates: The largest number of limited operations to send; None for no limit.
+        largest_first: Whether the operations with the largest change of inventory are sent, at the end of the input,
+            instead of the first ones to arrive.
         dry_run: Whether nothing is sent at all.
     """
 
-    most: int | None = None
+    max_updates: int | None = None
     largest_first: bool = False
     dry_run: bool = False
 
 
 class RecordProcessor:
-    """Turns records into items. Used by the thread of the input alone.
+    """Turns records into operations. Only the input thread uses it.
 
     Args:
-        destination: Where items go.
-        outcomes: Where records go that are not sent.
-        checkpoints: What waits for each record.
-        current: What Jetti has; None sends everything.
-        policy: What the settings say.
+        destination: What takes operations.
+        outcomes: What is told of records that are not sent.
+        checkpoints: What is told of every record.
+        detector: Compares records with Jetti's rows; None sends every record.
+        policy: Which records are sent.
     """
 
     def __init__(
@@ -69,110 +62,113 @@ class RecordProcessor:
         outcomes: Outcomes,
         checkpoints: Checkpoints,
         *,
-        current: ChangeDetector | None,
-        policy: Policy,
+        detector: ChangeDetector | None,
+        policy: SendPolicy,
     ) -> None:
         self._destination = destination
         self._outcomes = outcomes
         self._checkpoints = checkpoints
-        self._current = current
+        self._detector = detector
         self._dry_run = policy.dry_run
-        self._arrival = FirstComeQuota(policy.most)
-        self._ranking = None
-        if policy.largest_first and policy.most is not None:
-            self._ranking = LargestChangeQuota(policy.most, outcomes.left)
-        self._announced: set[str] = set()
-        self.is_announced = False
-        """Whether any stream was."""
+        self._first_come = FirstComeQuota(policy.max_updates)
+        self._largest_change = None
+        if policy.largest_first and policy.max_updates is not None:
+            self._largest_change = LargestChangeQuota(policy.max_updates, outcomes.mark_left)
+        self._fields: set[str] = set()
+        self.has_streams = False
+        """Whether a SCHEMA was received."""
 
-    def announce(self, input_stream: InputStream) -> None:
-        """Take note of a stream: the fields it announces are what its feed is compared by."""
-        self._announced |= input_stream.fields
-        self.is_announced = True
+    def add_stream(self, input_stream: InputStream) -> None:
+        """Register a stream. The fields of its SCHEMA are read when its rows are compared."""
+        self._fields |= input_stream.fields
+        self.has_streams = True
 
-    def take(
+    def process(
         self, input_stream: InputStream, record: dict[str, Any], raw: dict[str, Any], *, line: int, size: int
     ) -> None:
-        """Take a record in.
+        """Process a record.
 
         Args:
             input_stream: Its stream.
-            record: What the stream maps made of it.
-            raw: As it came.
+            record: The record after stream maps.
+            raw: The record as it was received.
             line: The number of its line.
             size: The length of its line.
 
         Raises:
-            RecordError: It is rejected, and the run is to stop at a reject.
-            JettiError: Something had to be asked of Jetti and could not, or the delivery failed.
+            RecordError: The record is rejected, and the run stops at the first rejected record.
+            JettiError: A lookup failed, or the delivery did.
         """
         input_stream.figures.received += 1
-        origin = Origin(input_stream, raw, self._checkpoints.receive())
+        origin = Origin(input_stream, raw, self._checkpoints.add_record())
         try:
             for key in input_stream.keys:
                 if key not in record:
                     raise MissingKeyError(f"{key}.missing", f"the key property {key} is missing")
-            drafts = input_stream.action.drafts(record)
-        except RecordError as refusal:
-            self._outcomes.rejected([origin], refusal, which=f"the record on line {line}")
+            operations = input_stream.action.operations_for(record)
+        except RecordError as error:
+            self._outcomes.reject([origin], error, label=f"the record on line {line}")
             return
-        for number, draft in enumerate(drafts):
-            if number:  # a record that is several items is settled by each of them
-                origin = Origin(input_stream, raw, self._checkpoints.receive())
-            if draft.part and all(raw.get(name) == record.get(name) for name in draft.part):
-                origin.record = {**raw, **draft.part}  # so that feeding it back in repeats no other of them
-            self._decide(WriteOperation(input_stream.action, draft.route, draft.key, draft.payload, size, [origin]))
+        for number, operation in enumerate(operations):
+            if number:  # a record of several operations is done when each of them is
+                origin = Origin(input_stream, raw, self._checkpoints.add_record())
+            part = operation.part
+            if part and all(raw.get(name) == record.get(name) for name in part):
+                origin.record = {**raw, **part}  # in the rejects file this operation stands alone
+            operation.size = size
+            operation.origins.append(origin)
+            self._decide(operation)
 
-    def refuse(self, input_stream: InputStream, raw: dict[str, Any], refusal: RecordError, *, line: int) -> None:
-        """Take a record in that stream maps made nothing of.
+    def reject(self, input_stream: InputStream, raw: dict[str, Any], error: RecordError, *, line: int) -> None:
+        """Reject a record on which the stream maps failed.
 
         Raises:
-            RecordError: The run is to stop at a reject.
+            RecordError: The run stops at the first rejected record.
         """
         input_stream.figures.received += 1
-        origin = Origin(input_stream, raw, self._checkpoints.receive())
-        self._outcomes.rejected([origin], refusal, which=f"the record on line {line}")
+        origin = Origin(input_stream, raw, self._checkpoints.add_record())
+        self._outcomes.reject([origin], error, label=f"the record on line {line}")
 
     def finish(self) -> None:
-        """Send what was held back, and return when all is done.
+        """Send what was kept until the end of the input, and return when everything is done.
 
         Raises:
             JettiError: The delivery failed.
         """
-        if self._ranking is not None:
-            for operation in self._ranking.release():
+        if self._largest_change is not None:
+            for operation in self._largest_change.drain():
                 self._send(operation)
         self._destination.finish()
 
     def _decide(self, operation: WriteOperation) -> None:
         figures = operation.origins[0].input_stream.figures
-        if operation.action.name != COMPARED:
-            figures.changed += 1
-            if self._current is not None and operation.key[0] == COMPARED:  # it removes what is compared with
-                self._current.forget(int(str(operation.key[1])), str(operation.key[2]))
-            self._send(operation)
-            return
-        is_new, change = False, _NONE
-        if self._current is not None and operation.route[2] is not None:
-            feed, external_id = int(str(operation.route[2])), str(operation.key[-1])
-            found = self._current.difference(feed, external_id, operation.payload, self._announced)
-            if not found.is_changed:
-                self._outcomes.unchanged(operation)
-                return
-            is_new, change = found.is_new, found.quantity
+        action, detector = operation.action, self._detector
+        is_new, change = False, None
+        if detector is not None and detector.comparison.covers(operation.key):
+            if action.comparison is None:  # it writes to a row that other actions compare
+                detector.forget(operation.key)
+            else:
+                difference = detector.difference(operation.key, operation.payload, self._fields)
+                if not difference.is_changed:
+                    self._outcomes.mark_unchanged(operation)
+                    return
+                is_new, change = difference.is_new, difference.change
         if is_new:
             figures.added += 1
         else:
             figures.changed += 1
-        if self._ranking is not None:
-            if self._ranking.take(operation, change):
-                figures.merged += 1
-        elif self._arrival.take(operation, change) is None:
-            self._outcomes.left(operation)
-        else:
+        if not action.is_limited:
             self._send(operation)
+        elif self._largest_change is not None:
+            if self._largest_change.offer(operation, change):
+                figures.merged += 1
+        elif self._first_come.take():
+            self._send(operation)
+        else:
+            self._outcomes.mark_left(operation)
 
     def _send(self, operation: WriteOperation) -> None:
         if not self._dry_run and not self._destination.add(operation):
             operation.origins[0].input_stream.figures.merged += 1
-            self._arrival.give_back()
+            if operation.action.is_limited:
+                self._first_come.give_back()

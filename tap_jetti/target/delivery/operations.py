@@ -1,26 +1,168 @@
-"""What travels: an incoming stream, a record's way to Jetti as an item, and batches of items."""
+"""What is written to Jetti: operations, their keys, routes and batches, and what the engine asks of an action."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from tap_jetti.target.actions.action import Action
     from tap_jetti.target.delivery.checkpoints import Checkpoint
     from tap_jetti.target.delivery.summary import Figures
 
 Record = dict[str, Any]
-Key = tuple[Hashable, ...]
-Route = tuple[Hashable, ...]
 
-SHOWN = 80
-"""Characters that a message shows of each part of a key."""
+LABEL_LENGTH = 80
+"""Characters of each part of a key that a message shows."""
+
+
+class Route(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
+    """Which call an operation goes in. Only operations with equal routes can share a call.
+
+    Attributes:
+        action: The name of the action.
+        kind: Which of the action's calls, such as ``inbound`` or ``api``.
+        parent_id: The feed or channel that the call is for; None if its hash says it, or if there is none.
+        row_id: The row that the call is for, where it can be for one row only.
+    """
+
+    action: str
+    kind: str
+    parent_id: int | None = None
+    row_id: int | None = None
+
+
+class OperationKey(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
+    """What an operation writes to. Operations with equal keys are sent in the order of arrival.
+
+    Actions that write to the same rows use equal keys, so that their order holds among each other, too.
+
+    Attributes:
+        resource: The resource of the row.
+        parent_id: The feed, channel or row that it belongs to; None if there is none, or if it is not known.
+        field: The name of the field that identifies it within its parent.
+        value: The value of that field.
+    """
+
+    resource: str
+    parent_id: int | None
+    field: str
+    value: Hashable
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the rows that an action writes are read, so that only changes are sent.
+
+    Attributes:
+        resource: The resource of the rows.
+        parent_field: The field that holds the `OperationKey.parent_id`: rows are read per parent.
+        key_field: The field that holds the `OperationKey.value`.
+        quantity_field: The field whose change says how urgent an update is.
+    """
+
+    resource: str
+    parent_field: str
+    key_field: str
+    quantity_field: str
+
+    def covers(self, key: OperationKey) -> bool:
+        """Whether the key identifies one of these rows."""
+        return key.field == self.key_field and key.resource == self.resource and key.parent_id is not None
+
+
+class Visibility(Hashable, Protocol):
+    """Checks whether writes are visible in Jetti. Writes with equal objects of this kind are checked together."""
+
+    def key_of(self, operation: WriteOperation) -> Hashable:
+        """Return what the check tells operations apart by; a later operation overwrites earlier ones of its key."""
+        ...
+
+    def visible(self, expected: Mapping[Hashable, Record]) -> Iterable[Hashable]:
+        """Return the keys whose writes are visible now.
+
+        Args:
+            expected: What was sent, by key, in the order of sending.
+
+        Raises:
+            RequestError: A request failed.
+        """
+        ...
+
+
+class WriteAction(Protocol):
+    """What the engine needs of an action. `tap_jetti.target.actions.action.Action` is the base that implements it."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the setting ``stream_actions`` and in the summary."""
+        ...
+
+    @property
+    def resource(self) -> str:
+        """The resource that it writes, whose secret fields are withheld from the rejects file."""
+        ...
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether a call changes only the fields that it carries, so that records of one key are merged."""
+        ...
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the setting ``max_updates`` limits its operations."""
+        ...
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """How its rows are read for comparison; None sends every record."""
+        ...
+
+    def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
+        """Return what a record asks to be written.
+
+        Raises:
+            RecordError: The record cannot be written.
+            RequestError: Something had to be looked up, and the request failed.
+        """
+        ...
+
+    def batch_limit(self, route: Route) -> int:
+        """Return the largest number of operations in a batch of a route."""
+        ...
+
+    def can_merge(self, earlier: WriteOperation, later: WriteOperation) -> bool:
+        """Whether the later of two operations with one key makes the earlier unnecessary."""
+        ...
+
+    def already_done(self, operations: Sequence[WriteOperation]) -> Sequence[WriteOperation]:
+        """Return the operations of a batch that Jetti has already and that must not be sent.
+
+        Raises:
+            RequestError: A request failed.
+        """
+        ...
+
+    def calls(self, operations: Sequence[WriteOperation]) -> Iterator[Sequence[WriteOperation]]:
+        """Split a batch into the operations of each call."""
+        ...
+
+    def send(self, operations: Sequence[WriteOperation]) -> None:
+        """Make one call.
+
+        Raises:
+            RecordError: The only operation cannot be written.
+            RequestError: The call failed.
+        """
+        ...
+
+    def visibility(self, operation: WriteOperation) -> Visibility | None:
+        """Return how to check that a sent operation took effect; None if the response says so, or nothing does."""
+        ...
 
 
 @dataclass(eq=False)
@@ -28,24 +170,24 @@ class InputStream:
     """A stream of the input, as its last SCHEMA describes it.
 
     Attributes:
-        stream: The name it has in the input.
-        schema: The SCHEMA message, as it came.
+        name: Its name in the input.
+        schema: The SCHEMA message as it was received.
         keys: The key properties that each record must have.
-        action: What its records are written with.
-        figures: Those of the action; received, added, changed, merged and left are the input's alone.
-        fields: The fields that its SCHEMA announces.
+        action: The action that writes its records.
+        figures: The action's figures. Only the input thread changes received, added, changed and merged.
+        fields: The fields that its SCHEMA lists.
     """
 
-    stream: str
+    name: str
     schema: Record
     keys: Sequence[str]
-    action: Action
+    action: WriteAction
     figures: Figures
     fields: frozenset[str] = frozenset()
 
 
 class Origin(msgspec.Struct, eq=False, gc=False):
-    """A record as it came, for the rejects file, and the checkpoint that waits for it."""
+    """A record as it was received, for the rejects file, and the checkpoint that waits for it."""
 
     input_stream: InputStream
     record: Record
@@ -56,28 +198,34 @@ class WriteOperation(msgspec.Struct, eq=False, gc=False):
     """One thing to write.
 
     Attributes:
-        action: What writes it.
-        route: Items of one lane can go in one call: same action, feed or channel, and way.
-        key: What it writes to; items of one key are sent in the order they came.
-        payload: What is sent of it.
-        size: Roughly its bytes.
-        origins: The records it came from, several if later ones of the key replaced earlier.
+        action: The action that writes it.
+        route: Which call it goes in.
+        key: What it writes to.
+        payload: Its part of the body of the call.
+        part: The fields of the record that ask for this operation alone, if the record asks for several.
+        size: Its approximate size in bytes.
+        origins: The records that it comes from; several if records of one key were merged.
     """
 
-    action: Action
+    action: WriteAction
     route: Route
-    key: Key
+    key: OperationKey
     payload: Record
-    size: int
-    origins: list[Origin]
+    part: Record | None = None
+    size: int = 0
+    origins: list[Origin] = msgspec.field(default_factory=list)
 
     @property
     def label(self) -> str:
-        """What tells it from others, for people, who need not read all of it."""
-        return " ".join(part if len(part) <= SHOWN else f"{part[:SHOWN]}…" for part in map(str, self.key[1:]))
+        """A short text that identifies it in a message."""
+        key = self.key
+        resource = (key.resource,) if key.resource != self.action.resource else ()
+        parent = (key.parent_id,) if key.parent_id is not None else ()
+        parts = map(str, (*resource, *parent, key.field, key.value))
+        return " ".join(part if len(part) <= LABEL_LENGTH else f"{part[:LABEL_LENGTH]}…" for part in parts)
 
-    def absorb(self, later: WriteOperation) -> None:
-        """Let a later item of the same key win."""
+    def merge(self, later: WriteOperation) -> None:
+        """Take over a later operation with the same key: its values win."""
         self.payload = {**self.payload, **later.payload} if self.action.is_partial else later.payload
         self.size = max(self.size, later.size)
         self.origins += later.origins
@@ -85,40 +233,41 @@ class WriteOperation(msgspec.Struct, eq=False, gc=False):
 
 @dataclass(eq=False)
 class Batch:
-    """Items of one lane that are handed over together.
+    """Operations of one route that are sent together.
 
     Attributes:
-        limit: Items at which it is full.
+        route: The route of all of them.
+        opened: The monotonic clock, in seconds, when the first operation was added.
+        limit: The number of operations at which it is full.
         operations: By key.
-        size: Roughly their bytes.
-        is_open: Whether items can be added.
-        blockers: Earlier batches with a key in common that are not done.
-        followers: Later ones that wait for this one.
-        opened: The monotonic clock, in seconds, when the first item came.
+        size: Their approximate size in bytes.
+        is_open: Whether operations can be added.
+        blockers: Earlier, unfinished batches that have a key in common with this one.
+        followers: Later batches that wait for this one.
     """
 
     route: Route
     opened: float
     limit: int
-    operations: dict[Key, WriteOperation] = field(default_factory=dict)
+    operations: dict[OperationKey, WriteOperation] = field(default_factory=dict)
     size: int = 0
     is_open: bool = True
     blockers: set[Batch] = field(default_factory=set)
     followers: list[Batch] = field(default_factory=list)
 
-    def absorb(self, operation: WriteOperation) -> bool:
-        """Let an item replace the one of its key that waits here, unless it has to be another call's.
+    def merge(self, operation: WriteOperation) -> bool:
+        """Merge an operation into the one with its key that waits in this batch, if both can go in one call.
 
         Returns:
-            Whether it did.
+            Whether it was merged.
         """
         waiting = self.operations[operation.key]
         if (
             operation.route != self.route
             or waiting.action is not operation.action
-            or not operation.action.replaces(waiting, operation)
+            or not operation.action.can_merge(waiting, operation)
         ):
             return False
-        waiting.absorb(operation)
+        waiting.merge(operation)
         self.size += operation.size
         return True

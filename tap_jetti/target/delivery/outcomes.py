@@ -1,4 +1,4 @@
-"""What becomes of a record: sent, confirmed, unchanged, left, or rejected; each one exactly once."""
+"""The outcome of each record: sent, confirmed, unchanged, left for the next run, or rejected; exactly one each."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ if TYPE_CHECKING:
     from tap_jetti.target.delivery.rejects import RejectsFile
     from tap_jetti.target.delivery.summary import Summary
 
-_NAMED = 5
+MAX_LOGGED = 5
+"""Rejected records that are logged one by one; the summary counts all."""
 
 
 class Outcomes:
-    """Settles records, so that STATE can follow. Threads may share it.
+    """Counts outcomes, and marks records as done so that STATE can follow. Thread-safe.
 
     Args:
         checkpoints: What waits for the records.
-        summary: Where they are counted.
-        rejects: Where rejected records go; None counts them only, as a dry run does.
-        stops: Whether the first rejected record ends the run.
-        logger: Where rejects are reported.
+        summary: Where outcomes are counted.
+        rejects: Where rejected records are written; None only counts them, as in a dry run.
+        stop_on_reject: Whether the first rejected record ends the run.
+        logger: For messages about rejected records.
     """
 
     def __init__(
@@ -36,73 +37,77 @@ class Outcomes:
         summary: Summary,
         *,
         rejects: RejectsFile | None,
-        stops: bool,
+        stop_on_reject: bool,
         logger: logging.Logger,
     ) -> None:
         self.confirmation: Confirmation | None = None
+        """Where sent operations wait until they are visible; None if nothing is read back."""
         self._checkpoints = checkpoints
-        self._tally = summary
+        self._summary = summary
         self._rejects = rejects
-        self._stops = stops
+        self._stop_on_reject = stop_on_reject
         self._logger = logger
-        self._reported = 0
+        self._logged = 0
 
-    def unchanged(self, operation: WriteOperation) -> None:
+    def mark_unchanged(self, operation: WriteOperation) -> None:
         """Jetti has it already."""
-        self._tally.add(operation.action.name, unchanged=1)
-        self._settle(operation.origins)
+        self._summary.add(operation.action.name, unchanged=1)
+        self._complete(operation.origins)
 
-    def sent(self, operations: Sequence[WriteOperation]) -> None:
-        """Jetti accepted it; where that says nothing, it is settled when it was read back."""
-        self._tally.add(operations[0].action.name, sent=len(operations))
+    def mark_sent(self, operations: Sequence[WriteOperation]) -> None:
+        """Jetti accepted them. Those that can be read back are done only when they are confirmed."""
+        self._summary.add(operations[0].action.name, sent=len(operations))
         if self.confirmation is not None:
-            operations = self.confirmation.hold(operations)
-        self._settle(origin for operation in operations for origin in operation.origins)
+            operations = self.confirmation.track(operations)
+        self._complete(origin for operation in operations for origin in operation.origins)
 
-    def placed(self, action: str, waiting: Counter[Checkpoint]) -> None:
-        """It is in the feed file: so many records of each checkpoint."""
-        self._tally.add(action, sent=waiting.total())
-        self._checkpoints.settle(waiting.elements())
+    def mark_in_file(self, action: str, checkpoints: Counter[Checkpoint]) -> None:
+        """They are in the feed file: the number of records per checkpoint."""
+        self._summary.add(action, sent=checkpoints.total())
+        self._checkpoints.complete(checkpoints.elements())
 
-    def confirmed(self, operation: WriteOperation) -> None:
+    def mark_confirmed(self, operation: WriteOperation) -> None:
         """It was read back as it was sent."""
-        self._tally.add(operation.action.name, confirmed=1)
-        self._settle(operation.origins)
+        self._summary.add(operation.action.name, confirmed=1)
+        self._complete(operation.origins)
 
-    def refused(self, operation: WriteOperation, refusal: RecordError) -> None:
-        """Jetti does not write it, see `rejected`."""
-        self.rejected(operation.origins, refusal, which=operation.label)
+    def mark_left(self, operation: WriteOperation) -> None:
+        """It is left for the next run, and so is every STATE from now on."""
+        self._summary.add(operation.action.name, left=1)
+        self._checkpoints.withhold()
 
-    def left(self, operation: WriteOperation) -> None:
-        """It waits for the next run, and STATE with it."""
-        self._tally.add(operation.action.name, left=1)
-        self._checkpoints.hold()
+    def mark_rejected(self, operation: WriteOperation, error: RecordError) -> None:
+        """It cannot be written; see `reject`."""
+        self.reject(operation.origins, error, label=operation.label)
 
-    def rejected(self, origins: Sequence[Origin], refusal: RecordError, *, which: str) -> None:
-        """It cannot be written.
+    def reject(self, origins: Sequence[Origin], error: RecordError, *, label: str) -> None:
+        """Set records aside that cannot be written, or stop the run.
 
         Args:
-            origins: The records that it came from.
-            refusal: Why.
-            which: What tells it from others: a line, or its key.
+            origins: The records.
+            error: Why they cannot be written.
+            label: What identifies them in a message: a line number or a key.
 
         Raises:
-            RecordError: The run is to stop at the first rejected record.
+            RecordError: The run stops at the first rejected record.
         """
         action = origins[0].input_stream.action.name
-        self._tally.add(action, rejected=1)
-        if self._stops:
-            text = f"{action}: {which} cannot be written: {refusal}. Mend it, or let on_reject set such records aside."
-            refusal.args = (text,)
-            raise refusal
-        self._reported += 1
-        if self._reported <= _NAMED:
-            self._logger.warning("%s: %s is rejected: %s", action, which, refusal)
+        self._summary.add(action, rejected=1)
+        if self._stop_on_reject:
+            text = (
+                f"{action}: {label} was rejected: {error}."
+                " Correct the record, or set on_reject to set_aside to continue without it."
+            )
+            error.args = (text,)
+            raise error
+        self._logged += 1
+        if self._logged <= MAX_LOGGED:
+            self._logger.warning("%s: %s was rejected: %s", action, label, error)
         if self._rejects is None:
             return
         for origin in origins:
-            self._rejects.add(origin.input_stream, origin.record, refusal)
-        self._settle(origins)
+            self._rejects.add(origin.input_stream, origin.record, error)
+        self._complete(origins)
 
-    def _settle(self, origins: Iterable[Origin]) -> None:
-        self._checkpoints.settle([origin.checkpoint for origin in origins])
+    def _complete(self, origins: Iterable[Origin]) -> None:
+        self._checkpoints.complete([origin.checkpoint for origin in origins])

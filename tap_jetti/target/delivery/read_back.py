@@ -1,4 +1,4 @@
-"""Reads back what Jetti took before it looked at it, and rejects what did not take effect."""
+"""Reads back what Jetti accepted before processing it, and rejects what did not take effect."""
 
 from __future__ import annotations
 
@@ -9,41 +9,42 @@ from typing import TYPE_CHECKING
 from tap_jetti.errors import RecordError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from tap_jetti.client.clock import Clock
-    from tap_jetti.target.actions.visible_rows import Visibility
-    from tap_jetti.target.delivery.operations import Key, Record, WriteOperation
+    from tap_jetti.target.delivery.operations import Record, Visibility, WriteOperation
+
+FIRST_PAUSE = 0.5
+"""Seconds between the first check and the second; each pause is twice the one before."""
 
 LONGEST_PAUSE = 10.0
-"""Seconds between two looks at most."""
+"""The longest pause between two checks in seconds."""
 
 
 @dataclass(eq=False)
 class _Expected:
-    effect: Visibility
+    visibility: Visibility
     operations: list[WriteOperation] = field(default_factory=list)
 
     @property
     def payload(self) -> Record:
-        """What was sent to the key in all."""
+        """Everything that was sent to the key, later values winning."""
         first, *later = (operation.payload for operation in self.operations)
         return {name: value for payload in (first, *later) for name, value in payload.items()} if later else first
 
 
 class Confirmation:
-    """Holds what was accepted unseen until it was read back, and STATE with it.
+    """Tracks asynchronously accepted operations until they are visible; STATE waits for them.
 
-    Inbound answers 200 to practically everything, and a batch of connections is processed after
-    the answer, too. All of it stays in memory until the end of the input: with confirm_seconds,
-    plan for about two kilobytes for each record that is sent. What a later record of the same
-    key overwrote is confirmed by that one.
+    The inbound API answers 200 to nearly everything, and a batch of connections is processed after its response, too.
+    Tracked operations stay in memory until the end of the input: about two kilobytes per record that is sent. An
+    operation that a later one with the same key overwrote is confirmed together with that one.
 
     Args:
-        seconds: How long after the last one was sent an effect may take to show.
-        clock: What waits are measured and slept by.
-        confirmed: Told of each item that shows.
-        rejected: Told of each one that does not, and why.
+        seconds: How long after the end of sending an operation may take to become visible.
+        clock: For the deadline and the pauses.
+        confirmed: Called with each operation that is visible.
+        rejected: Called with each operation that is not, and the error.
     """
 
     def __init__(
@@ -58,60 +59,60 @@ class Confirmation:
         self._clock = clock
         self._confirmed = confirmed
         self._rejected = rejected
-        self._expected: dict[Key, _Expected] = {}
+        self._expected: dict[Hashable, _Expected] = {}
         self._lock = threading.Lock()
 
-    def hold(self, operations: Sequence[WriteOperation]) -> list[WriteOperation]:
-        """Hold items that were accepted.
+    def track(self, operations: Sequence[WriteOperation]) -> list[WriteOperation]:
+        """Track the operations of one accepted call.
 
         Args:
-            operations: Of one call.
+            operations: The operations.
 
         Returns:
-            Those that need not be read back, and those held before that they overwrote.
+            Those that are done, since nothing shows whether they are visible, and earlier ones that they overwrote.
         """
-        settled: list[WriteOperation] = []
+        done: list[WriteOperation] = []
         with self._lock:
             for operation in operations:
-                effect = operation.action.effect(operation)
-                key = effect.key_of(operation) if effect else operation.key
+                visibility = operation.action.visibility(operation)
+                key = visibility.key_of(operation) if visibility else operation.key
                 before = self._expected.pop(key, None)
                 overwritten = before.operations if before else []
-                if effect is None:
-                    settled += [*overwritten, operation]
+                if visibility is None:
+                    done += [*overwritten, operation]
                 else:
-                    self._expected[key] = _Expected(effect, [*overwritten, operation])
-        return settled
+                    self._expected[key] = _Expected(visibility, [*overwritten, operation])
+        return done
 
-    def run(self) -> None:
-        """Look until everything shows or the time is over; the last look begins then, however long one takes.
+    def wait(self) -> None:
+        """Check until everything is visible or the time is over. The last check begins after the deadline.
 
         Raises:
-            RequestError: A look failed.
-            RecordError: Something did not take effect, and the run is to stop at a reject.
+            RequestError: A check failed.
+            RecordError: An operation did not become visible, and the run stops at the first rejected record.
         """
         deadline = self._clock.monotonic() + self._seconds
-        pause = 0.5
+        pause = FIRST_PAUSE
         while True:
             is_last = self._clock.monotonic() >= deadline
-            if not self._look() or is_last:
+            self._check()
+            if not self._expected or is_last:
                 break
             self._clock.sleep(min(pause, deadline - self._clock.monotonic()))
             pause = min(2 * pause, LONGEST_PAUSE)
-        refusal = RecordError(
-            "unconfirmed", f"it was accepted, but did not take effect within {self._seconds:g} s; see Jetti's own log"
+        error = RecordError(
+            "unconfirmed", f"Jetti accepted it, but it was not visible within {self._seconds:g} s; see Jetti's own log"
         )
         for key in list(self._expected):
             for operation in self._expected.pop(key).operations:
-                self._rejected(operation, refusal)
+                self._rejected(operation, error)
 
-    def _look(self) -> bool:
-        """Confirm what shows now; answers whether anything is left."""
-        by_effect: dict[Visibility, dict[Key, Record]] = {}
+    def _check(self) -> None:
+        """Confirm what is visible now."""
+        by_visibility: dict[Visibility, dict[Hashable, Record]] = {}
         for key, expected in self._expected.items():
-            by_effect.setdefault(expected.effect, {})[key] = expected.payload
-        for effect, wanted in by_effect.items():
-            for key in effect.shown(wanted):
+            by_visibility.setdefault(expected.visibility, {})[key] = expected.payload
+        for visibility, payloads in by_visibility.items():
+            for key in visibility.visible(payloads):
                 for operation in self._expected.pop(key).operations:
                     self._confirmed(operation)
-        return bool(self._expected)

@@ -1,4 +1,4 @@
-"""What a failed request means for one record, and the two errors that the SDK has types for, too."""
+"""What a failed request means for one record, and two errors that are errors of the SDK, too."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from tap_jetti.errors import ClientError, JettiError, NotFoundError, RecordError
 
 
 class MissingSchemaError(errors.MissingSchemaError, RecordsWithoutSchemaException):
-    """A record came before the SCHEMA of its stream."""
+    """A record was received before the SCHEMA of its stream."""
 
 
 class MissingKeyError(errors.MissingKeyError, MissingKeyPropertiesError):
-    """A record lacks what identifies it."""
+    """A record lacks a field that identifies it."""
 
 
 def record_error_of(error: JettiError) -> RecordError | None:
-    """What Jetti's answer means for one record, or None if it is not about the record.
+    """Return the error as one about the record that was sent, or None if it is not about the record.
 
-    A 4xx other than 401, 403 and 429 is about what was sent. So is a 5xx that still has a dotted
-    title after three attempts: the library behind the API answers business errors with 500.
+    A 4xx other than 401, 403 and 429 is about the record. So is a 5xx that still has a dotted title after three
+    attempts: the library behind the API answers business errors with 500.
     """
     if isinstance(error, RecordError):
         return error

@@ -1,4 +1,4 @@
-"""The rejects file: records that were set aside, as Singer messages that can be fed back in."""
+"""The rejects file: records that were set aside, as Singer messages that can be sent to the target again."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _BLOCK = 1 << 16
 
 
 class RejectsFile:
-    """Adds rejected records to a file: the SCHEMA of each stream once a run, then RECORDs.
+    """Appends rejected records to a file: the SCHEMA of each stream once per run, then RECORDs.
 
-    A RECORD has a sibling key ``rejection`` with ``status``, ``title``, ``detail`` and ``time``.
-    Values of secret fields, and URLs with credentials, are withheld and named in
-    ``rejection.withheld``: the file is an ordinary one. What an earlier run put there stays; a
-    line that a kill tore off is dropped, for no STATE has passed its record.
+    A RECORD has a sibling key ``rejection`` with ``status``, ``title``, ``detail`` and ``time``. Values of secret
+    fields and URLs with credentials are not written, since the file is not protected; their names are listed in
+    ``rejection.withheld``. Records of earlier runs stay. An incomplete last line, left by a process that was killed,
+    is removed: no STATE has passed its record.
 
     Args:
-        path: The file; nothing is opened before the first reject.
-        clock: The time of rejection.
-        secrets: Values that are masked wherever they turn up in a reason.
+        path: The file; it is opened by `check` or by the first rejected record.
+        clock: For the time of rejection.
+        secrets: Values that are masked in the title and the detail.
     """
 
     def __init__(self, path: Path, *, clock: Clock, secrets: Sequence[str] = ()) -> None:
@@ -45,52 +45,53 @@ class RejectsFile:
         self._secrets = secrets
         self._encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
         self._descriptor: int | None = None
-        self._known: dict[str, Record] = {}
+        self._schemas: dict[str, Record] = {}
         self._lock = threading.Lock()
 
     def check(self, source: int | None) -> None:
-        """Make sure that the file can be written, and is not the one being read.
+        """Check that the file can be written, and that it is not the input.
 
         Args:
-            source: The file descriptor of the input, if it has one.
+            source: The file descriptor of the input; None if it has none.
 
         Raises:
             SettingsError: The file cannot be used.
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = _opened(self._path)
+            self._descriptor = _open(self._path)
             same = source is not None and os.path.samestat(os.fstat(source), os.fstat(self._descriptor))
         except OSError as error:
             raise SettingsError(f"rejects_path {self._path} cannot be written: {error.strerror or error}.") from error
         if same:
             raise SettingsError(
-                f"rejects_path {self._path} is the very file being read. Move it away before feeding it back in."
+                f"rejects_path {self._path} is also the input of this run."
+                " Rename the file, and use the new name as input."
             )
 
-    def add(self, input_stream: InputStream, record: Record, refusal: RecordError) -> None:
-        """Write a record, so that a kill cannot lose it any more."""
-        kept, withheld = _without_secrets(input_stream.action.resource, record)
+    def add(self, input_stream: InputStream, record: Record, error: RecordError) -> None:
+        """Write a record. When this returns, killing the process no longer loses it."""
+        kept, withheld = _split_secrets(input_stream.action.resource, record)
         rejection: Record = {
-            "status": refusal.status,
-            "title": self._masked(refusal.title),
-            "detail": self._masked(refusal.detail),
+            "status": error.status,
+            "title": self._masked(error.title),
+            "detail": self._masked(error.detail),
             "time": from_epoch(self._clock.time()),
         }
         if withheld:
             rejection["withheld"] = withheld
-        message = {"type": "RECORD", "stream": input_stream.stream, "record": kept, "rejection": rejection}
+        message = {"type": "RECORD", "stream": input_stream.name, "record": kept, "rejection": rejection}
         with self._lock:
             lines = b""
-            if self._known.get(input_stream.stream) is not input_stream.schema:
-                self._known[input_stream.stream] = input_stream.schema
+            if self._schemas.get(input_stream.name) is not input_stream.schema:
+                self._schemas[input_stream.name] = input_stream.schema
                 lines = self._encoder.encode(input_stream.schema) + b"\n"
             self._write(lines + self._encoder.encode(message) + b"\n")
 
     def sync(self) -> None:
-        """Return when all that was added is on the disk; a STATE may pass it then."""
+        """Return when everything that was added is on disk: only then may a STATE pass it."""
         with self._lock:
-            if self._descriptor is not None and self._known:
+            if self._descriptor is not None and self._schemas:
                 os.fsync(self._descriptor)
 
     def close(self) -> None:
@@ -102,7 +103,7 @@ class RejectsFile:
 
     def _write(self, data: bytes) -> None:
         if self._descriptor is None:
-            self._descriptor = _opened(self._path)
+            self._descriptor = _open(self._path)
         while data:
             data = data[os.write(self._descriptor, data) :]
 
@@ -112,8 +113,8 @@ class RejectsFile:
         return mask_credentials(text)
 
 
-def _opened(path: Path) -> int:
-    """Open a file to add to it, readable by its owner only, without the rest of a torn line."""
+def _open(path: Path) -> int:
+    """Open a file to append to it, readable by its owner only, and remove an incomplete last line."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     size = os.fstat(descriptor).st_size
     tail, start = b"", size
@@ -139,7 +140,8 @@ def _read_at(descriptor: int, start: int, end: int) -> bytes:
     return b"".join(parts)
 
 
-def _without_secrets(resource: str, record: Record) -> tuple[Record, list[str]]:
+def _split_secrets(resource: str, record: Record) -> tuple[Record, list[str]]:
+    """Return a record without secrets, and the names of the fields that were left out."""
     known = schema(resource)["properties"] if resource in names() else {}
     kept: dict[str, Any] = {}
     withheld = []

@@ -1,4 +1,4 @@
-"""Sends a batch, and finds the one record in it that Jetti refuses, so that its neighbours still go."""
+"""Sends a batch, and isolates a record that Jetti refuses, so that the others of its batch are still written."""
 
 from __future__ import annotations
 
@@ -17,26 +17,31 @@ if TYPE_CHECKING:
 
 
 class BatchSender:
-    """Turns a batch into calls, and answers into outcomes.
+    """Turns a batch into calls, and responses into outcomes.
 
-    A refused call of several items is sent again in halves until the refused item is alone:
-    2 log2 n calls for one poison record among n. Jetti applies none of a refused batch, and every
-    batch call is an upsert, so nothing is done twice that matters.
+    When Jetti refuses a call of several operations, it is sent again in halves until the refused operation is alone:
+    2 log2 n calls for one bad record among n. Jetti applies nothing of a refused call, and every batch call is an
+    upsert, so a repeated call does no harm.
 
-    A 404 may be about an item or about the path, which no item would get through: the first and the
-    last item tell, sent alone. If neither gets through, those between them are refused unsent.
+    A 404 can be about a record or about the path, and then every record would fail. So the first and the last
+    operation are sent alone. If both get a 404, those between them are rejected without being sent.
+
+    Args:
+        outcomes: What is told of each operation.
+        summary: Where the time is counted.
+        clock: Measures the time.
     """
 
     def __init__(self, outcomes: Outcomes, summary: Summary, clock: Clock) -> None:
         self._outcomes = outcomes
-        self._tally = summary
+        self._summary = summary
         self._clock = clock
 
-    def deliver(self, batch: Batch) -> None:
+    def send(self, batch: Batch) -> None:
         """Send a batch.
 
         Raises:
-            JettiError: It was not about one record: nothing else will work either.
+            JettiError: The failure is not about one record, so no other batch can succeed either.
         """
         operations = list(batch.operations.values())
         action = operations[0].action
@@ -44,36 +49,35 @@ class BatchSender:
         try:
             done = action.already_done(operations)
             for operation in done:
-                self._outcomes.unchanged(operation)
-            for call in action.calls(
-                [operation for operation in operations if operation not in done] if done else operations
-            ):
-                self._send(call)
+                self._outcomes.mark_unchanged(operation)
+            remaining = [operation for operation in operations if operation not in done] if done else operations
+            for call in action.calls(remaining):
+                self._send_or_split(call)
         finally:
-            self._tally.add(action.name, seconds=self._clock.monotonic() - started)
+            self._summary.add(action.name, seconds=self._clock.monotonic() - started)
 
-    def _send(self, operations: Sequence[WriteOperation], *, leads_somewhere: bool = False) -> bool:
-        """Send items, in several calls if need be; answers whether the path leads somewhere."""
+    def _send_or_split(self, operations: Sequence[WriteOperation], *, path_exists: bool = False) -> bool:
+        """Send operations, in several calls if Jetti refuses one; returns False if the path seems not to exist."""
         try:
             operations[0].action.send(operations)
         except JettiError as error:
-            refusal = record_error_of(error)
-            if refusal is None:
+            rejection = record_error_of(error)
+            if rejection is None:
                 raise
-            is_missing = isinstance(error, NotFoundError) and not leads_somewhere
+            is_missing = isinstance(error, NotFoundError) and not path_exists
             if len(operations) == 1:
-                self._outcomes.refused(operations[0], refusal)
+                self._outcomes.mark_rejected(operations[0], rejection)
                 return not is_missing
             if is_missing:
-                leads_somewhere = any([self._send(operations[:1]), self._send(operations[-1:])])
+                path_exists = any([self._send_or_split(operations[:1]), self._send_or_split(operations[-1:])])
                 operations = operations[1:-1]
-                if not leads_somewhere:
+                if not path_exists:
                     for operation in operations:
-                        self._outcomes.refused(operation, refusal)
+                        self._outcomes.mark_rejected(operation, rejection)
                     return False
             middle = len(operations) // 2
             for half in filter(None, (operations[:middle], operations[middle:])):
-                self._send(half, leads_somewhere=True)
+                self._send_or_split(half, path_exists=True)
         else:
-            self._outcomes.sent(operations)
+            self._outcomes.mark_sent(operations)
         return True

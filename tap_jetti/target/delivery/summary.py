@@ -1,4 +1,4 @@
-"""The figures of a run, by action, and the summary at its end."""
+"""The figures of a run per action, and the summary at its end."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 
 @dataclass
 class Figures:
-    """What became of the records of one action.
+    """The outcomes of the records of one action.
 
     Attributes:
-        received: Records that came for it.
-        unchanged: Not sent, since Jetti has the same.
-        added: To be sent, and new to Jetti as far as it was looked up.
-        changed: To be sent, and different from what Jetti has, or not compared.
-        merged: Replaced by a later record of the same key before they were sent.
-        sent: Accepted by Jetti, or placed in the feed file.
-        confirmed: Read back as sent.
-        rejected: Refused, and set aside where there is a place for it.
-        left: Left for the next run by max_updates.
-        calls: Calls it took, without repetitions.
-        seconds: Time spent in those calls, added up over all that ran side by side.
+        received: Records received.
+        unchanged: Records that were not sent, since Jetti has the same values.
+        added: Operations to send whose row Jetti does not have, as far as rows are compared.
+        changed: Operations to send that differ from Jetti's row or are not compared.
+        merged: Operations that were merged with a later one of the same key before they were sent.
+        sent: Operations that Jetti accepted, or records in the feed file.
+        confirmed: Sent operations that were read back as sent.
+        rejected: Operations and records that cannot be written.
+        left: Operations left for the next run by ``max_updates``.
+        calls: Calls made, without retries.
+        seconds: Time spent in those calls, added up over all threads.
     """
 
     received: int = 0
@@ -42,7 +42,7 @@ class Figures:
 
 
 class Summary:
-    """Counts by action, from any thread."""
+    """Counts per action. Thread-safe."""
 
     def __init__(self) -> None:
         self.actions: dict[str, Figures] = {}
@@ -56,17 +56,17 @@ class Summary:
                 setattr(own, name, getattr(own, name) + value)
 
     def of(self, action: str) -> Figures:
-        """The figures of an action, for a thread that alone changes some of them."""
+        """Return the figures of an action, for a thread that is the only one to change some of them."""
         with self._lock:
             return self.actions.setdefault(action, Figures())
 
     def total(self, figure: str) -> int:
-        """One figure over all actions."""
+        """Return one figure, summed over all actions."""
         with self._lock:
             return sum(getattr(own, figure) for own in self.actions.values())
 
     def as_dict(self, stats: RequestStats, *, seconds: float) -> dict[str, Any]:
-        """The whole summary, for the log."""
+        """Return the summary for the log."""
         with self._lock:
             actions = {name: asdict(own) for name, own in sorted(self.actions.items())}
         for own in actions.values():
@@ -84,19 +84,20 @@ class Summary:
 
 
 def as_table(summary: dict[str, Any], *, dry_run: bool) -> str:
-    """The summary for people."""
+    """Return the summary as text for a terminal."""
     columns = ["received", "unchanged", "added", "changed", "rejected", "left"]
     if not dry_run:
         columns[4:4] = ["sent", "confirmed"]
         columns.append("calls")
-    heads = ["action", *("invalid" if dry_run and name == "rejected" else name for name in columns)]
-    rows = [heads] + [[name, *(f"{own[figure]:,}" for figure in columns)] for name, own in summary["actions"].items()]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
+    headings = ["action", *columns]
+    rows = [headings] + [
+        [name, *(f"{own[column]:,}" for column in columns)] for name, own in summary["actions"].items()
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(headings))]
     lines = ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in rows]
     lines.append(
-        f"{summary['requests']:,} requests ({summary['gets']:,} GETs, {summary['writes']:,} writes),"
-        f" {summary['retries']:,} retries, {summary['refused']:,} refused (429),"
-        f" {summary['limiter_wait_seconds']:,.1f} s waited for the rate limit,"
-        f" {summary['seconds']:,.1f} s in all."
+        f"Requests: {summary['requests']:,} ({summary['gets']:,} GETs, {summary['writes']:,} writes);"
+        f" retries: {summary['retries']:,}; rate limit exceeded (429): {summary['refused']:,};"
+        f" waited for the rate limit: {summary['limiter_wait_seconds']:,.1f} s; total: {summary['seconds']:,.1f} s"
     )
-    return "\n".join(["Plan; nothing was written." if dry_run else "Summary.", *lines])
+    return "\n".join(["Dry run: nothing was written." if dry_run else "Summary:", *lines])

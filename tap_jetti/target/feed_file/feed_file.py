@@ -1,4 +1,4 @@
-"""The pull feed: all variants that came, in one file, in the order of their external ids."""
+"""The feed file: all variants of the input in one file that Jetti fetches, in the order of their external ids."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import msgspec
 
 from tap_jetti.errors import RecordError
 from tap_jetti.facts.json_codec import encode_json
-from tap_jetti.target.delivery.intake import COMPARED
 from tap_jetti.target.feed_file.formats import FORMATS, check_xml
 
 if TYPE_CHECKING:
@@ -27,27 +26,29 @@ if TYPE_CHECKING:
     from tap_jetti.target.feed_file.location import FeedLocation
 
 CACHE_KIB = 16_384
-"""Memory that the collected rows take at most; the rest of them is in a temporary file."""
+"""The largest amount of memory for the collected rows; the rest of them is in a temporary file."""
 
 
 class FeedFile:
-    """Collects items on disk, so that a million variants need little memory, and writes them at the end.
+    """Collects operations on disk, so that a million variants need little memory, and writes the file at the end.
 
-    The last record of an external id wins, whole. Only at the end of a complete input is the file
-    replaced, and only then are the records settled: after anything else the old one stays.
+    The last record of an external id replaces earlier ones as a whole. The file is replaced, and its records are
+    done, only at the end of a complete input; otherwise the old file stays.
 
     Args:
-        place: Where it goes.
-        form: csv, json or xml.
-        outcomes: Where records are settled.
+        location: Where the file is written.
+        feed_format: A key of `FORMATS`.
+        action: The name of the action whose records the file holds.
+        outcomes: What is told of the records.
     """
 
-    def __init__(self, place: FeedLocation, form: str, outcomes: Outcomes) -> None:
-        self._place = place
-        self._form = form
+    def __init__(self, location: FeedLocation, feed_format: str, *, action: str, outcomes: Outcomes) -> None:
+        self._location = location
+        self._format = feed_format
+        self._action = action
         self._outcomes = outcomes
         self._columns: set[str] = set()
-        self._waiting: Counter[Checkpoint] = Counter()
+        self._checkpoints: Counter[Checkpoint] = Counter()
         self._decode = msgspec.json.Decoder(float_hook=Decimal).decode
         # Any thread may be the one that collects it, if nobody closes it.
         self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
@@ -58,42 +59,41 @@ class FeedFile:
         self._table.execute("BEGIN")
 
     def add(self, operation: WriteOperation) -> bool:
-        """Take an item.
+        """Add an operation.
 
         Raises:
-            RecordError: The format cannot hold it, and the run is to stop at a reject.
+            RecordError: The format cannot hold it, and the run stops at the first rejected record.
         """
-        external_id = str(operation.key[-1])
-        if self._form == "xml":
+        if self._format == "xml":
             try:
                 check_xml(operation.payload)
-            except RecordError as refusal:
-                self._outcomes.rejected(operation.origins, refusal, which=external_id)
+            except RecordError as error:
+                self._outcomes.mark_rejected(operation, error)
                 return True
         self._columns |= operation.payload.keys()
-        self._waiting.update(origin.checkpoint for origin in operation.origins)
+        self._checkpoints.update(origin.checkpoint for origin in operation.origins)
         body = encode_json(operation.payload)
-        self._table.execute("INSERT OR REPLACE INTO rows VALUES (?, ?)", (external_id, body))
+        self._table.execute("INSERT OR REPLACE INTO rows VALUES (?, ?)", (str(operation.key.value), body))
         return True
 
     def finish(self) -> None:
-        """Write the file and settle what is in it.
+        """Write the file, and mark its records as done.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         columns = ["externalId", *sorted(self._columns - {"externalId"})]
         with tempfile.TemporaryDirectory(prefix="target-jetti-") as directory:
             path = Path(directory, "feed")
             with path.open("wb") as file:
-                file.writelines(FORMATS[self._form](self._rows(), columns))
+                file.writelines(FORMATS[self._format](self._rows(), columns))
                 file.flush()
                 os.fsync(file.fileno())
-            self._place.put(path)
-        self._outcomes.placed(COMPARED, self._waiting)
+            self._location.put(path)
+        self._outcomes.mark_in_file(self._action, self._checkpoints)
 
     def close(self) -> None:
-        """Give up what was collected."""
+        """Delete the collected rows."""
         self._table.close()
 
     def _rows(self) -> Iterator[Record]:

@@ -1,8 +1,8 @@
-"""The inventory as text that Jetti can fetch: CSV, JSON or XML, and how each is read again.
+"""The formats of the feed file: CSV, JSON and XML.
 
-CSV and XML have no null: a null is an empty cell, or an element left out, as is an empty text
-in CSV. Lists and objects stand there as JSON. A text in CSV that a spreadsheet would take for
-a formula is led by an apostrophe, and so is one that begins with an apostrophe itself.
+CSV and XML have no null. In CSV a null is an empty cell, and so is an empty text; in XML its element is left out.
+Lists and objects are written as JSON. In CSV a text that a spreadsheet would read as a formula gets an apostrophe in
+front of it, and so does a text that begins with an apostrophe.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_QUOTED = re.compile(r'[",\r\n]|^\s|\s$')
+# The module csv cannot write this: it quotes either all texts or only those with these characters, never those with
+# white space at an end, which many readers strip from cells that are not quoted.
+_NEEDS_QUOTES = re.compile(r'[",\r\n]|^\s|\s$')
 
 
 def as_csv(rows: Iterable[Record], columns: Sequence[str]) -> Iterator[bytes]:
-    """Comma-separated values with a head line, in UTF-8.
+    """Encode rows as comma-separated values with a header line, in UTF-8.
 
     Args:
-        rows: In their order.
-        columns: The names of the fields, in their order.
+        rows: The rows, in order.
+        columns: The names of the fields, in order.
     """
     yield (",".join(columns) + "\n").encode()
     for row in rows:
@@ -38,7 +40,7 @@ def as_csv(rows: Iterable[Record], columns: Sequence[str]) -> Iterator[bytes]:
 
 
 def as_json(rows: Iterable[Record], columns: Sequence[str]) -> Iterator[bytes]:
-    """A JSON array, a row a line; a field that a record does not have is left out."""
+    """Encode rows as a JSON array, one row per line; a field that a row does not have is left out."""
     separator = b"[\n"
     for row in rows:
         yield separator + encode_json({column: row[column] for column in columns if column in row})
@@ -47,7 +49,7 @@ def as_json(rows: Iterable[Record], columns: Sequence[str]) -> Iterator[bytes]:
 
 
 def as_xml(rows: Iterable[Record], columns: Sequence[str]) -> Iterator[bytes]:
-    """``<inventory>`` of ``<variant>``, an element a field."""
+    """Encode rows as ``<variant>`` elements in ``<inventory>``, one element per field."""
     yield b'<?xml version="1.0" encoding="UTF-8"?>\n<inventory>\n'
     for row in rows:
         fields = "".join(
@@ -64,14 +66,14 @@ FORMATS: dict[str, Callable[[Iterable[Record], Sequence[str]], Iterator[bytes]]]
     "json": as_json,
     "xml": as_xml,
 }
-"""The writer of each feed_format."""
+"""The encoder of each value of the setting feed_format."""
 
 
 def check_xml(row: Record) -> None:
-    """Refuse a row with characters that XML cannot hold.
+    """Check that XML can hold a row.
 
     Raises:
-        RecordError: It has such a character.
+        RecordError: A value has a character that XML cannot hold.
     """
     for name, value in row.items():
         if value is not None and _NOT_XML.search(_text(value)):
@@ -88,6 +90,6 @@ def _cell(value: Any) -> str:  # noqa: ANN401 - any JSON
     text = _text(value)
     if isinstance(value, str) and text.startswith(_FORMULA) and not _NUMBER.fullmatch(text):
         text = "'" + text
-    if _QUOTED.search(text):
+    if _NEEDS_QUOTES.search(text):
         return '"' + text.replace('"', '""') + '"'
     return text

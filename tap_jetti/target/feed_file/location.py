@@ -1,4 +1,4 @@
-"""Puts a finished file where Jetti fetches it: complete, or not at all."""
+"""Where the feed file is written: a path or a URL, to which a complete file is moved in one step."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from tap_jetti.facts.secret_fields import mask_credentials
 if TYPE_CHECKING:
     import fsspec  # type: ignore[import-untyped]
 
-BESIDE = ".part"
-"""What a file's name ends with until it is complete."""
+PART_SUFFIX = ".part"
+"""The suffix of the file while it is being uploaded."""
 
 
 class FeedLocation:
-    """A local path or any URL that fsspec knows.
+    """A local path, or any URL that fsspec supports.
 
-    Credentials do not belong in the URL: fsspec takes them from the environment, as
-    ``FSSPEC_FTP_USERNAME`` and ``FSSPEC_FTP_PASSWORD`` for ``ftp://``, and the packages of S3
-    and the like from their own variables.
+    The URL must hold no credentials. fsspec reads them from the environment, such as ``FSSPEC_FTP_USERNAME`` and
+    ``FSSPEC_FTP_PASSWORD`` for ``ftp://``; the packages for S3 and others read their own variables.
 
     Args:
         path: The setting feed_path.
@@ -37,64 +36,62 @@ class FeedLocation:
         parts = urlsplit(path if "://" in path else "")
         if parts.username or parts.password:
             raise SettingsError(
-                f"feed_path must hold no credentials: set FSSPEC_{self._scheme.upper()}_USERNAME"
-                f" and FSSPEC_{self._scheme.upper()}_PASSWORD in the environment."
+                f"feed_path must hold no credentials. Set FSSPEC_{self._scheme.upper()}_USERNAME"
+                f" and FSSPEC_{self._scheme.upper()}_PASSWORD in the environment instead."
             )
         if not posixpath.basename(parts.path if "://" in path else Path(path).as_posix()):
-            raise SettingsError(f"feed_path must name a file, got {path}.")
+            raise SettingsError(f"feed_path must be the path or URL of a file, got {path}.")
 
     def check(self) -> None:
-        """Make sure, before anything is read, that there is a package for this kind of URL.
+        """Check, before any input is read, that a package for this kind of URL is installed.
 
         Raises:
-            SettingsError: There is none, or the place is a directory.
+            SettingsError: It is not installed, or the path is a directory.
         """
-        import fsspec  # noqa: PLC0415 - a quarter of a second that other deliveries do without
+        import fsspec  # noqa: PLC0415 - its import takes 0.25 s, and other deliveries do not need it
 
         try:
             fsspec.get_filesystem_class(self._scheme)
         except (ImportError, ValueError) as error:
             raise SettingsError(f"feed_path {self._scheme}:// cannot be used: {error}.") from error
         if self._scheme == "file" and Path(self._path.removeprefix("file://")).is_dir():
-            raise SettingsError(f"feed_path must name a file, and {self._path} is a directory.")
+            raise SettingsError(f"feed_path must be the path of a file, but {self._path} is a directory.")
 
     def put(self, source: Path) -> None:
-        """Upload a file beside the place, then move it there.
+        """Upload a file under a temporary name, then rename it.
 
         Args:
-            source: The complete file, on this machine.
+            source: The complete file on this machine.
 
         Raises:
-            OSError: It cannot be written; what was there is still there.
+            OSError: It cannot be written; the old file is unchanged.
         """
         system, path = self._system()
-        beside = path + BESIDE
+        part = path + PART_SUFFIX
         parent = path.rpartition("/")[0]
         try:
             if parent and self._scheme == "file":
                 system.makedirs(parent, exist_ok=True)
-            system.put_file(str(source), beside)
-            self._move(system, beside, path)
-        except Exception as error:  # each of fsspec's packages raises what it likes
+            system.put_file(str(source), part)
+            self._rename(system, part, path)
+        except Exception as error:  # each of fsspec's packages raises exceptions of its own
             raise OSError(f"The feed file cannot be written to {self._path}: {mask_credentials(str(error))}") from error
 
     def _system(self) -> tuple[fsspec.AbstractFileSystem, str]:
-        import fsspec  # noqa: PLC0415 - a quarter of a second that other deliveries do without
+        import fsspec  # noqa: PLC0415 - its import takes 0.25 s, and other deliveries do not need it
 
         try:
             system, path = fsspec.core.url_to_fs(self._path)
-        except Exception as error:  # each of fsspec's packages raises what it likes
-            raise OSError(
-                f"The place of the feed file, {self._path}, cannot be reached: {mask_credentials(str(error))}"
-            ) from error
+        except Exception as error:  # each of fsspec's packages raises exceptions of its own
+            raise OSError(f"feed_path {self._path} cannot be reached: {mask_credentials(str(error))}") from error
         return system, str(path)
 
-    def _move(self, system: fsspec.AbstractFileSystem, beside: str, path: str) -> None:
-        """Replace the file in one step; where the server does not rename over a file, in two."""
+    def _rename(self, system: fsspec.AbstractFileSystem, part: str, path: str) -> None:
+        """Replace the file in one step; in two if the server cannot rename onto an existing file."""
         try:
-            system.mv(beside, path)
+            system.mv(part, path)
         except OSError:
             if self._scheme == "file" or not system.exists(path):
                 raise
             system.rm_file(path)
-            system.mv(beside, path)
+            system.mv(part, path)

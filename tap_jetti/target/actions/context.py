@@ -1,0 +1,40 @@
+"""What all actions of a run share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import logging
+
+    from tap_jetti.client.clock import Clock
+    from tap_jetti.client.session import JettiSession
+    from tap_jetti.reading.server_profile import ServerProfile
+    from tap_jetti.target.actions.webhook_hashes import WebhookHashes
+    from tap_jetti.target.delivery.summary import Summary
+
+
+@dataclass(frozen=True)
+class ActionContext:
+    """What all actions of a run share.
+
+    Attributes:
+        session: Sends requests.
+        webhook_hashes: Looks up feeds and channels.
+        delivery: The setting ``delivery``: one of `routes.INBOUND`, `routes.API` and `routes.FILE`.
+        batch_size: The largest number of records per call.
+        summary: Where calls are counted.
+        clock: For pauses.
+        profile: What was learnt about the server, and which warnings were logged.
+        logger: For messages.
+    """
+
+    session: JettiSession
+    webhook_hashes: WebhookHashes
+    delivery: str
+    batch_size: int
+    summary: Summary
+    clock: Clock
+    profile: ServerProfile
+    logger: logging.Logger
