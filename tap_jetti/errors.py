@@ -195,7 +195,13 @@ class UnreliableResponseError(JettiError):
 
 
 class IncompleteReadError(UnreliableResponseError):
-    """Fewer rows were read than the server counts."""
+    """Fewer rows were read than the server counts.
+
+    Attributes:
+        refutes_bookmark: Whether rows before the last one given are missing, so that no bookmark may stay there.
+    """
+
+    refutes_bookmark = False
 
 
 class RecordError(JettiError):

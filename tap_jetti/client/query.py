@@ -14,6 +14,7 @@ def select(
     *,
     where: Mapping[str, Any] | None = None,
     order: str | None = None,
+    descending: bool = False,
     limit: int | None = None,
     attributes: Sequence[str] = (),
     include: Sequence[Mapping[str, Any]] = (),
@@ -25,8 +26,9 @@ def select(
         where: Conditions by field; all must hold. A condition is a value, None, or a mapping with the documented
             operators ``$gte``, ``$lte`` (both inclusive) and ``$in``. ``$ne`` and ``$notIn`` are not documented,
             but the vendor's own client sends them.
-        order: The field to order by, ascending. ``order[descending]`` is never sent: the server may take any value
-            of it, also "false", as true.
+        order: The field to order by.
+        descending: Whether the largest value comes first. Otherwise ``order[descending]`` is not sent: the server
+            may take any value of it, also "false", as true.
         limit: Rows per page.
         attributes: The fields to return; empty for all.
         include: Associated models: ``{"model": "SaleItem", "attributes": […], "include": […]}``.
@@ -36,7 +38,7 @@ def select(
     if where:
         parameters["where"] = where
     if order:
-        parameters["order"] = {"attribute": order}
+        parameters["order"] = {"attribute": order, **({"descending": True} if descending else {})}
     if limit is not None:
         parameters["limit"] = limit
     if attributes:

@@ -30,6 +30,7 @@ class Request:
         decode: Turns the body of a response into a value, or raises `msgspec.DecodeError`.
         data: The body, or None.
         repeatable: Whether the server may act on it twice without harm.
+        retry: Whether it is sent again after a failure that may pass.
         permit: The permit of the rate limit for the next attempt, if the caller already has one.
     """
 
@@ -39,6 +40,7 @@ class Request:
     decode: Callable[[bytes], Any]
     data: bytes | None = None
     repeatable: bool = True
+    retry: bool = True
     permit: Permit | None = None
 
     @property

@@ -125,6 +125,7 @@ class JettiSession:
         *,
         decode: Callable[[bytes], Any] | None = None,
         permit: Permit | None = None,
+        retry: bool = True,
     ) -> Response:
         """Read from the API.
 
@@ -134,12 +135,13 @@ class JettiSession:
             decode: Turns the bytes of the response into its body, or raises `msgspec.DecodeError`
                 if they are not complete JSON; by default any JSON, with exact decimals.
             permit: What `take_permit` returned, if it was called for the first attempt.
+            retry: Whether it is retried after a failure that may pass.
 
         Raises:
             RequestError: The request failed permanently, or until the time for retries was over.
         """
         url = self._api.url_of(path) + (f"?{encode(query)}" if query else "")
-        return self._send(Request("GET", url, self._api, decode or decode_json, permit=permit))
+        return self._send(Request("GET", url, self._api, decode or decode_json, permit=permit, retry=retry))
 
     def write(self, method: str, path: str, body: object, *, repeatable: bool) -> Response:
         """Write to the API.
@@ -217,7 +219,7 @@ class JettiSession:
                 if isinstance(error, RateLimitedError):
                     self.stats.add(refused=1)
                     request.host.limiter.block(min(delay or backoff, self._retry.seconds))
-                if delay is None:
+                if delay is None or not request.retry:
                     raise
                 self.stats.add(retries=1)
                 self._logger.warning("%s Retrying in %.1f s.", error, delay)

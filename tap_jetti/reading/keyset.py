@@ -1,170 +1,45 @@
-"""Reads one resource completely and in order, while it changes.
+"""Reads the rows of a resource by ``updatedAt``, so that none is lost whatever changes meanwhile.
 
-Numbered pages lose rows as soon as a row that was read is updated: those behind it move
-up a place and are never seen. A keyset read asks for *what comes after the last row*
-instead, and no update can hide a row from that. The rules, each of which was needed:
-
-1.  Ask for the rows from the last key on, ``$gte``, and drop what was seen there. Keys may
-    be stored with more digits than shown, so ``$gte`` of a shown key is safe; equal keys may
-    come in another order each time.
-2.  Ask for nothing later than the server's clock at the start, U. Rows that change
-    later belong to the next run. Only the pages asked for before a process's first answer cannot
-    know U yet: they are cut.
-3.  A page of one single instant may be a part of it only: such an instant is read by id.
-4.  A page of fewer than ten rows is the end, if the server has given a larger one. If none has
-    come, such a page of a stream that is read for the first time is taken for the end once the
-    count has shown one that is no smaller to be whole; the bookmark does not pass it then, for
-    that may be chance, and the next run does without this. Any other page that is shorter than
-    asked, and than others of any resource were, may be the end: the server's count decides. It
-    counts beyond U, too, for rows that moved on there must not hide as many unread ones. A page
-    that is the largest so far may be as large as the server gives, so it is read on from, until
-    that has once shown that it was the end.
-5.  A page that breaks bounds or order is asked once more; then the read stops.
-6.  The bookmark stays `bookmark_lag` behind U, for transactions commit late.
-7.  At the end the server's count proves that nothing is missing.
+1. *Upper bound.* U is the server's clock when the read began. Rows changed later belong to the next run, so that a read
+   ends however busy the resource is.
+2. *Counted first, then paid.* Where the end must be proven by a count, it is asked before the page that has to pay it.
+3. *Step.* Each page begins at the last key given (``$gte``): stored dates may be finer than the milliseconds shown, and
+   rows of one instant may come in another order each time. What was seen at that key is dropped.
+4. *End.* What a page means is decided by one table: `tap_jetti.reading.proof.judge`.
+5. *Instants larger than a page* are read by ``id``, to an empty page and a count of zero behind it.
+6. *Bookmark.* The last key GIVEN, or U minus the lag where that is earlier, since transactions commit late. It passes
+   an instant by a millisecond only after that was read by ``id`` and proven.
+7. *Learning.* What pages and counts have shown of the server stays in the bookmark: `ResourceFacts`.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING, Any
-
-from typing_extensions import override
+from typing import TYPE_CHECKING
 
 from tap_jetti.errors import IncompleteReadError
 from tap_jetti.facts.resources import PRIMARY_KEY, REPLICATION_KEY
-from tap_jetti.facts.timestamps import from_epoch, later
+from tap_jetti.facts.timestamps import later
 from tap_jetti.reading.pages import KeyRange
-from tap_jetti.reading.server_profile import FEW
+from tap_jetti.reading.proof import PageFacts, Proof, Verdict, judge
+from tap_jetti.reading.read_range import EARLIEST, ReadRange
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Iterator
 
     from tap_jetti.client.clock import Clock
-    from tap_jetti.reading.pages import Page, PageReader
+    from tap_jetti.reading.page import Page
+    from tap_jetti.reading.pages import PageReader
 
-EARLIEST = "1970-01-01T00:00:00.000Z"
-"""Where a read without a start begins: rows without a date are of no incremental stream."""
+MAX_IDLE_PAGES = 6
+"""Pages in a row without a new row after which a read fails."""
 
-
-class _Read:
-    """What both kinds of reads share: when to stop, and the proof.
-
-    Args:
-        source: Where the pages come from.
-        verify_counts: Whether the server's count is asked.
-        logger: Where the reader reports.
-    """
-
-    def __init__(self, source: PageReader, *, verify_counts: bool, logger: logging.Logger) -> None:
-        self._source = source
-        self._verify_counts = verify_counts
-        self._logger = logger
-        self._pages = 0
-        self._largest = 0
-        self._trusts_short_pages = True
-        self._proven_by_count = False
-        self._given = 0
-
-    def pages(self) -> Iterator[Page]:
-        """The rows, a page at a time and in order.
-
-        A row may come again if it changed meanwhile, or if the read had to be repeated.
-
-        Raises:
-            UnreliableResponseError: The server does not answer what it is asked, or counts
-                more rows than it gives.
-            RequestError: A request failed.
-        """
-        yield from self._walk()
-        missing = self._missing()
-        if missing is None:
-            return
-        self._logger.warning("%s: %s; reading once more.", self._source.resource, missing)
-        self._trusts_short_pages = False
-        yield from self._walk()
-        missing = self._missing()
-        if missing is not None:
-            raise IncompleteReadError(
-                f"{self._source.resource} is incomplete: {missing}, twice. The bookmark stays"
-                " where it was. Run again; if it lasts, raise bookmark_lag, or set"
-                " verify_counts to false if you know the count to be wrong."
-            )
-
-    def total(self) -> int | None:
-        """The rows that the server counts in all of this read; None where it does not, or is not to be asked.
-
-        Known from the first page on.
-
-        Raises:
-            RequestError: The request failed.
-        """
-        if not self._verify_counts:
-            return None
-        counted = self._source.counted(self._everything())
-        return self._source.count(self._everything()) if counted is None else counted
-
-    def _walk(self) -> Iterator[Page]:
-        raise NotImplementedError
-
-    def _everything(self) -> dict[str, Any]:
-        """Conditions that all rows of this read meet, and those that moved on from it."""
-        raise NotImplementedError
-
-    def _proof(self) -> tuple[dict[str, Any], int] | None:
-        """Conditions to count by, and the rows given that meet them; None if needless."""
-        raise NotImplementedError
-
-    def _missing(self) -> str | None:
-        """What the server counts beyond what it gave, or None."""
-        proof = self._proof() if self._verify_counts and not self._proven_by_count else None
-        if proof is None or self._source.counted(self._everything()) == self._given:
-            return None
-        where, given = proof
-        counted = self._source.count(where)
-        if counted is None or counted <= given:
-            return None
-        return f"the server counts {counted} rows and gave {given}"
-
-    def is_end(self, received: int) -> bool:
-        """Whether a page of so many rows is taken for the last one, without a count."""
-        return self._source.profile.page_sizes.show_end(received, self._source.page_size)
-
-    def _may_be_end(self, page: Page) -> bool:
-        """Whether a page is shorter than it should be, or costly to read on from, so that the count must decide."""
-        received = len(page)
-        may_be_cut = received >= FEW and self._source.profile.page_sizes.may_be_cut(received)
-        is_costly = page.keys[0] == page.keys[-1]
-        return self._trusts_short_pages and received < self._source.page_size and (is_costly or not may_be_cut)
-
-    def _note_page(self, received: int) -> None:
-        self._pages += 1
-        self._largest = max(self._largest, received)
-        self._source.profile.page_sizes.note(received)
-
-    def _count_agrees(self, received: int) -> bool:
-        """Ask the count at a page that may be the end; if it is not, trust none like it.
-
-        Only the exact number will do: a lower one means that rows were deleted meanwhile, and
-        as many may be unread; a higher one that rows are unread or new. Rows that moved on are
-        counted where they are now. The one thing that this cannot tell are rows deleted between
-        the page and its count, and exactly as many unread behind the page: the next run reads
-        those, for the bookmark does not pass them. A count from the beginning of the read, where
-        there is one, is the better proof, for nothing that left while it was read is missing in
-        it; if it is not the number of rows given, it is asked now.
-        """
-        where, given = self._everything(), self._given
-        counted = self._source.counted(where) if self._verify_counts else None
-        if self._verify_counts and counted != given:
-            counted = self._source.count(where)
-        self._proven_by_count = self._trusts_short_pages = counted == given
-        if self._proven_by_count and received < FEW:
-            self._source.profile.page_sizes.note_whole(received)
-        return self._proven_by_count
+MAX_LOW_COUNTS = 3
+"""Counts below the rows given after which a resource is taken for one that is not counted."""
 
 
-class IncrementalRead(_Read):
+class IncrementalRead:
     """The rows of a resource by ``updatedAt``, from a start to the server's clock.
 
     Args:
@@ -173,9 +48,14 @@ class IncrementalRead(_Read):
         end: The first instant not to read any more; None reads to the server's clock.
         bookmark_lag: Seconds that the bookmark stays behind the server's clock: it covers
             late commits and the difference between the server's clocks.
-        verify_counts: Whether the server's count is asked.
+        verify_counts: ``auto`` asks the server's count as rarely as is safe, ``always``
+            for each read, ``never`` not at all.
         clock: This machine's clock.
         logger: Where the reader reports.
+
+    Attributes:
+        proof: How far the end is proven, once it was reached.
+        range: What is read, up to where.
     """
 
     def __init__(
@@ -185,195 +65,283 @@ class IncrementalRead(_Read):
         start: str | None,
         end: str | None,
         bookmark_lag: float,
-        verify_counts: bool,
+        verify_counts: str,
         clock: Clock,
         logger: logging.Logger,
     ) -> None:
-        super().__init__(source, verify_counts=verify_counts, logger=logger)
-        self._start = start or EARLIEST
-        self._end = end
+        self.proof = Proof.UNPROVEN
+        self.range = ReadRange(source, start=start, end=end, lag=bookmark_lag, clock=clock, logger=logger)
+        self._source = source
+        self._facts = source.facts
+        self._start = self.range.start
         self._lag = bookmark_lag
+        self._verify = verify_counts
         self._clock = clock
-        self._upper: str | None = None
+        self._logger = logger
+        self._can_count = verify_counts != "never"
+        self._must_count = False
+        self._owed: int | None = None
+        self._owes_later_rows = False
+        self._may_have_gaps = False
+        self._given_settled = 0
+        self._low_counts = 0
+        self._idle_pages = 0
+        self._pages = 0
+        self._short: int | None = None
+        self._cursor = self._start
+        self._known = self._facts.ids_given_at(self._start)
+        self._seen = set(self._known or ())
+        self._seen_here = set[int]()
         self._last: str | None = None
-        self._given_to_prove = 0
-        self._proven_by_page = False
-        self.ceiling = EARLIEST
-        """The bookmark never passes this: U minus the lag. Known from the first page on."""
-        self._trusts_short_pages = end is None  # what moves on leaves a range that ends, so no count tells of it
+        self._passed: str | None = None
+        self._pin: str | None = None
+        self._total: int | None = None
+
+    def bookmark(self, key: str) -> str:
+        """Where the next run would go on after all rows up to a key were written."""
+        return min(key, self.range.ceiling, self._pin or key)
 
     @property
     def final_bookmark(self) -> str | None:
-        """Where the next run goes on after this read has ended; None leaves it where it was.
+        """Where the next run goes on after this read has ended; None leaves it where it was."""
+        last = max(filter(None, (self._last, self._passed)), default=None)
+        return None if last is None else self.bookmark(last)
 
-        After an end that a page proved, the newest instant is done with, so that a large
-        one is not read again by every run.
+    def total(self) -> int | None:
+        """The rows that the server counts in all of this read; None where it does not, or is not to be asked.
+
+        Raises:
+            RequestError: The request failed.
         """
-        if self._last is None:
-            return None
-        done = later(self._last, milliseconds=1) if self._proven_by_page else self._last
-        return min(done, self.ceiling)
+        if self._total is None and self._can_count:
+            self._total = self._source.estimate(KeyRange(REPLICATION_KEY, self._start, self.range.bound))
+        return self._total
 
-    @override
-    def is_end(self, received: int) -> bool:
-        sizes = self._source.profile.page_sizes
-        is_known = received <= sizes.whole and received < min(FEW, self._source.page_size) and received != sizes.cut
-        return super().is_end(received) or (is_known and self._start == EARLIEST)
+    def pages(self) -> Iterator[Page]:
+        """The rows, a page at a time and in order, each at least once.
 
-    def _walk(self) -> Iterator[Page]:
-        cursor, seen, before = self._start, set[int](), 0
-        self._pages = self._largest = self._given = self._given_to_prove = 0
-        while True:
-            given = self._given
-            page, received = self._page(cursor)
-            yield from self._give(page, cursor, seen)
-            if 0 < before < self._source.page_size and self._given > given:
-                self._source.profile.page_sizes.note_cut(before)
-            if 0 < received < FEW and self._pages == 1 and self._start != EARLIEST and not self.is_end(received):
-                self._source.try_large_page(FEW)
-            if len(page) < received or self.is_end(received):
-                if self._given == given and before < self._source.page_size:
-                    self._source.profile.page_sizes.note_whole(before)
-                self._proven_by_page = len(page) < received or super().is_end(received)
-                return
-            if self._may_be_end(page) and self._count_agrees(received):
-                return
-            first, last = page.keys[0], page.keys[-1]
-            if last != cursor:
-                seen = set()
-            seen.update(page.ids[bisect_left(page.keys, last) :])
-            cursor, before = last, received
-            if first == last:
-                yield from self._instant(cursor, seen)
-                cursor, seen = later(cursor, milliseconds=1), set()
-
-    def _page(self, cursor: str) -> tuple[Page, int]:
-        """The rows from the cursor on, cut at U and the end, and how many came in all."""
-        began = self._clock.monotonic()
-        if self._upper is None:
-            self._set_upper(self._source.began(began))
-        bound = min((date for date in (self._upper, self._end) if date), default=None)
-        keys = {"$gte": cursor} if bound is None else {"$gte": cursor, "$lte": bound}
-        page, sent = self._source.page({REPLICATION_KEY: keys}, [KeyRange(REPLICATION_KEY, cursor, bound)])
-        self._note_page(len(page))
-        began = min(began, sent)
-        if self._upper is None:
-            self._set_upper(self._source.began(began))
-        if self._upper is None:
-            self._source.profile.warn_once(
-                self._logger, "Jetti sends no Date header: this machine's clock stands in for it."
+        Raises:
+            IncompleteReadError: The server counts more rows than it gives.
+            UnreliableResponseError: The server does not give what it is asked for.
+            SettingsError: The read begins after the server's clock.
+            RequestError: A request failed.
+        """
+        self.range.learn()
+        self._must_count = self._can_count and (self._verify == "always" or self._facts.must_count(self.range.now))
+        while not self.range.is_behind(self._cursor):
+            self._count_if_due()
+            page, limit, beyond_upper = self._ask()
+            fresh = self._new_rows_of(page)
+            self._learn(fresh)
+            if len(fresh):
+                self._give(fresh)
+                yield fresh
+            is_full = self._facts.is_full(len(page), limit)
+            verdict = judge(
+                PageFacts(
+                    beyond_upper=beyond_upper,
+                    is_full=is_full,
+                    rows=len(page),
+                    owed=self._owed,
+                    must_count=self._must_count,
+                    can_count=self._can_count,
+                    is_trusted_size=self._facts.is_trusted_size(len(page)),
+                    has_new=len(fresh) > 0,
+                    is_first=self._pages == 1,
+                )
             )
-            self._set_upper(self._clock.time() - (self._clock.monotonic() - began))
-        return page.only(range(bisect_right(page.keys, self._newest()))), len(page)
-
-    def _instant(self, instant: str, seen: set[int]) -> Iterator[Page]:
-        """The rows of one instant that were not seen yet, by id, to an empty page."""
-        following = later(instant, milliseconds=1)
-        next_id = 0
-        while True:
-            page, _ = self._source.page(
-                {REPLICATION_KEY: {"$gte": instant, "$lte": following}, PRIMARY_KEY: {"$gte": next_id}},
-                [KeyRange(PRIMARY_KEY, next_id), KeyRange(REPLICATION_KEY, instant, following)],
-            )
-            self._note_page(len(page))
-            if not len(page):
+            if self._note_end(verdict):
+                self._check_gaps()
+                if verdict is Verdict.COUNT_IS_PAID:
+                    yield from self._prove_instant(page)
+                self._remember_ids(page)
                 return
-            next_id = page.ids[-1] + 1
-            at_instant = [index for index, key in enumerate(page.keys) if key == instant]
-            yield from self._give(page.only(at_instant), instant, seen)
+            self._note_count(verdict)
+            self._short = None if is_full else len(page)
+            self._idle_pages = 0 if len(fresh) else self._idle_pages + 1
+            if self._idle_pages == MAX_IDLE_PAGES:
+                raise self._incomplete(f"{MAX_IDLE_PAGES} pages in a row brought no new row")
+            yield from self._go_on(page, is_full=is_full)
+        self.proof = Proof.PROVEN  # nothing lies between the start and the upper bound
 
-    def _give(self, page: Page, cursor: str, seen: set[int]) -> Iterator[Page]:
-        """Hand over the rows that were not seen at the cursor, which is the least of their keys."""
-        at_cursor = bisect_right(page.keys, cursor)
-        fresh = [index for index in range(at_cursor) if page.ids[index] not in seen]
-        page = page.only([*fresh, *range(at_cursor, len(page))])
-        if len(page):
-            self._given += len(page)
-            self._given_to_prove += bisect_right(page.keys, self._newest_to_prove())
-            self._last = max(self._last or EARLIEST, page.keys[-1])
-            yield page
+    # The parts of the loop, in the order in which it calls them.
 
-    def _everything(self) -> dict[str, Any]:
-        return all_from(self._start, self._end)
+    def _count_if_due(self) -> None:
+        """Rule 2: ask what is owed before the page that has to pay it."""
+        if self._owed is None and self._must_count and self._can_count:
+            bound = self.range.bound
+            self._owed = self._source.count(KeyRange(REPLICATION_KEY, self._cursor, bound))
+            self._owes_later_rows = bound is None
+            self._can_count = self._owed is not None
+            if self._pages == 0:
+                self._total = self._owed
+            self.range.learn()
 
-    def _proof(self) -> tuple[dict[str, Any], int] | None:
-        newest = self._newest_to_prove()
-        is_one_small_page = self._pages == 1 and self._largest < FEW
-        if is_one_small_page or newest < self._start:
-            return None
-        return self._upto(newest), self._given_to_prove
+    def _ask(self) -> tuple[Page, int, bool]:
+        """The rows from the cursor to the upper bound, the limit they were asked under, and whether more came."""
+        asked = self._source.page(KeyRange(REPLICATION_KEY, self._cursor, self.range.bound))
+        self._pages += 1
+        self.range.learn(is_last_chance=True)
+        upto = bisect_right(asked.page.keys, self.range.newest or EARLIEST)
+        return asked.page.only(range(upto)), asked.limit, upto < len(asked.page)
 
-    def _set_upper(self, seconds: float | None) -> None:
-        if seconds is not None:
-            self._upper = from_epoch(seconds)
-            self.ceiling = from_epoch(seconds - self._lag)
+    def _new_rows_of(self, page: Page) -> Page:
+        """The rows that were not given yet. Only those at the cursor, the least of their keys, can have been."""
+        at_cursor = bisect_right(page.keys, self._cursor)
+        fresh = [index for index in range(at_cursor) if page.ids[index] not in self._seen]
+        if fresh and self._known is not None and self._cursor == self._start:
+            # The instant was settled when its ids were kept: the page that ended that run was cut.
+            self._facts.cut_at = self.range.upper
+            self._must_count = self._can_count
+        return page.only([*fresh, *range(at_cursor, len(page))])
 
-    def _upto(self, newest: str) -> dict[str, Any]:
-        return {REPLICATION_KEY: {"$gte": self._start, "$lte": newest}}
+    def _learn(self, fresh: Page) -> None:
+        """Rule 8: settled rows behind a short page show that it was cut. Rows committed late show nothing."""
+        if self._short is not None and len(fresh) and fresh.keys[0] < self.range.ceiling:
+            self._facts.note_cut(self._short, self.range.now)
 
-    def _newest(self) -> str:
-        """The latest key that belongs to this read: U, or what lies just before the end."""
-        return self._before_end(self._upper or EARLIEST)
+    def _note_end(self, verdict: Verdict) -> bool:
+        """Whether a page is the last one; if so, take note how far that is proven."""
+        if verdict in {Verdict.BEYOND_UPPER, Verdict.COUNT_IS_PAID}:
+            self.proof = Proof.PROVEN
+            if verdict is Verdict.COUNT_IS_PAID:
+                self._facts.note_proof(self.range.now, by_count=True)
+        elif verdict is Verdict.TRUSTED_SIZE:
+            is_counted = self._verify != "never" and self._facts.is_counted
+            self.proof = Proof.TRUSTED if is_counted else Proof.UNPROVEN
+        elif verdict is Verdict.END_WITHOUT_COUNT:
+            self.proof = Proof.UNPROVEN
+            if self._verify != "never":
+                self._facts.note_proof(self.range.now, by_count=False)
+        else:
+            return False
+        return True
 
-    def _newest_to_prove(self) -> str:
-        """The latest key that the count is asked for: younger rows may still be committing."""
-        return self._before_end(self.ceiling)
+    def _note_count(self, verdict: Verdict) -> None:
+        """Have the count asked that a page has shown to be due."""
+        if verdict is Verdict.COUNT_IS_DUE:
+            self._must_count = True
+        elif verdict is Verdict.COUNT_IS_LOW:
+            self._owed = None
+            self._low_counts += 1
+            if self._low_counts == MAX_LOW_COUNTS:
+                self._can_count = False
+                self._source.profile.stop_counting(self._source.resource)
+                self._source.profile.warn_once(
+                    self._logger,
+                    "Jetti counts fewer %s than it gives, %d times: this read is not proven complete."
+                    " If that lasts, set verify_counts to never, and tell the vendor.",
+                    self._source.resource,
+                    MAX_LOW_COUNTS,
+                )
 
-    def _before_end(self, instant: str) -> str:
-        return min(instant, later(self._end, milliseconds=-1)) if self._end else instant
+    def _go_on(self, page: Page, *, is_full: bool) -> Iterator[Page]:
+        """Rule 5: move the cursor to the last row; read an instant by id where that does not move."""
+        last = page.keys[-1] if len(page) else self._cursor
+        if last > self._cursor:
+            at_last = bisect_left(page.keys, last)
+            if self._owed is not None:
+                self._owed -= at_last
+            self._cursor = last
+            self._seen = self._seen_here = set(page.ids[at_last:])
+            return
+        self._seen.update(page.ids)
+        self._seen_here = self._seen_here | set(page.ids)
+        owes_more = self._owed is not None and self._owed > len(page)
+        self._may_have_gaps = self._may_have_gaps or owes_more
+        owes_more = owes_more and not self._owes_later_rows
+        # Without a count, an instant of several rows that brings no more may be one that is cut.
+        cannot_tell = not self._can_count and len(page) > 1 and self._idle_pages > 0
+        if len(page) and (is_full or owes_more or cannot_tell):
+            yield from self._read_instant()
+            self._cursor, self._seen, self._seen_here = later(self._cursor, milliseconds=1), set(), set()
+        self._owed = None
 
-
-def all_from(start: str, end: str | None) -> dict[str, Any]:
-    """Conditions that all rows from a start to an end meet, and those that move on while they are read."""
-    upto = {"$lte": later(end, milliseconds=-1)} if end else {}
-    return {REPLICATION_KEY: {"$gte": start, **upto}}
-
-
-def all_by_id(first_id: int = 0) -> dict[str, Any]:
-    """Conditions that all rows of a resource meet."""
-    return {PRIMARY_KEY: {"$gte": first_id}}
-
-
-class FullRead(_Read):
-    """All rows of a resource by ``id``, for those whose dates may be null.
-
-    Args:
-        source: Where the pages come from.
-        verify_counts: Whether the server's count is asked.
-        logger: Where the reader reports.
-        first_id: The least id to read.
-    """
-
-    def __init__(self, source: PageReader, *, verify_counts: bool, logger: logging.Logger, first_id: int = 0) -> None:
-        super().__init__(source, verify_counts=verify_counts, logger=logger)
-        self._first_id = self._next_id = first_id
-
-    def _walk(self) -> Iterator[Page]:
-        self._pages = self._largest = self._given = 0
-        self._next_id = self._first_id
+    def _read_instant(self) -> Iterator[Page]:
+        """Rule 6: the rows of one instant that were not given yet, by id, to an empty page and a count of zero."""
+        instant, following = self._cursor, later(self._cursor, milliseconds=1)
+        met, next_id, empty_pages = set[int](), 0, 0
         while True:
-            page, _ = self._source.page({PRIMARY_KEY: {"$gte": self._next_id}}, [KeyRange(PRIMARY_KEY, self._next_id)])
-            self._note_page(len(page))
+            # `$lte` a shown date can miss rows stored with microseconds behind it. So the next millisecond is asked
+            # for, too: its own rows are passed over, but walked by, so that page and count speak of the same rows.
+            ranges = KeyRange(PRIMARY_KEY, next_id), KeyRange(REPLICATION_KEY, instant, following)
+            page = self._source.page(*ranges).page
             if len(page):
-                self._given += len(page)
-                self._next_id = page.ids[-1] + 1
-                yield page
-            if self.is_end(len(page)) and self._has_all(len(page)):
-                return
+                empty_pages, next_id = 0, page.ids[-1] + 1
+                here = page.only([index for index, key in enumerate(page.keys) if key == instant])
+                met.update(here.ids)
+                fresh = here.only([index for index, id_ in enumerate(here.ids) if id_ not in self._seen])
+                if len(fresh):
+                    self._give(fresh)
+                    yield fresh
+                continue
+            empty_pages += 1
+            behind = self._source.count(*ranges) if self._can_count else None
+            if behind == 0 or (behind is None and empty_pages > 1):
+                break
+            if empty_pages == MAX_IDLE_PAGES:
+                raise self._incomplete(f"{behind} rows of {instant} are counted and not given")
+        if not self._seen_here <= met:
+            self._pin = min(self._pin or instant, instant)  # page and count may have lied together: come back here
+        elif behind == 0:
+            self._passed = max(self._passed or EARLIEST, following)
 
-    def _has_all(self, received: int) -> bool:
-        """Whether nothing comes after a page that looks like the last one.
+    def _prove_instant(self, page: Page) -> Iterator[Page]:
+        """Read by id what an end by count consists of, if that is one settled instant as large as any page.
 
-        The proof after the read cannot tell: it asks for the rows up to the last one given, for new ones come behind.
+        Otherwise a table whose rows share one instant is counted in every run, since no smaller page is ever seen.
         """
-        if not received or not self._verify_counts or self._pages == 1:
-            return True
-        return self._trusts_short_pages and self._count_agrees(received)
+        if not len(page) or page.keys[0] != page.keys[-1] or page.keys[-1] >= self.range.ceiling:
+            return
+        if self._facts.is_trusted_size(len(page)):
+            return
+        self._cursor = page.keys[-1]
+        self._seen = self._seen_here = set(page.ids)
+        for missed in self._read_instant():
+            yield missed
+            raise self._incomplete(f"the count was right, and yet rows of {self._cursor} were missing")
 
-    def _everything(self) -> dict[str, Any]:
-        return all_by_id(self._first_id)
+    def _give(self, fresh: Page) -> None:
+        """Take note of rows that are given."""
+        self._last = max(self._last or EARLIEST, fresh.keys[-1])
+        self._given_settled += bisect_left(fresh.keys, self.range.ceiling)
 
-    def _proof(self) -> tuple[dict[str, Any], int] | None:
-        if self._given < FEW:
-            return None
-        return {PRIMARY_KEY: {"$lte": self._next_id - 1}}, self._given
+    def _check_gaps(self) -> None:
+        """Count all settled rows if some that were counted have neither come nor been found to have moved on.
+
+        A settled range only loses rows: more of them than were given shows that the server passes rows over within its
+        pages. The last key given proves nothing then.
+        """
+        settled = later(self.range.ceiling, milliseconds=-1)
+        upto = min(settled, self.range.newest or settled)
+        if not self._may_have_gaps or not self._can_count or upto < self._start:
+            return
+        expected = self._given_settled + len(self._known or ())
+        counted = self._source.count(KeyRange(REPLICATION_KEY, self._start, upto))
+        if counted is not None and counted > expected:
+            self._clock.sleep(self._lag)  # a replica may still have shown rows that have moved on
+            counted = self._source.count(KeyRange(REPLICATION_KEY, self._start, upto))
+        if counted is not None and counted > expected:
+            error = self._incomplete(f"the server counts {counted} rows and gave {expected}")
+            error.refutes_bookmark = True
+            raise error
+
+    def _remember_ids(self, page: Page) -> None:
+        """Rule 9: keep the ids of the bookmark's instant, so that the next run need not give their rows again."""
+        bookmark = self.final_bookmark
+        if bookmark is None or bookmark < self._start:
+            return  # it stays where it was, and so do its ids
+        ids = set(self._seen) if bookmark == self._cursor else set()
+        is_last_key = len(page) > 0 and page.keys[-1] == bookmark
+        if is_last_key:
+            ids.update(page.ids[bisect_left(page.keys, bookmark) :])
+        is_known = (
+            is_last_key or bookmark == self._cursor or (bookmark == self._passed and (self._last or "") < bookmark)
+        )
+        self._facts.note_ids(bookmark if is_known and bookmark < self.range.ceiling else None, frozenset(ids))
+
+    def _incomplete(self, reason: str) -> IncompleteReadError:
+        return IncompleteReadError(
+            f"{self._source.resource} is incomplete: {reason}. Run again;"
+            " if it lasts, set verify_counts to never if you know the count to be wrong, and tell the vendor."
+        )

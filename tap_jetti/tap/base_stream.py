@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from tap_jetti.errors import Interrupted, JettiError, RequestError
 from tap_jetti.facts.resources import PRIMARY_KEY, REPLICATION_KEY
+from tap_jetti.reading.proof import Proof
 from tap_jetti.tap.state_cadence import STATE_ROWS
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_jetti.reading.pages import Decode, Page
+    from tap_jetti.reading.page import Decode, Page
     from tap_jetti.reading.prefetch import StreamRead
     from tap_jetti.reading.prefetch.stream_read import Reader
     from tap_jetti.tap.run_context import RunContext
@@ -87,14 +88,14 @@ class BaseStream(Stream):
             and not maps[0].flattening_enabled
         )
 
-    def open_reader(self, decode: Decode) -> Reader:
+    def open_pages(self, decode: Decode) -> Iterator[Page]:
         """Begin to read.
 
         Args:
             decode: Decodes the body of a response into a page.
         """
-        self._reader = self.stream_read.reader(self.run.open_pages(self.stream_read, decode))
-        return self._reader
+        self._reader, pages = self.run.open_read(self.stream_read, decode)
+        return pages
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
@@ -121,7 +122,7 @@ class BaseStream(Stream):
             outcome = "interrupted"
             raise
         finally:
-            progress.end(outcome)
+            progress.end(outcome, self._reader.proof.value if self._reader and outcome == "complete" else None)
 
     def _count_rows(self) -> int | None:
         """Ask the server how many rows the stream will have, for the progress. None: unknown; errors are ignored."""
@@ -144,6 +145,7 @@ class BaseStream(Stream):
         """
         if not (write_messages and self.writes_pages):
             yield from super()._sync_records(context, write_messages=write_messages)
+            self._activate_version()
             return
         with self.get_record_counter() as counter, self.get_sync_timer():
             rows_since_state = 0
@@ -158,9 +160,26 @@ class BaseStream(Stream):
                     self.run.write_rows(self.name, part.rows, version=self._stream_version)
                     self.advance_bookmark(part.keys[-1])
                     counter.increment(len(part))
+        self._activate_version()
         # As the SDK's loop ends: the entry of the stream in the state is complete, and it is written.
         self._finalize_state(self.stream_state)
         self._write_state_message()
+
+    @override
+    def _write_activate_version_message(self, full_table_version: int) -> None:
+        """Do nothing before the rows, where the SDK calls this: a target deletes all rows of other versions then."""
+
+    def _activate_version(self) -> None:
+        """Let the rows of this run replace all others, if they are proven to be all."""
+        if self._stream_version is None or self._reader is None:
+            return
+        if self._reader.proof is Proof.PROVEN:
+            super()._write_activate_version_message(self._stream_version)
+        else:
+            self.logger.warning(
+                "%s is not proven complete, so no ACTIVATE_VERSION was sent: rows deleted in Jetti stay loaded.",
+                self.name,
+            )
 
     @override
     def _increment_stream_state(self, latest_record: Record, *, context: Context | None = None) -> None:
@@ -176,6 +195,7 @@ class BaseStream(Stream):
         """Write batches. The bookmark passes the rows of a batch only after its message, see `Bookmark`."""
         self.hold_bookmark()
         super()._sync_batches(batch_config, context)
+        self._activate_version()
         self.release_bookmark()
         self._write_state_message()
 

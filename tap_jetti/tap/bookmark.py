@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from tap_jetti.facts.resources import REPLICATION_KEY
+from tap_jetti.reading.resource_facts import BOOKMARK_KEY
 
 
 class StreamState(Protocol):
@@ -58,12 +59,18 @@ class Bookmark:
         self._pending = ""
 
     def restore(self, timestamp: str | None) -> None:
-        """Set the bookmark back after an incomplete read: the missing rows are before where it has moved."""
+        """Set the bookmark back after a read that has shown rows to be missing before where it has moved."""
         self._pending = ""
         for key in ("replication_key", "replication_key_value"):
             self._state.stream_state.pop(key, None)
         self._state.is_flushed = False
         self._move(timestamp or "")
+
+    def learn(self, facts: dict[str, Any]) -> None:
+        """Keep what was learnt of the server beside the timestamp."""
+        if self._state.stream_state.get(BOOKMARK_KEY) != facts:
+            self._state.stream_state[BOOKMARK_KEY] = facts
+            self._state.is_flushed = False
 
     def _move(self, timestamp: str) -> None:
         if timestamp > (self.value or ""):

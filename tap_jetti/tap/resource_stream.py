@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from typing_extensions import override
@@ -13,6 +13,7 @@ from tap_jetti.facts import resources
 from tap_jetti.facts.resources import PRIMARY_KEY
 from tap_jetti.reading.keyset import IncrementalRead
 from tap_jetti.reading.pages import Projection
+from tap_jetti.reading.resource_facts import ResourceFacts
 from tap_jetti.tap.base_stream import BaseStream
 from tap_jetti.tap.bookmark import Bookmark
 from tap_jetti.tap.includes import parse_includes
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context
     from singer_sdk.singerlib import Catalog
 
-    from tap_jetti.reading.pages import Page
+    from tap_jetti.reading.page import Page
     from tap_jetti.reading.prefetch import StreamRead
     from tap_jetti.tap.run_context import RunContext
 
@@ -65,6 +66,11 @@ class ResourceStream(BaseStream):
         """The bookmark of the stream."""
         return Bookmark(self.state_manager)
 
+    @cached_property
+    def facts(self) -> ResourceFacts:
+        """What earlier runs have learnt of the resource, and this one adds."""
+        return ResourceFacts.from_bookmark(self.name, self._stored_bookmark())
+
     @property
     @override
     def is_sorted(self) -> bool:
@@ -93,29 +99,35 @@ class ResourceStream(BaseStream):
     @override
     def make_read(self) -> StreamRead:
         if self.replication_method != REPLICATION_INCREMENTAL:
-            return full_read(self.run, self.name, self._projection(), logger=self.logger)
-        return incremental_read(self.run, self.name, self._projection(), start=self._start(), logger=self.logger)
+            return full_read(
+                self.run, self.name, self._projection(), verify_counts=self.run.verify_counts, logger=self.logger
+            )
+        return incremental_read(self.run, self.facts, self._projection(), start=self._start(), logger=self.logger)
 
     @override
     def read_pages(self) -> Iterator[Page]:
-        before = self.bookmark.value
-        reader = self.open_reader(self._decoder())
-        if not isinstance(reader, IncrementalRead):
-            yield from reader.pages()
+        pages = self.open_pages(self._decoder())
+        if not isinstance(self._reader, IncrementalRead):
+            yield from pages
             return
-        self._incremental_read = reader
+        self._incremental_read = reader = self._reader
+        before = self.bookmark.value
         try:
-            yield from reader.pages()
-        except IncompleteReadError:
-            self.bookmark.restore(before)
+            yield from pages
+            self.bookmark.advance(reader.final_bookmark)
+        except IncompleteReadError as error:
+            if error.refutes_bookmark:
+                self.bookmark.restore(before)
             raise
-        self.bookmark.advance(reader.final_bookmark)
+        finally:
+            # Also after a failure: each fact is true by itself, and none lets a later run pass unread rows.
+            self.bookmark.learn({**self.facts.to_bookmark(), **self.run.profile.page_limit.to_bookmark()})
 
     @override
     def advance_bookmark(self, key: str | None) -> None:
         if self._incremental_read is not None and key is not None:
             # Rows changed after the ceiling can still be followed by rows with an earlier `updatedAt`.
-            self.bookmark.advance(min(key, self._incremental_read.ceiling))
+            self.bookmark.advance(self._incremental_read.bookmark(key))
 
     @override
     def hold_bookmark(self) -> None:
@@ -127,9 +139,13 @@ class ResourceStream(BaseStream):
 
     def _start(self) -> str | None:
         """Where to read from: the bookmark or `start_date`, whichever is later. None: from the first row."""
-        # Not by `Bookmark`, which creates an entry in the state: it belongs there only once the stream is read.
-        bookmark: str | None = self.tap_state.get("bookmarks", {}).get(self.name, {}).get("replication_key_value")
+        bookmark: str | None = self._stored_bookmark().get("replication_key_value")
         return max((date for date in (bookmark, self.run.start_date) if date), default=None)
+
+    def _stored_bookmark(self) -> dict[str, Any]:
+        # Not by `Bookmark`, which creates an entry in the state: it belongs there only once the stream is read.
+        stored: dict[str, Any] = self.tap_state.get("bookmarks", {}).get(self.name, {})
+        return stored
 
     def _decoder(self) -> RowDecoder:
         return RowDecoder(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jetti.errors import UnreliableResponseError
 from tap_jetti.facts.secret_fields import is_secret, mask_deep, may_contain_credentials, without_secrets
-from tap_jetti.reading.pages import Page, decode_objects
+from tap_jetti.reading.page import Page, decode_objects
 from tap_jetti.tap.typed_decoder import TypedDecoder
 from tap_jetti.tap.values import converters
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Collection, Mapping, Sequence
 
-    from tap_jetti.reading.pages import Row
+    from tap_jetti.reading.page import Row
     from tap_jetti.tap.includes import Include
 
 UNMAPPED = "_unmapped"

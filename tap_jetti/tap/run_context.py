@@ -6,23 +6,27 @@ import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tap_jetti.facts.timestamps import from_epoch
 from tap_jetti.process.settings import open_session
+from tap_jetti.reading.page_limit import PageLimit
 from tap_jetti.reading.prefetch import Prefetcher
+from tap_jetti.reading.resource_facts import BOOKMARK_KEY
 from tap_jetti.reading.server_profile import ServerProfile
 from tap_jetti.tap.failed_streams import FailedStreams
 from tap_jetti.tap.progress.progress import Progress
 from tap_jetti.tap.progress.terminal_line import TerminalLine, can_show_line
-from tap_jetti.tap.settings import date_setting
+from tap_jetti.tap.settings import date_setting, verify_counts_setting
 from tap_jetti.tap.state_cadence import StateCadence
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tap_jetti.client.clock import Clock
     from tap_jetti.client.session import JettiSession
-    from tap_jetti.reading.pages import Decode, PageReader
+    from tap_jetti.reading.page import Decode, Page
     from tap_jetti.reading.prefetch import StreamRead
+    from tap_jetti.reading.prefetch.stream_read import Reader
     from tap_jetti.tap.writer import MessageWriter
 
 
@@ -57,7 +61,14 @@ class RunContext:
         self.settings = settings
         self.clock = clock
         self.started_at = started_at
-        self.profile = ServerProfile()
+        self.profile = ServerProfile(
+            page_limit=PageLimit(
+                fixed=settings.get("page_size"),
+                maximum=settings["max_page_size"],
+                concurrency=settings["concurrency"],
+                logger=logger,
+            )
+        )
         self.failed_streams = FailedStreams(logger)
         self.state_cadence = StateCadence(clock)
         self.stream_count = 0
@@ -100,6 +111,18 @@ class RunContext:
         """The exclusive upper bound of `updatedAt`, in the normal form."""
         return date_setting(self.settings, "end_date")
 
+    @cached_property
+    def verify_counts(self) -> str:
+        """When to ask the server's count: ``auto``, ``always`` or ``never``."""
+        return verify_counts_setting(self.settings)
+
+    def recall(self, bookmarks: Mapping[str, Any]) -> None:
+        """Learn from the state what earlier runs have learnt of the server as a whole."""
+        for bookmark in bookmarks.values():
+            profile = bookmark.get(BOOKMARK_KEY)
+            if isinstance(profile, dict):
+                self.profile.page_limit.recall(profile, now=from_epoch(self.clock.time()))
+
     def open(self) -> None:
         """Open the session and begin the progress, so that a wrong setting fails the run, not its first stream.
 
@@ -113,16 +136,21 @@ class RunContext:
         if self.settings["concurrency"] > 1:
             self.prefetcher.follow(reads)
 
-    def open_pages(self, read: StreamRead, decode: Decode) -> PageReader:
-        """Open the pages of the next stream: prefetched ones, unless only one request at a time is allowed.
+    def open_read(self, read: StreamRead, decode: Decode) -> tuple[Reader, Iterator[Page]]:
+        """Begin to read the next stream, or go on with what was prefetched of it.
 
         Args:
             read: How the stream is read.
             decode: Decodes the body of a response into a page.
+
+        Returns:
+            Its reader, and the pages that come from it.
         """
         if self.settings["concurrency"] == 1:
-            return read.pages_from(self.session, decode)
-        return self.prefetcher.open(read, decode)
+            reader = read.reader(read.pages_from(self.session, decode))
+            return reader, reader.pages()
+        stream = self.prefetcher.open(read)
+        return stream.reader, stream.hand_over(decode)
 
     def write_rows(self, stream: str, rows: list[Any], *, version: int | None) -> None:
         """Write rows as RECORD messages, all in one write.

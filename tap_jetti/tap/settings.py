@@ -21,6 +21,9 @@ _INCLUDE: th.JSONTypeHelper[Any] = th.ArrayType(
     )
 )
 
+VERIFY_COUNTS = ("auto", "always", "never")
+"""The values of verify_counts; true stands for the first, false for the last."""
+
 TAP_SETTINGS = th.PropertiesList(
     th.Property(
         "start_date",
@@ -37,9 +40,15 @@ TAP_SETTINGS = th.PropertiesList(
     th.Property(
         "page_size",
         th.IntegerType(nullable=False, minimum=1),
-        default=100,
         title="Page size",
-        description="Rows to request per page. The server may return fewer; no more than 100 have been observed.",
+        description="Rows to request per page, always. Default: begin with 100 and grow to what the server returns.",
+    ),
+    th.Property(
+        "max_page_size",
+        th.IntegerType(nullable=False, minimum=1),
+        default=1000,
+        title="Maximum page size",
+        description="Largest number of rows to request per page if page_size is not set.",
     ),
     th.Property(
         "bookmark_lag",
@@ -59,11 +68,11 @@ TAP_SETTINGS = th.PropertiesList(
     ),
     th.Property(
         "verify_counts",
-        th.BooleanType(nullable=False),
-        default=True,
+        th.CustomType({"type": ["string", "boolean"], "enum": [*VERIFY_COUNTS, True, False]}),
+        default="auto",
         title="Verify counts",
-        description="Compare the number of rows read with the server's own count,"
-        " and fail the stream if rows are missing.",
+        description="When to prove by the server's own count that no row is missing. auto: once a week per stream,"
+        " and whenever a page may have been cut. always: in each run. never: not at all.",
     ),
     th.Property(
         "include",
@@ -107,6 +116,12 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             f"The setting include names unknown streams: {', '.join(unknown)}."
             " List the streams with tap-jetti --discover."
         )
+
+
+def verify_counts_setting(settings: Mapping[str, Any]) -> str:
+    """Return verify_counts by its name; true and false, also as text from the environment, are older spellings."""
+    value = str(settings["verify_counts"]).lower()
+    return {"true": "auto", "false": "never"}.get(value, value)
 
 
 def date_setting(settings: Mapping[str, Any], name: str) -> str | None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from tap_jetti.errors import IncompleteReadError
 from tap_jetti.facts.resources import PRIMARY_KEY
 from tap_jetti.facts.timestamps import from_epoch
-from tap_jetti.reading.pages import Page, Projection, decode_objects
+from tap_jetti.reading.page import Page, decode_objects
+from tap_jetti.reading.pages import Projection
+from tap_jetti.reading.proof import Proof
 from tap_jetti.tap.base_stream import BaseStream
+from tap_jetti.tap.state_cadence import STATE_ROWS
 from tap_jetti.tap.stream_reads import full_read
 
 if TYPE_CHECKING:
@@ -30,7 +35,7 @@ _SCHEMA: dict[str, Any] = {
         "snapshotAt": {
             "type": ["string", "null"],
             "format": "date-time",
-            "description": "When the run that saw this id began.",
+            "description": "Rows created up to this time are deleted if their id is not in the snapshot.",
         },
     },
 }
@@ -39,8 +44,8 @@ _SCHEMA: dict[str, Any] = {
 class SnapshotStream(BaseStream):
     """The ids that a resource has now.
 
-    Each row has the time at which its run began. A row of the resource is deleted if its id is not among those with
-    the newest ``snapshotAt``.
+    A row of the resource is deleted if it was created up to the newest ``snapshotAt`` and its id is not among those
+    with that value. A snapshot is written whole and proven, or not at all.
 
     Args:
         tap: The tap, for the SDK.
@@ -54,11 +59,30 @@ class SnapshotStream(BaseStream):
 
     @override
     def make_read(self) -> StreamRead:
-        return full_read(self.run, self._resource, Projection([PRIMARY_KEY]), logger=self.logger)
+        # Counted whatever `verify_counts` says: an incomplete snapshot makes rows look deleted that are not.
+        return full_read(
+            self.run, self._resource, Projection([PRIMARY_KEY]), verify_counts="always", logger=self.logger
+        )
 
     @override
     def read_pages(self) -> Iterator[Page]:
-        snapshot_at = from_epoch(self.run.started_at)
-        for page in self.open_reader(decode_objects).pages():
-            rows = [{PRIMARY_KEY: id_, "snapshotAt": snapshot_at} for id_ in page.ids]
-            yield Page(rows, page.ids, page.keys)
+        began = self.run.clock.monotonic()
+        ids = array("q")
+        for page in self.open_pages(decode_objects):
+            ids.extend(page.ids)
+        if self._reader is None or self._reader.proof is not Proof.PROVEN:
+            raise IncompleteReadError(
+                f"{self.name} cannot be proven complete, since Jetti does not count {self._resource}:"
+                " none of it was written. Remove it from id_snapshots."
+            )
+        snapshot_at = self._snapshot_at(began)
+        for start in range(0, len(ids), STATE_ROWS):
+            part = ids[start : start + STATE_ROWS].tolist()
+            yield Page([{PRIMARY_KEY: id_, "snapshotAt": snapshot_at} for id_ in part], part, [None] * len(part))
+
+    def _snapshot_at(self, began: float) -> str:
+        """Up to when rows that were created must be in the snapshot: the lag covers transactions that commit late."""
+        seconds = self.run.session.server_clock.at(began)
+        if seconds is None:
+            seconds = self.run.clock.time() - (self.run.clock.monotonic() - began)
+        return from_epoch(seconds - self.run.settings["bookmark_lag"])

@@ -74,6 +74,7 @@ class TapJetti(CommandLine, Tap):
         check_state(state)
         super().load_state(state)
         normalise_bookmarks(self.state.get("bookmarks", {}))
+        self.run_context.recall(self.state.get("bookmarks", {}))
 
     def run(self) -> None:
         """Sync all selected streams.

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from tap_jetti.facts.kinds import Kind, kind_of
 from tap_jetti.facts.resources import PRIMARY_KEY, REPLICATION_KEY
 from tap_jetti.facts.timestamps import normalise
-from tap_jetti.reading.pages import Page
+from tap_jetti.reading.page import Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

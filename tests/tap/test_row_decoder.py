@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from runs import EXAMPLES
 from tap_jetti.facts import resources
 from tap_jetti.facts.secret_fields import mask_credentials, may_contain_credentials
-from tap_jetti.reading.pages import MalformedPageError
+from tap_jetti.reading.page import MalformedPageError
 from tap_jetti.tap.row_decoder import RowDecoder
 
 if TYPE_CHECKING:

@@ -93,7 +93,7 @@ def test_a_run_goes_on_from_every_state(stop: int, sandboxes: Callable[..., Sand
         ["2020-01-01T00:10:00Z"],
         ["2020-01-01T00:00:00.000Z", "2020-01-01T00:10:00.001Z", "2020-01-01T00:10:00.002Z"],
         ["2020-01-01T02:10:00+02:00", "2020-01-01T00:20:00.0004Z"],
-        ["2019-01-01", "2030-01-01"],
+        ["2019-01-01", "2026-01-01"],
     ],
     ids=["one border", "a millisecond", "an offset and microseconds", "outside"],
 )
@@ -108,7 +108,7 @@ def test_slices_tile_without_loss(borders: list[str], sandboxes: Callable[..., S
     assert sorted(ids) == list(range(1, 1501))
 
 
-def test_a_slice_that_is_done_is_one_request(sandboxes: Callable[..., Sandbox]) -> None:
+def test_a_slice_that_is_done_takes_no_request(sandboxes: Callable[..., Sandbox]) -> None:
     """A run with a bookmark at or beyond its end_date reads nothing and keeps the bookmark."""
     sandbox = sandboxes()
     fill(sandbox, 1500)
@@ -118,7 +118,7 @@ def test_a_slice_that_is_done_is_one_request(sandboxes: Callable[..., Sandbox]) 
     output = run_here(config_for(sandbox, end_date="2020-06-01"), streams=("sales",), state=state)
     assert output.ids("sales") == []
     assert output.bookmark("sales") == "2021-01-01T00:00:00.000Z"
-    assert len(sandbox.requests) == 1
+    assert len(sandbox.requests) == 0
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_an_incomplete_read_puts_the_bookmark_back(
         "storage": {"root": f"file://{tmp_path}"},
         "batch_size": 100,
     }
-    config = config_for(sandbox, **({"batch_config": batches} if is_batched else {}))
+    config = config_for(sandbox, bookmark_lag=0.1, **({"batch_config": batches} if is_batched else {}))
     output = run_here(config, streams=("sales", "vendors"), state=state)
     assert output.code == 1
     assert output.bookmark("sales") == "2020-01-01T00:00:30.000Z"

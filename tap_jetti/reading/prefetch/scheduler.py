@@ -12,10 +12,10 @@ from tap_jetti.errors import Interrupted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tap_jetti.client.clock import Clock
     from tap_jetti.client.query import Pairs
     from tap_jetti.client.rate_limit import Permit
     from tap_jetti.client.session import JettiSession, Response
-    from tap_jetti.reading.prefetch.prefetcher import Prefetcher
 
 Priority = tuple[int, Any] | None
 """The least goes first, and None not at all. It is looked at when there is a slot, and may change until then."""
@@ -26,8 +26,8 @@ class Stopped(BaseException):
 
 
 class _Ticket:
-    def __init__(self, urgency: Callable[[], Priority]) -> None:
-        self.urgency = urgency
+    def __init__(self, priority: Callable[[], Priority]) -> None:
+        self.priority = priority
         self.granted: Permit | None = None
         self.is_dropped = False
 
@@ -42,10 +42,12 @@ class PriorityScheduler:
     Args:
         session: Whose limiter it is.
         most: Requests in flight at most.
+        clock: What threads wait through.
     """
 
-    def __init__(self, session: JettiSession, most: int) -> None:
+    def __init__(self, session: JettiSession, most: int, clock: Clock) -> None:
         self._session = session
+        self._clock = clock
         self._most = most
         self._condition = threading.Condition()
         self._waiting: list[_Ticket] = []
@@ -54,7 +56,7 @@ class PriorityScheduler:
         self._closed = False
 
     @contextmanager
-    def passing(self, urgency: Callable[[], Priority]) -> Iterator[Permit]:
+    def passing(self, priority: Callable[[], Priority]) -> Iterator[Permit]:
         """Wait for a slot, and count as in flight until the context ends; yields the permit for `JettiSession.get`.
 
         Raises:
@@ -62,7 +64,7 @@ class PriorityScheduler:
             Interrupted: The gate or the clock was stopped.
             StoreError: The limiter's store failed.
         """
-        ticket = _Ticket(urgency)
+        ticket = _Ticket(priority)
         try:
             yield self._enter(ticket)
         finally:
@@ -85,7 +87,7 @@ class PriorityScheduler:
         while True:
             with self._condition:
                 while not self._is_called(ticket) and (self._taking or self._flying >= self._most):
-                    self._condition.wait()
+                    self._clock.wait(self._condition)
                 if self._closed:
                     raise Interrupted
                 if ticket.is_dropped:
@@ -116,35 +118,58 @@ class PriorityScheduler:
         """Take the most urgent ticket from those that wait, and drop the unwanted ones."""
         wanted: list[tuple[tuple[int, Any], _Ticket]] = []
         for ticket in self._waiting:
-            urgency = ticket.urgency()
-            if urgency is None:
+            priority = ticket.priority()
+            if priority is None:
                 ticket.is_dropped = True
             else:
-                wanted.append((urgency, ticket))
+                wanted.append((priority, ticket))
         chosen = min(wanted, key=itemgetter(0), default=(None, None))[1]
         self._waiting = [ticket for _, ticket in wanted if ticket is not chosen]
         return chosen
 
 
 class ScheduledSession:
-    """A session whose requests pass the gate."""
+    """A session whose requests pass the scheduler.
+
+    Args:
+        scheduler: What lets them go.
+        session: What sends them.
+        priority: How urgent they are.
+        granted: Told when a request may go, before it is sent.
+        observe: Told of each response and its path, and of None where there was none.
+    """
 
     def __init__(
-        self, ahead: Prefetcher, urgency: Callable[[], Priority], passed: Callable[[], None] | None = None
+        self,
+        scheduler: PriorityScheduler,
+        session: JettiSession,
+        *,
+        priority: Callable[[], Priority],
+        observe: Callable[[str, Response | None], None],
+        granted: Callable[[], None] | None = None,
     ) -> None:
-        self._ahead = ahead
-        self._urgency = urgency
-        self._passed = passed
-        self.server_clock = ahead.session.server_clock
+        self.server_clock = session.server_clock
+        self._scheduler = scheduler
+        self._session = session
+        self._priority = priority
+        self._granted = granted
+        self._observe = observe
 
-    def get(self, path: str, query: Pairs | None = None, *, decode: Callable[[bytes], Any] | None = None) -> Response:
-        """Read from the API when the gate lets it, see `JettiSession.get`."""
-        with self._ahead.gate.passing(self._urgency) as permit:
-            if self._passed is not None:
-                self._passed()
+    def get(
+        self,
+        path: str,
+        query: Pairs | None = None,
+        *,
+        decode: Callable[[bytes], Any] | None = None,
+        retry: bool = True,
+    ) -> Response:
+        """Read from the API when the scheduler lets it, see `JettiSession.get`."""
+        response = None
+        with self._scheduler.passing(self._priority) as permit:
+            if self._granted is not None:
+                self._granted()
             try:
-                answer = self._ahead.session.get(path, query, decode=decode, permit=permit)
-                self._ahead.observe(path, answer)
+                response = self._session.get(path, query, decode=decode, permit=permit, retry=retry)
             finally:
-                self._ahead.note_outcome()
-        return answer
+                self._observe(path, response)
+        return response

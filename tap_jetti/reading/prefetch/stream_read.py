@@ -1,35 +1,29 @@
-"""How a stream is read, and the requests of those who read ahead of it."""
+"""How one stream is read: where its pages come from, and what reads them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-    from tap_jetti.reading.pages import (
-        Decode,
-        Page,
-        PageReader,
-        Reads,
-        ResourcePages,
-    )
+    from tap_jetti.reading.page import Decode, Page
+    from tap_jetti.reading.pages import PageReader, Reads, ResourcePages
+    from tap_jetti.reading.proof import Proof
 
 
 class Reader(Protocol):
-    """Reads one resource."""
+    """Reads one resource, see `tap_jetti.reading.keyset` and `tap_jetti.reading.id_read`."""
+
+    proof: Proof
 
     def pages(self) -> Iterator[Page]:
         """Its rows, a page at a time."""
         ...
 
     def total(self) -> int | None:
-        """How many rows these are in all, see `tap_jetti.reading.keyset`."""
-        ...
-
-    def is_end(self, received: int) -> bool:
-        """Whether a page of so many rows is taken for the last one, without a count."""
+        """How many rows these are in all."""
         ...
 
 
@@ -38,11 +32,9 @@ class StreamRead:
     """How one stream is read. Threads call it, so it must not touch what the main thread changes.
 
     Attributes:
-        pages_from: Where its pages come from, by a session and what makes pages of bytes.
-        all_rows: Conditions that its rows meet, to count them by.
-        reader: A reader of it.
+        pages_from: Its pages, by a session and what makes pages of bytes.
+        reader: A reader of pages.
     """
 
     pages_from: Callable[[Reads, Decode | None], ResourcePages]
-    all_rows: Mapping[str, Any]
     reader: Callable[[PageReader], Reader]

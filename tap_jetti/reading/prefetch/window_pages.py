@@ -2,81 +2,97 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from tap_jetti.reading.pages import KeyRange, Page, decode_raw
-from tap_jetti.reading.prefetch.scheduler import ScheduledSession
-from tap_jetti.reading.server_profile import PageSizes, ServerProfile
+from tap_jetti.reading.page import decode_raw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
-    from tap_jetti.reading.prefetch.prefetcher import Prefetcher
+    from tap_jetti.reading.page import Page
+    from tap_jetti.reading.pages import AskedPage, KeyRange
+    from tap_jetti.reading.prefetch.context import PrefetchContext
     from tap_jetti.reading.prefetch.stream_read import StreamRead
     from tap_jetti.reading.prefetch.windows import Window, Windows
+    from tap_jetti.reading.resource_facts import ResourceFacts
 
 
 class WindowPages:
-    """What the reader of a window reads from: the server, as far as there is room."""
+    """The server's pages, as far as there is memory for them. A window proves nothing, and learns for itself alone.
+
+    Args:
+        context: What the parts of a prefetcher share.
+        stream_read: How the stream is read.
+        windows: The windows of the stream.
+        window: The one that is read.
+        facts: What the stream's reader knows of the resource; they are not changed.
+        page_size: Rows of the largest page so far.
+        upper: The server's clock when the read of the whole stream began; None for a read by id.
+        is_wanted: Whether the stream is still read.
+    """
 
     def __init__(
         self,
-        ahead: Prefetcher,
-        plan: StreamRead,
+        context: PrefetchContext,
+        stream_read: StreamRead,
         windows: Windows,
         window: Window,
         *,
+        facts: ResourceFacts,
         page_size: int,
         upper: float | None,
         is_wanted: Callable[[], bool],
     ) -> None:
-        self._ahead = ahead
+        self._context = context
         self._page_size = page_size
         self._upper = upper
         self._reserved = 0
         self._windows = windows
         self._window = window
         self._is_wanted = is_wanted
-        self._asked = plan.pages_from(ScheduledSession(ahead, lambda: (1, window.row)), decode_raw)
-        self.last_size = 0
+        self._asked = stream_read.pages_from(context.scheduled(lambda: (1, window.row)), decode_raw)
+        self._asked.facts = self.facts = replace(facts)
         self.resource = self._asked.resource
-        self.page_size = self._asked.page_size
-        self.profile = ServerProfile(PageSizes(self._asked.profile.page_sizes))
+        self.profile = self._asked.profile
+        self.was_short = False
+        """Whether the last page was shorter than asked for."""
 
     def began(self, at: float) -> float | None:  # noqa: ARG002 - it is a part of another read
         """The server's clock when the read of the whole stream began."""
         return self._upper
 
-    def probe(self, where: Mapping[str, Any], bounds: Sequence[KeyRange], limit: int, skip: int) -> Page:
-        """The page that is so many rows, or pages, after the first of those asked for."""
+    def probe(self, *ranges: KeyRange, limit: int, skip: int) -> Page:
+        """The page that is so many rows, or pages, behind the first one of the ranges."""
         self._reserve()
-        return self._asked.page(where, bounds, limit=limit, skip=skip)[0]
+        return self._asked.page_at(*ranges, limit=limit, skip=skip)
 
-    def page(self, where: Mapping[str, Any], bounds: Sequence[KeyRange]) -> tuple[Page, float]:
+    def page(self, *ranges: KeyRange) -> AskedPage:
         """One page, see `ResourcePages.page`."""
         self._reserve()
-        page, sent = self._asked.page(where, bounds)
-        self.last_size = len(page)
-        return page, sent
+        asked = self._asked.page(*ranges)
+        self.was_short = len(asked.page) < asked.limit
+        return asked
 
-    def count(self, where: Mapping[str, Any]) -> int | None:  # noqa: ARG002 - nothing is proven here
+    def newest_id(self) -> int | None:
+        """None: a window ends where the next one begins."""
+        return None
+
+    def count(self, *ranges: KeyRange) -> int | None:  # noqa: ARG002 - nothing is proven here
         """None: a window proves nothing."""
         return None
 
-    counted = count
-
-    def try_large_page(self, rows: int) -> None:
-        """Do nothing: a window proves nothing."""
+    estimate = count
 
     def release(self) -> None:
-        """Give back the room of the last page: its rows are held now, or were not wanted."""
-        self._ahead.release(self._reserved)
+        """Give back what was reserved for the last page: its rows are held now, or were not wanted."""
+        self._context.memory.release(self._reserved)
         self._reserved = 0
 
     def _reserve(self) -> None:
         self.release()
-        places = self._ahead.places(self._asked.path, self._page_size)
-        self._ahead.reserve(
+        places = self._context.memory.places_for(self._asked.path, self._page_size)
+        self._context.memory.reserve(
             places,
             is_wanted=lambda: self._is_wanted() and self._window.reading,
             may_go=lambda: True if self._windows.is_awaited and self._windows.awaited is self._window else None,

@@ -8,12 +8,14 @@ from typing import Any
 
 from tap_jetti.facts.resources import PRIMARY_KEY
 from tap_jetti.facts.timestamps import later
-from tap_jetti.reading.pages import Page
+from tap_jetti.reading.page import Page
 from tap_jetti.reading.prefetch.memory import places_of
-from tap_jetti.reading.server_profile import FEW
 
 NEAREST = 2
 """Pages ahead that a probe must aim: nearer, the reader would be there before it."""
+
+MIN_PAGE = 10
+"""Rows of a page below which a read is not split: windows of fewer rows gain nothing."""
 
 UNKNOWN = 1 << 40
 """Stands for the length of a read that the server does not tell."""
@@ -110,11 +112,12 @@ class Windows:
         name: The key read by.
         start: The cursor of the reader's own window.
         row: The rows of the read before it.
+        total: The number of rows of the read, if it is known.
     """
 
-    def __init__(self, name: str, start: Any, row: int) -> None:  # noqa: ANN401 - a key of either type
+    def __init__(self, name: str, start: Any, row: int, total: int | None = None) -> None:  # noqa: ANN401
         self.name = name
-        self.total: int | None = None
+        self.total = total
         """The number of rows of the read, once it is known."""
         self.is_awaited = False
         """Whether the reader waits for rows that are not there yet."""
@@ -210,6 +213,13 @@ class Windows:
             self._all[-1].end = None
             self.own.reading = self.own.reading or number == 1
 
+    def drop_all(self) -> None:
+        """Do without all windows but the reader's own."""
+        if len(self._all) > 1:
+            self.drop(self._all[1])
+        for window in self.begun:
+            window.reading = False
+
     def finish(self, window: Window) -> None:
         """Take note that the reader of a window may have come to the end of the resource.
 
@@ -236,7 +246,7 @@ class Windows:
             at_end = window.at_end and window.end is None
             if len(found) == page_size or window.reading:
                 break
-        return found if len(found) == page_size or (at_end and len(found) >= FEW) else None
+        return found if len(found) == page_size or (at_end and len(found) >= MIN_PAGE) else None
 
     def instant(self, instant: str, next_id: int, page_size: int) -> Page | None:
         """The rows of one instant by id, if a window has read past it."""
@@ -247,4 +257,6 @@ class Windows:
         if not at or (head.cursor <= instant and (head.reading or head.at_end)):
             return None
         wanted = sorted((index for index in at if head.ids[index] >= next_id), key=head.ids.__getitem__)
+        if not wanted:
+            return None  # the empty page that proves an instant is the server's own
         return Page(head.rows, head.ids, head.keys).only(wanted[:page_size])

@@ -57,6 +57,7 @@ class Progress:
         self._rate = rate
         self._started_at = self._reported_at = clock.monotonic()
         self._begun = self._complete = self._rows = 0
+        self._unproven: list[str] = []
 
     def begin(self, stream: str, count: Callable[[], int | None]) -> None:
         """Report that a stream begins.
@@ -81,25 +82,29 @@ class Progress:
         elif self._is_logged and self._is_due(LOG_SECONDS):
             self._logger.info("%s", self._log_text())
 
-    def end(self, outcome: str) -> None:
+    def end(self, outcome: str, proof: str | None = None) -> None:
         """Report that the stream has ended.
 
         Args:
             outcome: `complete`, `failed` or `interrupted`.
+            proof: `proven`, `trusted` or `unproven` if it is complete.
         """
         if self._line:
             self._line.close()
         throughput, seconds = self._throughput, self._throughput.seconds
         self._rows += throughput.rows
         self._complete += outcome == "complete"
+        if proof == "unproven":
+            self._unproven.append(self._stream)
         self._logger.info(
-            "stream=%s outcome=%s rows=%d seconds=%.1f rows_per_second=%.0f gets=%d",
+            "stream=%s outcome=%s rows=%d seconds=%.1f rows_per_second=%.0f gets=%d%s",
             self._stream,
             outcome,
             throughput.rows,
             seconds,
             throughput.rows / seconds if seconds else 0,
             throughput.gets,
+            f" proof={proof}" if proof else "",
         )
 
     def summarise(self, outcome: str) -> None:
@@ -108,6 +113,11 @@ class Progress:
         Args:
             outcome: `complete`, `incomplete` if a stream failed, `failed` or `interrupted`.
         """
+        if self._unproven:
+            self._logger.warning(
+                "Read without a count that proves it: %s. Jetti does not count them, or verify_counts is never.",
+                ", ".join(self._unproven),
+            )
         self._logger.info(
             "outcome=%s streams=%d complete=%d rows=%d seconds=%.1f gets=%d waited_seconds=%.1f retries=%d refused=%d",
             outcome,

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tap_jetti.errors import AuthenticationError, ForbiddenError, NotFoundError, SettingsError
-from tap_jetti.reading.keyset import FullRead
+from tap_jetti.reading.id_read import IdRead
 from tap_jetti.reading.pages import Projection, ResourcePages
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 LARGEST_BATCH = 50
 """The largest number of records that Jetti accepts in one call."""
-
-PAGE_SIZE = 100
-"""Rows per page when an action looks something up."""
 
 
 class Action(ABC):
@@ -120,14 +117,13 @@ class Action(ABC):
         source = ResourcePages(
             self._session,
             resource,
-            page_size=PAGE_SIZE,
             projection=Projection(("id", *fields)),
             profile=self._context.profile,
             logger=self._context.logger,
             where=where,
         )
         self._context.summary.add(self.name, calls=1)
-        read = FullRead(source, verify_counts=False, logger=self._context.logger)
+        read = IdRead(source, verify_counts="auto", logger=self._context.logger)
         return [row for page in read.pages() for row in page]
 
     def _warn_unknown_fields(self, record: Mapping[str, Any]) -> None:

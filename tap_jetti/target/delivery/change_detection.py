@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_jetti.reading.keyset import FullRead
+from tap_jetti.reading.id_read import IdRead
 from tap_jetti.reading.pages import Projection, ResourcePages
 from tap_jetti.target.fields import OWN_FIELDS, comparable, kinds
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 CACHE_KIB = 16_384
 """The largest amount of memory for the table of rows; the rest of it is in a temporary file."""
-
-PAGE_SIZE = 100
 
 
 @dataclass(frozen=True)
@@ -153,14 +151,13 @@ class ChangeDetector:
         source = ResourcePages(
             self._session,
             resource,
-            page_size=PAGE_SIZE,
             projection=Projection(("id", key_field, parent_field, *names)),
             profile=self._profile,
             logger=self._logger,
             where={parent_field: parent},
         )
         count = 0
-        for rows in FullRead(source, verify_counts=True, logger=self._logger).pages():
+        for rows in IdRead(source, verify_counts="auto", logger=self._logger).pages():
             count += len(rows)
             self._table.execute("BEGIN")
             self._table.executemany(
