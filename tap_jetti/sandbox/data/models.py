@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
 
 import inflection
 
 from tap_jetti.facts import resources
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from tap_jetti.facts.kinds import kind_of
 
 EXTRA_FIELDS = {
     "customers": ("billingFullName", "displayName"),
@@ -48,18 +45,8 @@ def known(resource: str) -> bool:
 
 @cache
 def kinds(resource: str) -> dict[str, str]:
-    """The kind of each documented field of a resource, see `kind_of`."""
-    return {name: kind_of(facts) for name, facts in resources.schema(resource)["properties"].items()}
-
-
-def kind_of(property_schema: Mapping[str, Any]) -> str:
-    """What kind a property is: text, integer, number, boolean, date, array or json (any value)."""
-    if "format" in property_schema:
-        return "date"
-    types = [name for name in property_schema["type"] if name != "null"]
-    if len(types) > 1:
-        return "json"
-    return "text" if types == ["string"] else str(types[0])
+    """The kind of each documented field of a resource, by the names of `Kind`."""
+    return {name: kind_of(facts).value for name, facts in resources.schema(resource)["properties"].items()}
 
 
 @cache
