@@ -21,7 +21,7 @@ from tap_jetti.errors import IncompleteReadError
 from tap_jetti.facts.resources import PRIMARY_KEY, REPLICATION_KEY
 from tap_jetti.facts.timestamps import later
 from tap_jetti.reading.pages import KeyRange
-from tap_jetti.reading.proof import PageFacts, Proof, Verdict, judge
+from tap_jetti.reading.proof import ENDS, PageFacts, Proof, Verdict, judge
 from tap_jetti.reading.read_range import EARLIEST, ReadRange
 
 if TYPE_CHECKING:
@@ -150,10 +150,11 @@ class IncrementalRead:
                     is_first=self._pages == 1,
                 )
             )
-            if self._note_end(verdict):
+            if verdict in ENDS:
                 self._check_gaps()
                 if verdict is Verdict.COUNT_IS_PAID:
                     yield from self._prove_instant(page)
+                self._note_end(verdict)
                 self._remember_ids(page)
                 return
             self._note_count(verdict)
@@ -200,8 +201,8 @@ class IncrementalRead:
         if self._short is not None and len(fresh) and fresh.keys[0] < self.range.ceiling:
             self._facts.note_cut(self._short, self.range.now)
 
-    def _note_end(self, verdict: Verdict) -> bool:
-        """Whether a page is the last one; if so, take note how far that is proven."""
+    def _note_end(self, verdict: Verdict) -> None:
+        """Take note how far the end is proven."""
         if verdict in {Verdict.BEYOND_UPPER, Verdict.COUNT_IS_PAID}:
             self.proof = Proof.PROVEN
             if verdict is Verdict.COUNT_IS_PAID:
@@ -209,13 +210,8 @@ class IncrementalRead:
         elif verdict is Verdict.TRUSTED_SIZE:
             is_counted = self._verify != "never" and self._facts.is_counted
             self.proof = Proof.TRUSTED if is_counted else Proof.UNPROVEN
-        elif verdict is Verdict.END_WITHOUT_COUNT:
-            self.proof = Proof.UNPROVEN
-            if self._verify != "never":
-                self._facts.note_proof(self.range.now, by_count=False)
-        else:
-            return False
-        return True
+        elif self._verify != "never":
+            self._facts.note_proof(self.range.now, by_count=False)
 
     def _note_count(self, verdict: Verdict) -> None:
         """Have the count asked that a page has shown to be due."""

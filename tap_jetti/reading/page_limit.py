@@ -13,9 +13,9 @@ from tap_jetti.errors import (
     ForbiddenError,
     NotFoundError,
     RateLimitedError,
-    RequestError,
     ServerError,
     TransportError,
+    UnreliableResponseError,
 )
 from tap_jetti.facts.timestamps import later
 
@@ -66,7 +66,8 @@ class PageLimit:
     A page that came full, fast and small is followed by one twice as large. The first request for a size that no page
     of this run has had is a *probe*: only one is in flight at a time, and it is never retried, for it may be the size
     that fails. Then the last size that worked is asked for at once, and the size counts as refused only if that works:
-    a 4xx at once, anything that may pass (5xx, a time-out, a cut body) when it happens again.
+    a 4xx or a wrong page at once, anything that may pass (5xx, a time-out, a cut body) when a smaller one fails, too.
+    Between the largest size that works and the smallest that does not, sizes are tried half-way.
 
     Threads may share it.
 
@@ -95,7 +96,7 @@ class PageLimit:
         self._first = self._worked = min(first, maximum)
         self._refused: int | None = None
         self._refused_at: str | None = None
-        self._doubted: int | None = None
+        self._suspect: int | None = None
         self._failures = 0
         self._is_probing = False
 
@@ -148,7 +149,7 @@ class PageLimit:
             if limit.is_probe:
                 self._is_probing = False
                 self._worked = max(self._worked, limit.rows)
-                self._doubted = None
+                self._suspect = None
             is_roomy = rows == limit.rows and seconds < MAX_SECONDS and 2 * size <= self._max_bytes
             return self._allowed(2 * limit.rows if is_roomy and may_grow else limit.rows)
 
@@ -169,13 +170,13 @@ class PageLimit:
 
     def refuse(self, limit: Limit, error: JettiError, *, now: str | None) -> None:
         """Take note that the size that worked before works where a probe has failed."""
-        is_final = isinstance(error, ClientError)
+        is_final = isinstance(error, (ClientError, UnreliableResponseError))
         with self._lock:
             self._failures += 1
-            if not is_final and self._refused is None and self._doubted != limit.rows:
-                self._doubted = limit.rows  # it may have been chance: it is tried once more
+            if not is_final and self._refused is None and self._suspect is None:
+                self._suspect = limit.rows  # it may have been chance, so a smaller size is tried next
                 return
-            self._refused, self._refused_at = limit.rows, now
+            self._refused, self._refused_at, self._suspect = limit.rows, now, None
             worked = self._worked
         if self._logger is not None:
             self._logger.warning(
@@ -191,12 +192,13 @@ class PageLimit:
     def _allowed(self, wanted: int) -> int:
         """A size up to what was wanted that may be asked for."""
         wanted = min(wanted, self._maximum)
-        if self._refused is None or wanted < self._refused:
-            return wanted if self._failures < MAX_FAILURES else min(wanted, self._worked)
-        is_close = self._refused <= CLOSE_ENOUGH * self._worked
-        if is_close or self._failures >= MAX_FAILURES:
+        barrier = self._suspect or self._refused
+        if self._failures >= MAX_FAILURES:
             return min(wanted, self._worked)
-        return (self._worked + self._refused) // 2
+        if barrier is None or wanted < barrier:
+            return wanted
+        is_close = barrier <= CLOSE_ENOUGH * self._worked
+        return min(wanted, self._worked) if is_close else (self._worked + barrier) // 2
 
 
 def may_be_too_large(error: JettiError) -> bool:
@@ -205,4 +207,4 @@ def may_be_too_large(error: JettiError) -> bool:
         return False
     if isinstance(error, TransportError):
         return error.may_have_arrived
-    return isinstance(error, (ClientError, ServerError, DecodeError)) and isinstance(error, RequestError)
+    return isinstance(error, (ClientError, ServerError, DecodeError, UnreliableResponseError))

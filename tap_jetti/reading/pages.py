@@ -281,6 +281,8 @@ class ResourcePages:
                 if fault is None:
                     self.facts.note_page(len(page))
                     return page, response
+            if limit.is_probe:
+                break  # its size is blamed first
             self._logger.warning("%s: %s; asking once more.", self.path, fault)
             if attributes:
                 self._refuse(attributes, f"its response is wrong ({fault})")

@@ -46,6 +46,10 @@ class Verdict(Enum):
     GO_ON = "4g"
 
 
+ENDS = frozenset({Verdict.BEYOND_UPPER, Verdict.COUNT_IS_PAID, Verdict.TRUSTED_SIZE, Verdict.END_WITHOUT_COUNT})
+"""The verdicts after which nothing more is read."""
+
+
 @dataclass(frozen=True)
 class PageFacts:
     """A page in the light of what is known of its resource.

@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 
 from runs import EXAMPLES, LOGGER, unlimited_session
 from tap_jetti.client.clock import VirtualClock
-from tap_jetti.errors import IncompleteReadError, SettingsError, UnreliableResponseError
+from tap_jetti.errors import ClientError, IncompleteReadError, ServerError, SettingsError, UnreliableResponseError
 from tap_jetti.facts.timestamps import from_epoch, to_epoch
 from tap_jetti.reading.id_read import IdRead
 from tap_jetti.reading.keyset import IncrementalRead
@@ -690,6 +690,7 @@ def test_a_count_that_is_higher_is_an_error(
     )
     with pytest.raises(IncompleteReadError, match="sales is incomplete"):
         list(read.pages())
+    assert pages.facts.proven_at is None, "what is refuted proves nothing for the next run"
 
 
 @pytest.mark.parametrize("count", ["purchases", "none"])
@@ -825,3 +826,62 @@ def test_a_list_of_fields_that_makes_the_url_too_long_is_not_sent(
         )
         assert sum(len(page) for page in IdRead(pages, verify_counts="auto", logger=LOGGER).pages()) == 250
         assert sum(entry.status == 414 for entry in sandbox.requests) == (len(fields) == 100)
+
+
+class RefusingLargePages:
+    """A session over a sandbox on which pages above some size fail in some way."""
+
+    def __init__(self, session: Any, above: int, answer: Callable[[], Any]) -> None:
+        self._session = session
+        self._above = above
+        self._answer = answer
+        self.server_clock = session.server_clock
+        self.sent = 0
+
+    def get(self, path: str, query: Any = None, **named: Any) -> Any:
+        """Read, unless too many rows are asked for."""
+        self.sent += 1
+        if int(dict(query).get("limit", 0)) > self._above:
+            found = self._answer()
+            if isinstance(found, Exception):
+                raise found
+            named["decode"](found)
+        return self._session.get(path, query, **named)
+
+
+def refusal() -> ClientError:
+    """What a server says that allows no such limit."""
+    return ClientError("The request was refused", method="GET", path="/api/sales.json", status=400)
+
+
+def failure() -> ServerError:
+    """What a server says that fails on it."""
+    return ServerError("Server error", method="GET", path="/api/sales.json", status=500)
+
+
+@pytest.mark.parametrize(
+    ("above", "answer", "most"),
+    [
+        (100, refusal, 204 + 3),
+        (250, failure, 20_000 / 249 + 5 + 3),
+        (100, lambda: b'{"error": "limit"}', 204 + 3),
+    ],
+    ids=["400 above 100", "500 above 250", "no page above 100"],
+)
+def test_a_page_size_that_fails_costs_three_requests_at_most(above: int, answer: Any, most: float) -> None:
+    """A larger page that fails is a request more, and the largest size that works is used from then on."""
+    with living(Story((), 0, 100, (10_000,))) as world:
+        world.sandbox.replace(RESOURCE, evenly_dated(20_000))
+        with contextlib.closing(unlimited_session(world.sandbox, world.clock)) as session:
+            refusing = RefusingLargePages(session, above, answer)
+            read = IncrementalRead(
+                source(refusing, 100, ServerProfile()),
+                start=None,
+                end=None,
+                bookmark_lag=LAG,
+                verify_counts="auto",
+                clock=world.clock,
+                logger=LOGGER,
+            )
+            assert sum(len(page) for page in read.pages()) == 20_000
+            assert refusing.sent <= most
