@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from runs import Commands, config_for
+import pytest
+
+from runs import Commands, catalog_of, config_for, root
 from tap_jetti.tap.bookmark import Bookmark
 
 if TYPE_CHECKING:
@@ -44,6 +46,24 @@ def test_rows_of_the_last_instant_that_were_not_written_come_in_the_next_run(
     second = commands.run({**config, "unknown_fields": "warn"}, streams=("products", "sales"), state=first.state)
     assert second.code == 0
     assert {*first.ids("sales"), *second.ids("sales")} == set(range(1, 106))
+
+
+@pytest.mark.parametrize("is_refused", [True, False], ids=["a row that cannot be written", "all rows written"])
+def test_no_version_is_activated_of_which_rows_were_not_written(
+    is_refused: bool, sandboxes: Callable[..., Sandbox], commands: Commands
+) -> None:
+    """ACTIVATE_VERSION makes a target delete all other rows: it is not sent if a page could not be written."""
+    sales = rows(305)
+    if is_refused:
+        sales[204]["undocumented"] = 1
+    sandbox = prefetched(sandboxes, sales)
+    catalog = catalog_of("products", "sales")
+    entry = next(one for one in catalog["streams"] if one["stream"] == "sales")
+    entry["replication_method"] = root(entry)["forced-replication-method"] = "FULL_TABLE"
+    config = config_for(sandbox, rate_limit=1000, unknown_fields="error", emit_activate_version_messages=True)
+    output = commands.run(config, catalog=catalog)
+    activated = [message["stream"] for message in output.of("ACTIVATE_VERSION")]
+    assert (output.code, activated) == ((1, []) if is_refused else (0, ["sales"]))
 
 
 def test_what_was_learnt_waits_for_the_batch() -> None:
