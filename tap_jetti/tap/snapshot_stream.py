@@ -76,6 +76,13 @@ class SnapshotStream(BaseStream):
                 f"{self.name} cannot be proven complete, since Jetti does not count {self._resource}:"
                 " none of it was written. Remove it from id_snapshots."
             )
+        if not ids:
+            self.logger.warning(
+                "%s is empty: no row of %s exists in Jetti, so there is no record with a new snapshotAt."
+                " All rows that were loaded before are deleted.",
+                self.name,
+                self._resource,
+            )
         snapshot_at = self._snapshot_at(reader.began)
         for start in range(0, len(ids), STATE_ROWS):
             part = ids[start : start + STATE_ROWS].tolist()

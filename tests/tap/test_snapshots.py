@@ -44,6 +44,15 @@ def test_a_row_created_after_a_prefetched_snapshot_is_not_taken_for_deleted(
     assert 51 in output.ids("sales_ids") or created > output.records("sales_ids")[0]["snapshotAt"]
 
 
+def test_a_snapshot_of_no_rows_is_named(sandboxes: Callable[..., Sandbox], commands: Commands) -> None:
+    """An empty resource has no record that could carry a new snapshotAt, and the log says what that means."""
+    sandbox = sandboxes()
+    config = config_for(sandbox, id_snapshots=["sales"])
+    output = commands.run(config, catalog=catalog_of("sales_ids", config=config))
+    assert (output.code, output.records()) == (0, [])
+    assert "sales_ids is empty" in output.errors
+
+
 @pytest.mark.parametrize("fault", ["no count", "failing count", "failing page"])
 def test_a_snapshot_that_cannot_be_proven_does_not_leave(
     fault: str, sandboxes: Callable[..., Sandbox], commands: Commands
