@@ -21,6 +21,7 @@ from tap_jetti.tap.state_cadence import StateCadence
 if TYPE_CHECKING:
     import logging
     from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from tap_jetti.client.clock import Clock
     from tap_jetti.client.session import JettiSession
@@ -161,6 +162,10 @@ class RunContext:
             version: The version of the table, if the stream replaces it.
         """
         self._writer.write_rows(stream, rows, extracted=self.clock.time(), version=version)
+
+    def deferred_interrupts(self) -> AbstractContextManager[None]:
+        """While this lasts, a signal waits: what is written meanwhile leaves whole."""
+        return self._writer.deferred_interrupts()
 
     def close(self, outcome: str) -> None:
         """End the run: its threads, its summary, its connections.

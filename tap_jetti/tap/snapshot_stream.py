@@ -84,9 +84,10 @@ class SnapshotStream(BaseStream):
                 self._resource,
             )
         snapshot_at = self._snapshot_at(reader.began)
-        for start in range(0, len(ids), STATE_ROWS):
-            part = ids[start : start + STATE_ROWS].tolist()
-            yield Page([{PRIMARY_KEY: id_, "snapshotAt": snapshot_at} for id_ in part], part, [None] * len(part))
+        with self.run.deferred_interrupts():  # the rest of a snapshot that is cut would look deleted
+            for start in range(0, len(ids), STATE_ROWS):
+                part = ids[start : start + STATE_ROWS].tolist()
+                yield Page([{PRIMARY_KEY: id_, "snapshotAt": snapshot_at} for id_ in part], part, [None] * len(part))
 
     def _snapshot_at(self, began: float) -> str:
         """Up to when rows that were created must be in the snapshot: the lag covers transactions that commit late.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runs import Commands, catalog_of, config_for
+from runs import Commands, Output, catalog_of, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,35 @@ def test_a_row_created_after_a_prefetched_snapshot_is_not_taken_for_deleted(
     assert output.code == 0, output.errors
     created = next(row for row in sandbox.rows("sales") if row["id"] == 51)["createdAt"]
     assert 51 in output.ids("sales_ids") or created > output.records("sales_ids")[0]["snapshotAt"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("maps", [{}, {"sales_ids": {"twice": "id * 2"}}], ids=["pages", "stream maps"])
+def test_a_snapshot_leaves_whole_though_a_signal_comes(
+    number: signal.Signals, maps: dict[str, Any], sandboxes: Callable[..., Sandbox], commands: Commands
+) -> None:
+    """A signal while a snapshot is written ends the run when all its ids are out; what follows does not begin."""
+    sandbox = sandboxes()
+    fill(sandbox, "sales", 12_000)
+    fill(sandbox, "vendors", 10)
+    config = config_for(sandbox, id_snapshots=["sales", "vendors"], stream_maps=maps)
+    catalog = catalog_of("sales_ids", "vendors_ids", config={**config, "stream_maps": {}})
+    with commands.start(config, catalog=catalog) as process:
+        assert process.stdout
+        assert process.stderr
+        lines: list[str] = []
+        while not lines or '"RECORD"' not in lines[-1]:
+            lines.append(process.stdout.readline())
+        process.send_signal(number)
+        for line in process.stderr:
+            if "Received" in line:
+                break
+        lines += process.stdout.read().splitlines()
+        process.stderr.read()
+    output = Output([line for line in lines if line.strip()], code=process.returncode)
+    assert process.returncode == 128 + number
+    assert output.ids("sales_ids") == list(range(1, 12_001))
+    assert not output.ids("vendors_ids")
 
 
 def test_a_snapshot_of_no_rows_is_named(sandboxes: Callable[..., Sandbox], commands: Commands) -> None:
