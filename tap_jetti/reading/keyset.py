@@ -341,6 +341,7 @@ class IncrementalRead:
         self._facts.note_ids(bookmark if is_known and bookmark < self.range.ceiling else None, frozenset(ids))
 
     def _incomplete(self, reason: str) -> IncompleteReadError:
+        self._facts.proven_at = None  # the next run must not trust what this one has refuted
         return IncompleteReadError(
             f"{self._source.resource} is incomplete: {reason}. Run again;"
             " if it lasts, set verify_counts to never if you know the count to be wrong, and tell the vendor."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -165,3 +166,26 @@ def test_r11_a_bookmark_of_the_future_is_an_error(servers: Callable[..., Hostile
     output = commands.run(config_for(server), streams=("sales",), state=state)
     assert output.code == 1
     assert "2099-01-01T00:00:00.000Z is later than Jetti's clock" in output.errors
+
+
+@pytest.mark.parametrize("count", [95, 300], ids=["one page", "pages"])
+def test_rows_that_are_hidden_within_pages_fail_each_run(
+    count: int, servers: Callable[..., HostileServer], commands: Commands
+) -> None:
+    """A read that was refuted by a count leaves no trust behind: the next run finds the gap, too."""
+    server = servers()
+    server.fill("sales", [START + n for n in range(count)])
+
+    def hide(_number: int, resource: str, query: dict[str, str]) -> tuple[int, Any] | None:
+        if resource != "sales":
+            return None
+        status, page = server._answer(resource, query)
+        return status, [row for row in page if row["id"] % 9]
+
+    server.script = hide
+    state: dict[str, Any] = {}
+    for _ in range(3):
+        output = commands.run(config_for(server, bookmark_lag=0.1), streams=("sales",), state=state)
+        state = json.loads(json.dumps(output.state))
+        assert output.code == 1, output.errors
+        assert output.bookmark("sales") is None
