@@ -162,7 +162,8 @@ class IncrementalRead:
             if self._idle_pages == MAX_IDLE_PAGES:
                 raise self._incomplete(f"{MAX_IDLE_PAGES} pages in a row brought no new row")
             yield from self._go_on(page, is_full=is_full)
-        self.proof = Proof.PROVEN  # nothing lies between the start and the upper bound
+        if self._pages == 0 or self._passed == self._cursor:
+            self.proof = Proof.PROVEN  # the range is empty, or it ends with an instant that was proven by itself
 
     # The parts of the loop, in the order in which it calls them.
 

@@ -189,3 +189,17 @@ def test_rows_that_are_hidden_within_pages_fail_each_run(
         state = json.loads(json.dumps(output.state))
         assert output.code == 1, output.errors
         assert output.bookmark("sales") is None
+
+
+def test_an_instant_before_the_end_date_that_cannot_be_counted_is_unproven(
+    servers: Callable[..., HostileServer], commands: Commands
+) -> None:
+    """A slice that ends with an instant larger than a page, of a resource without a count, is not called proven."""
+    server = servers(count="missing", microseconds=False)
+    server.fill("sales", [START] * 250)
+    config = config_for(server, end_date="2020-09-13T12:26:40.001Z", page_size=100)
+    output = commands.run(config, streams=("sales",))
+    assert output.code == 0, output.errors
+    assert sorted(output.ids("sales")) == list(range(1, 251))
+    assert "proof=unproven" in output.errors
+    assert "Read without a count that proves it: sales" in output.errors
