@@ -15,7 +15,7 @@ from tap_jetti.reading.server_profile import ServerProfile
 from tap_jetti.tap.failed_streams import FailedStreams
 from tap_jetti.tap.progress.progress import Progress
 from tap_jetti.tap.progress.terminal_line import TerminalLine, can_show_line
-from tap_jetti.tap.settings import date_setting, verify_counts_setting
+from tap_jetti.tap.settings import date_setting
 from tap_jetti.tap.state_cadence import StateCadence
 
 if TYPE_CHECKING:
@@ -112,10 +112,10 @@ class RunContext:
         """The exclusive upper bound of `updatedAt`, in the normal form."""
         return date_setting(self.settings, "end_date")
 
-    @cached_property
+    @property
     def verify_counts(self) -> str:
         """When to ask the server's count: ``auto``, ``always`` or ``never``."""
-        return verify_counts_setting(self.settings)
+        return str(self.settings["verify_counts"])
 
     def recall(self, bookmarks: Mapping[str, Any]) -> None:
         """Learn from the state what earlier runs have learnt of the server as a whole."""

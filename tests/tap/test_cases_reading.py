@@ -203,3 +203,33 @@ def test_an_instant_before_the_end_date_that_cannot_be_counted_is_unproven(
     assert sorted(output.ids("sales")) == list(range(1, 251))
     assert "proof=unproven" in output.errors
     assert "Read without a count that proves it: sales" in output.errors
+
+
+@pytest.mark.parametrize("source", ["file", "ENV"])
+@pytest.mark.parametrize(
+    ("value", "is_counted"),
+    [("auto", True), ("always", True), ("never", False), (True, True), (False, False)],
+    ids=str,
+)
+def test_verify_counts_means_the_same_wherever_it_comes_from(
+    *,
+    value: Any,
+    is_counted: bool,
+    source: str,
+    servers: Callable[..., HostileServer],
+    commands: Commands,
+) -> None:
+    """A value of `verify_counts` works in a file, also as the older true or false, and as a variable."""
+    server = servers()
+    server.fill("sales", [START + n for n in range(60)])
+    config = {name: value for name, value in config_for(server).items() if name != "retry_seconds"}
+    if source == "file":
+        output = commands.run({**config, "verify_counts": value}, streams=("sales",))
+    else:
+        environment = {
+            f"TAP_JETTI_{name.upper()}": str(one) for name, one in {**config, "verify_counts": value}.items()
+        }
+        output = commands.run(None, "--config", "ENV", streams=("sales",), environment=environment)
+    assert output.code == 0, output.errors
+    assert ("sales/count" in [resource for resource, _ in server.requests]) == is_counted
+    assert f"proof={'proven' if is_counted else 'unproven'}" in output.errors
