@@ -233,3 +233,28 @@ def test_verify_counts_means_the_same_wherever_it_comes_from(
     assert output.code == 0, output.errors
     assert ("sales/count" in [resource for resource, _ in server.requests]) == is_counted
     assert f"proof={'proven' if is_counted else 'unproven'}" in output.errors
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_429_on_a_larger_page_is_waited_for(
+    concurrency: int, servers: Callable[..., HostileServer], commands: Commands
+) -> None:
+    """The first request for a larger page is not retried as it is. A 429 is answered by the size before, and passes."""
+    server = servers()
+    server.fill("sales", [START + n for n in range(1500)])
+    refused: list[int] = []
+
+    def refuse_once(number: int, resource: str, query: dict[str, str]) -> tuple[int, Any] | None:
+        if resource == "sales" and query["limit"] == "200" and not refused:
+            refused.append(number)
+            return 429, {}
+        return None
+
+    server.script = refuse_once
+    output = commands.run(config_for(server, concurrency=concurrency), streams=("sales",))
+    assert refused
+    assert output.code == 0, output.errors
+    assert sorted(output.ids("sales")) == list(range(1, 1501))
+    profile = output.state["bookmarks"]["sales"]["server_profile"]
+    assert profile["refused_page_size"] is None
+    assert profile["largest_page"] > 200
