@@ -23,13 +23,24 @@ class Output:
 
     def __init__(self) -> None:
         self._is_writing = False
+        self._is_deferring = False
         self._interruption: BaseException | None = None
 
     def interrupt(self, interruption: BaseException) -> None:
-        """Raise `interruption` now, or at the end of the write that is in progress."""
-        if not self._is_writing:
+        """Raise `interruption` now, or at the end of the write, or of the messages, that must not be cut."""
+        if not (self._is_writing or self._is_deferring):
             raise interruption
         self._interruption = interruption
+
+    @contextmanager
+    def deferred_interrupts(self) -> Iterator[None]:
+        """While this lasts, an interruption waits, so that several messages leave together. For the main thread."""
+        self._is_deferring = True
+        try:
+            yield
+        finally:
+            self._is_deferring = False
+        self._raise_deferred()
 
     def write(self, lines: bytes) -> None:
         """Write complete lines.
@@ -64,6 +75,10 @@ class Output:
         finally:
             if is_main:
                 self._is_writing = False
-        if is_main and self._interruption is not None:
-            interruption, self._interruption = self._interruption, None
+        if is_main and not self._is_deferring:
+            self._raise_deferred()
+
+    def _raise_deferred(self) -> None:
+        interruption, self._interruption = self._interruption, None
+        if interruption is not None:
             raise interruption

@@ -40,10 +40,13 @@ class IdRead:
 
     Attributes:
         proof: How far the end is proven, once it was reached.
+        began: This machine's monotonic clock, in seconds, when the request of the first page left; None before that.
+            Every row that was committed then is given, unless it is deleted.
     """
 
     def __init__(self, source: PageReader, *, verify_counts: str, logger: logging.Logger, first_id: int = 0) -> None:
         self.proof = Proof.UNPROVEN
+        self.began: float | None = None
         self._source = source
         self._can_count = verify_counts != "never"
         self._logger = logger
@@ -76,6 +79,7 @@ class IdRead:
         while True:
             asked = self._source.page(self._rest())
             page = asked.page
+            self.began = asked.sent if self.began is None else self.began
             if len(page):
                 self._first_given = min(self._first_given or page.ids[0], page.ids[0])
                 self._next_id = page.ids[-1] + 1

@@ -163,7 +163,8 @@ class IncrementalRead:
             if self._idle_pages == MAX_IDLE_PAGES:
                 raise self._incomplete(f"{MAX_IDLE_PAGES} pages in a row brought no new row")
             yield from self._go_on(page, is_full=is_full)
-        self.proof = Proof.PROVEN  # nothing lies between the start and the upper bound
+        if self._pages == 0 or self._passed == self._cursor:
+            self.proof = Proof.PROVEN  # the range is empty, or it ends with an instant that was proven by itself
 
     # The parts of the loop, in the order in which it calls them.
 
@@ -337,6 +338,7 @@ class IncrementalRead:
         self._facts.note_ids(bookmark if is_known and bookmark < self.range.ceiling else None, frozenset(ids))
 
     def _incomplete(self, reason: str) -> IncompleteReadError:
+        self._facts.proven_at = None  # the next run must not trust what this one has refuted
         return IncompleteReadError(
             f"{self._source.resource} is incomplete: {reason}. Run again;"
             " if it lasts, set verify_counts to never if you know the count to be wrong, and tell the vendor."

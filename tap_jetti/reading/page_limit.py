@@ -13,6 +13,7 @@ from tap_jetti.errors import (
     ForbiddenError,
     NotFoundError,
     RateLimitedError,
+    RetriableError,
     ServerError,
     TransportError,
     UnreliableResponseError,
@@ -154,13 +155,13 @@ class PageLimit:
             return self._allowed(2 * limit.rows if is_roomy and may_grow else limit.rows)
 
     def failed(self, error: JettiError) -> Limit | None:
-        """Take note that a probe failed; returns what to ask for instead, or None if its size is not to blame.
+        """Take note that a probe failed; returns what to ask for instead, or None if that would fail, too.
 
         `refuse` is to follow if that works.
         """
         with self._lock:
             self._is_probing = False
-            return Limit(self._worked) if may_be_too_large(error) else None
+            return Limit(self._worked) if may_be_too_large(error) or isinstance(error, RetriableError) else None
 
     def give_up(self, limit: Limit) -> None:
         """Take note that a request was given up before it ended."""
@@ -169,7 +170,12 @@ class PageLimit:
                 self._is_probing = False
 
     def refuse(self, limit: Limit, error: JettiError, *, now: str | None) -> None:
-        """Take note that the size that worked before works where a probe has failed."""
+        """Take note that the size that worked before works where a probe has failed.
+
+        A 429 and a request that never arrived say nothing of the size.
+        """
+        if not may_be_too_large(error):
+            return
         is_final = isinstance(error, (ClientError, UnreliableResponseError))
         with self._lock:
             self._failures += 1

@@ -67,16 +67,22 @@ class ResourceFacts:
             last_ids=frozenset(last_ids or ()),
         )
 
-    def to_bookmark(self) -> dict[str, Any]:
-        """The facts for a bookmark. Every key is there, for what merges states never takes one away."""
+    def to_bookmark(self, *, is_all_written: bool = True) -> dict[str, Any]:
+        """The facts for a bookmark. Every key is there, for what merges states never takes one away.
+
+        Args:
+            is_all_written: Whether all rows that were read were written, too. A reader can be far ahead of what is
+                written. Otherwise the ids are left out: the next run would not give their rows.
+        """
+        instant, ids = (self.last_instant, self.last_ids) if is_all_written else (None, frozenset())
         return {
             "largest_page": self.largest,
             "is_capped": self.is_capped,
             "proven_at": self.proven_at,
             "is_counted": self.is_counted,
             "cut_at": self.cut_at,
-            "last_instant": self.last_instant,
-            "last_ids": sorted(self.last_ids),
+            "last_instant": instant,
+            "last_ids": sorted(ids),
         }
 
     def note_page(self, rows: int) -> None:

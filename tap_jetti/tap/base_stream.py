@@ -50,6 +50,7 @@ class BaseStream(Stream):
         super().__init__(tap, name=name, schema=schema)
         self.run = run
         self._reader: Reader | None = None
+        self._is_complete = False
 
     def make_read(self) -> StreamRead:
         """Choose how the stream is read."""
@@ -115,6 +116,7 @@ class BaseStream(Stream):
                 if self.run.state_cadence.is_due():
                     self._write_state_message()
             outcome = "complete"
+            self._is_complete = True
             self.run.failed_streams.note_success()
         except JettiError as error:
             self.run.failed_streams.add(self.name, error)
@@ -170,14 +172,18 @@ class BaseStream(Stream):
         """Do nothing before the rows, where the SDK calls this: a target deletes all rows of other versions then."""
 
     def _activate_version(self) -> None:
-        """Let the rows of this run replace all others, if they are proven to be all."""
+        """Let the rows of this run replace all others, if all were written and are proven to be all.
+
+        The proof alone does not tell: the reader may have reached the end ahead of a page that could not be written.
+        """
         if self._stream_version is None or self._reader is None:
             return
-        if self._reader.proof is Proof.PROVEN:
+        if self._is_complete and self._reader.proof is Proof.PROVEN:
             super()._write_activate_version_message(self._stream_version)
         else:
             self.logger.warning(
-                "%s is not proven complete, so no ACTIVATE_VERSION was sent: rows deleted in Jetti stay loaded.",
+                "%s failed or is not proven complete, so no ACTIVATE_VERSION was sent:"
+                " rows deleted in Jetti stay loaded.",
                 self.name,
             )
 

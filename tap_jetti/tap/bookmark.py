@@ -25,7 +25,7 @@ class Bookmark:
 
     In batch mode rows are in a file long before the BATCH message announces that file. A STATE that is written in
     between must not cover them: if the run ended there, nobody would ever load the file. So the bookmark is held:
-    what it would advance to is kept aside, and it moves there when the batch is announced.
+    what it would advance to and what was learnt are kept aside until the batch is announced.
 
     Args:
         state: The state of the stream.
@@ -35,6 +35,7 @@ class Bookmark:
         self._state = state
         self._is_held = False
         self._pending = ""
+        self._pending_facts: dict[str, Any] | None = None
 
     @property
     def value(self) -> str | None:
@@ -57,6 +58,9 @@ class Bookmark:
         """Move the bookmark to where it would be had it not been held, and go on to hold it for the next batch."""
         self._move(self._pending)
         self._pending = ""
+        if self._pending_facts is not None:
+            self._keep(self._pending_facts)
+            self._pending_facts = None
 
     def restore(self, timestamp: str | None) -> None:
         """Set the bookmark back after a read that has shown rows to be missing before where it has moved."""
@@ -67,7 +71,13 @@ class Bookmark:
         self._move(timestamp or "")
 
     def learn(self, facts: dict[str, Any]) -> None:
-        """Keep what was learnt of the server beside the timestamp."""
+        """Keep what was learnt of the server beside the timestamp. While it is held, they are kept on release."""
+        if self._is_held:
+            self._pending_facts = facts
+        else:
+            self._keep(facts)
+
+    def _keep(self, facts: dict[str, Any]) -> None:
         if self._state.stream_state.get(BOOKMARK_KEY) != facts:
             self._state.stream_state[BOOKMARK_KEY] = facts
             self._state.is_flushed = False

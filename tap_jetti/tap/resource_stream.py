@@ -112,16 +112,19 @@ class ResourceStream(BaseStream):
             return
         self._incremental_read = reader = self._reader
         before = self.bookmark.value
+        is_all_written = False
         try:
             yield from pages
+            is_all_written = True
             self.bookmark.advance(reader.final_bookmark)
         except IncompleteReadError as error:
             if error.refutes_bookmark:
                 self.bookmark.restore(before)
             raise
         finally:
-            # Also after a failure: each fact is true by itself, and none lets a later run pass unread rows.
-            self.bookmark.learn({**self.facts.to_bookmark(), **self.run.profile.page_limit.to_bookmark()})
+            # Also after a failure: all facts but the ids are true whatever was written.
+            facts = self.facts.to_bookmark(is_all_written=is_all_written)
+            self.bookmark.learn({**facts, **self.run.profile.page_limit.to_bookmark()})
 
     @override
     def advance_bookmark(self, key: str | None) -> None:

@@ -15,12 +15,13 @@ from tap_jetti.reading.server_profile import ServerProfile
 from tap_jetti.tap.failed_streams import FailedStreams
 from tap_jetti.tap.progress.progress import Progress
 from tap_jetti.tap.progress.terminal_line import TerminalLine, can_show_line
-from tap_jetti.tap.settings import date_setting, verify_counts_setting
+from tap_jetti.tap.settings import date_setting
 from tap_jetti.tap.state_cadence import StateCadence
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from tap_jetti.client.clock import Clock
     from tap_jetti.client.session import JettiSession
@@ -111,10 +112,10 @@ class RunContext:
         """The exclusive upper bound of `updatedAt`, in the normal form."""
         return date_setting(self.settings, "end_date")
 
-    @cached_property
+    @property
     def verify_counts(self) -> str:
         """When to ask the server's count: ``auto``, ``always`` or ``never``."""
-        return verify_counts_setting(self.settings)
+        return str(self.settings["verify_counts"])
 
     def recall(self, bookmarks: Mapping[str, Any]) -> None:
         """Learn from the state what earlier runs have learnt of the server as a whole."""
@@ -161,6 +162,10 @@ class RunContext:
             version: The version of the table, if the stream replaces it.
         """
         self._writer.write_rows(stream, rows, extracted=self.clock.time(), version=version)
+
+    def deferred_interrupts(self) -> AbstractContextManager[None]:
+        """While this lasts, a signal waits: what is written meanwhile leaves whole."""
+        return self._writer.deferred_interrupts()
 
     def close(self, outcome: str) -> None:
         """End the run: its threads, its summary, its connections.

@@ -21,9 +21,6 @@ _INCLUDE: th.JSONTypeHelper[Any] = th.ArrayType(
     )
 )
 
-VERIFY_COUNTS = ("auto", "always", "never")
-"""The values of verify_counts; true stands for the first, false for the last."""
-
 TAP_SETTINGS = th.PropertiesList(
     th.Property(
         "start_date",
@@ -68,7 +65,7 @@ TAP_SETTINGS = th.PropertiesList(
     ),
     th.Property(
         "verify_counts",
-        th.CustomType({"type": ["string", "boolean"], "enum": [*VERIFY_COUNTS, True, False]}),
+        th.StringType(nullable=False, allowed_values=["auto", "always", "never"]),
         default="auto",
         title="Verify counts",
         description="When to prove by the server's own count that no row is missing. auto: once a week per stream,"
@@ -118,10 +115,17 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         )
 
 
-def verify_counts_setting(settings: Mapping[str, Any]) -> str:
-    """Return verify_counts by its name; true and false, also as text from the environment, are older spellings."""
-    value = str(settings["verify_counts"]).lower()
-    return {"true": "auto", "false": "never"}.get(value, value)
+def rename_old_values(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with the older values of `verify_counts`, true and false, by their present names.
+
+    The schema must not allow booleans: of a setting that may be one, the SDK makes every text of the environment one.
+    """
+    renamed = dict(settings)
+    names = {"true": "auto", "false": "never"}
+    value = str(renamed.get("verify_counts")).lower()
+    if value in names:
+        renamed["verify_counts"] = names[value]
+    return renamed
 
 
 def date_setting(settings: Mapping[str, Any], name: str) -> str | None:

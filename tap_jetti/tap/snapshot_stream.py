@@ -10,6 +10,7 @@ from typing_extensions import override
 from tap_jetti.errors import IncompleteReadError
 from tap_jetti.facts.resources import PRIMARY_KEY
 from tap_jetti.facts.timestamps import from_epoch
+from tap_jetti.reading.id_read import IdRead
 from tap_jetti.reading.page import Page, decode_objects
 from tap_jetti.reading.pages import Projection
 from tap_jetti.reading.proof import Proof
@@ -66,22 +67,34 @@ class SnapshotStream(BaseStream):
 
     @override
     def read_pages(self) -> Iterator[Page]:
-        began = self.run.clock.monotonic()
         ids = array("q")
         for page in self.open_pages(decode_objects):
             ids.extend(page.ids)
-        if self._reader is None or self._reader.proof is not Proof.PROVEN:
+        reader = self._reader
+        if not isinstance(reader, IdRead) or reader.began is None or reader.proof is not Proof.PROVEN:
             raise IncompleteReadError(
                 f"{self.name} cannot be proven complete, since Jetti does not count {self._resource}:"
                 " none of it was written. Remove it from id_snapshots."
             )
-        snapshot_at = self._snapshot_at(began)
-        for start in range(0, len(ids), STATE_ROWS):
-            part = ids[start : start + STATE_ROWS].tolist()
-            yield Page([{PRIMARY_KEY: id_, "snapshotAt": snapshot_at} for id_ in part], part, [None] * len(part))
+        if not ids:
+            self.logger.warning(
+                "%s is empty: no row of %s exists in Jetti, so there is no record with a new snapshotAt."
+                " All rows that were loaded before are deleted.",
+                self.name,
+                self._resource,
+            )
+        snapshot_at = self._snapshot_at(reader.began)
+        with self.run.deferred_interrupts():  # the rest of a snapshot that is cut would look deleted
+            for start in range(0, len(ids), STATE_ROWS):
+                part = ids[start : start + STATE_ROWS].tolist()
+                yield Page([{PRIMARY_KEY: id_, "snapshotAt": snapshot_at} for id_ in part], part, [None] * len(part))
 
     def _snapshot_at(self, began: float) -> str:
-        """Up to when rows that were created must be in the snapshot: the lag covers transactions that commit late."""
+        """Up to when rows that were created must be in the snapshot: the lag covers transactions that commit late.
+
+        Args:
+            began: This machine's monotonic clock when the read began. That may be long ago if it was prefetched.
+        """
         seconds = self.run.session.server_clock.at(began)
         if seconds is None:
             seconds = self.run.clock.time() - (self.run.clock.monotonic() - began)

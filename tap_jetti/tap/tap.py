@@ -19,7 +19,7 @@ from tap_jetti.process.settings import settings_schema
 from tap_jetti.tap.base_stream import BaseStream
 from tap_jetti.tap.input_checks import check_catalog, check_selection, check_state, normalise_bookmarks
 from tap_jetti.tap.run_context import RunContext
-from tap_jetti.tap.settings import TAP_SETTINGS, check_settings
+from tap_jetti.tap.settings import TAP_SETTINGS, check_settings, rename_old_values
 from tap_jetti.tap.streams import all_streams
 from tap_jetti.tap.writer import MessageWriter
 
@@ -116,6 +116,7 @@ class TapJetti(CommandLine, Tap):
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # Private: the SDK calls it before it creates anything, and has no public hook there.
+        self._config = rename_old_values(self._config)
         errors = super()._validate_config(raise_errors=raise_errors)
         check_settings(self.config)
         return errors

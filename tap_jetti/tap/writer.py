@@ -13,6 +13,8 @@ from tap_jetti.facts.timestamps import from_epoch
 from tap_jetti.process.stdout import Output
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from singer_sdk.singerlib import Message
 
 
@@ -40,6 +42,10 @@ class MessageWriter(SingerWriter):
     def interrupt(self, interruption: BaseException) -> None:
         """Raise this as soon as it cannot tear a line, see `Output.interrupt`."""
         self._output.interrupt(interruption)
+
+    def deferred_interrupts(self) -> AbstractContextManager[None]:
+        """Write several messages as one, see `Output.deferred_interrupts`."""
+        return self._output.deferred_interrupts()
 
     def write_rows(self, stream: str, rows: list[Any], *, extracted: float, version: int | None) -> None:
         """Write rows as RECORD messages, all in one write.
