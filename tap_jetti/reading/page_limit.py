@@ -65,8 +65,9 @@ class PageLimit:
 
     A page that came full, fast and small is followed by one twice as large. The first request for a size that no page
     of this run has had is a *probe*: only one is in flight at a time, and it is never retried, for it may be the size
-    that fails. Then the last size that worked is asked for at once, and the size counts as refused only if that works:
-    a 4xx at once, anything that may pass (5xx, a time-out, a cut body) when it happens again.
+    that fails. Then the last size that worked is asked for at once, and the size counts as refused only if that works.
+    A 4xx is believed at once. Anything that may pass (5xx, a time-out, a cut body) is doubted: the next probe is
+    smaller, halfway to the size that worked, and only if that fails, too, does its size count as refused.
 
     Threads may share it.
 
@@ -113,7 +114,8 @@ class PageLimit:
         with self._lock:
             if self._refused is None or rows < self._refused:
                 self._refused, self._refused_at = rows, at
-            self._worked = min(self._worked, max(1, self._allowed(self._worked)))
+            if rows <= self._worked:
+                self._worked = max(1, rows // 2)
 
     def first(self, largest: int) -> int:
         """The size that a resource begins with, whose largest page had so many rows."""
@@ -172,8 +174,8 @@ class PageLimit:
         is_final = isinstance(error, ClientError)
         with self._lock:
             self._failures += 1
-            if not is_final and self._refused is None and self._doubted != limit.rows:
-                self._doubted = limit.rows  # it may have been chance: it is tried once more
+            if not is_final and self._refused is None and self._doubted is None:
+                self._doubted = limit.rows
                 return
             self._refused, self._refused_at = limit.rows, now
             worked = self._worked
@@ -191,12 +193,14 @@ class PageLimit:
     def _allowed(self, wanted: int) -> int:
         """A size up to what was wanted that may be asked for."""
         wanted = min(wanted, self._maximum)
-        if self._refused is None or wanted < self._refused:
-            return wanted if self._failures < MAX_FAILURES else min(wanted, self._worked)
-        is_close = self._refused <= CLOSE_ENOUGH * self._worked
-        if is_close or self._failures >= MAX_FAILURES:
+        if self._failures >= MAX_FAILURES:
             return min(wanted, self._worked)
-        return (self._worked + self._refused) // 2
+        failed = self._refused or self._doubted
+        if failed is None or wanted < failed:
+            return wanted
+        if failed <= CLOSE_ENOUGH * self._worked:
+            return min(wanted, self._worked if self._refused else failed)
+        return (self._worked + failed) // 2
 
 
 def may_be_too_large(error: JettiError) -> bool:
