@@ -154,7 +154,7 @@ class TestGrowth:
         """The bytes of a page twice as large must fit as often as there are requests in flight."""
         for size, grows in ((most // 2, True), (most // 2 + 1, False)):
             limits = PageLimit(concurrency=concurrency)
-            wanted = limits.after(limits.ask(100), rows=100, seconds=0.1, size=size, may_grow=True)
+            wanted = limits.after(limits.ask("sales", 100), rows=100, seconds=0.1, size=size, may_grow=True)
             assert wanted == (200 if grows else 100)
 
 
@@ -170,26 +170,26 @@ class TestProbes:
     def test_one_is_in_flight_at_a_time(self) -> None:
         """Others ask for the size that worked until it has come, fails, or is given up."""
         limits = PageLimit()
-        probe = limits.ask(200)
-        assert probe == Limit(200, is_probe=True)
-        assert limits.ask(200) == limits.ask(400) == Limit(100)
+        probe = limits.ask("sales", 200)
+        assert probe == Limit(200, is_probe=True, resource="sales")
+        assert limits.ask("sales", 200) == limits.ask("sales", 400) == Limit(100, resource="sales")
         limits.after(probe, rows=200, seconds=0.1, size=1, may_grow=True)
-        assert limits.ask(200) == Limit(200)
-        probe = limits.ask(400)
+        assert limits.ask("sales", 200) == Limit(200, resource="sales")
+        probe = limits.ask("sales", 400)
         assert probe.is_probe
         limits.give_up(probe)
-        probe = limits.ask(400)
+        probe = limits.ask("sales", 400)
         assert probe.is_probe
-        limits.failed(BUSY)
-        assert limits.ask(400).is_probe
+        limits.failed(probe, BUSY)
+        assert limits.ask("sales", 400).is_probe
 
     def test_giving_up_another_request_leaves_the_probe(self) -> None:
         """Only a probe ends a probe."""
         limits = PageLimit()
-        limits.ask(200)
-        limits.give_up(Limit(100))
-        limits.after(Limit(100), rows=100, seconds=0.1, size=1, may_grow=True)
-        assert not limits.ask(200).is_probe
+        limits.ask("sales", 200)
+        limits.give_up(Limit(100, resource="sales"))
+        limits.after(Limit(100, resource="sales"), rows=100, seconds=0.1, size=1, may_grow=True)
+        assert not limits.ask("sales", 200).is_probe
 
     def test_threads_send_one_at_a_time(self) -> None:
         """However many ask at once."""
@@ -198,14 +198,16 @@ class TestProbes:
 
         def ask() -> None:
             barrier.wait()
-            given.append(limits.ask(200))
+            given.append(limits.ask("sales", 200))
 
         threads = [threading.Thread(target=ask) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert sorted(given, key=lambda limit: limit.rows) == [Limit(100)] * 7 + [Limit(200, is_probe=True)]
+        assert sorted(given, key=lambda limit: limit.rows) == [Limit(100, resource="sales")] * 7 + [
+            Limit(200, is_probe=True, resource="sales")
+        ]
 
     def test_an_interrupted_probe_is_given_up(self) -> None:
         """Or no size would ever be probed again."""
@@ -260,6 +262,27 @@ class TestRefusals:
         second = ResourcePages(server, "variants", projection=Projection(), profile=first.profile, logger=LOGGER)
         assert sizes(second, 8) == [100] * 8
         assert len(server.asked) == asked + 8
+
+    def test_a_size_that_works_for_one_resource_is_a_probe_for_another(self) -> None:
+        """Pages of large rows may be refused at a size that works for small ones."""
+        first = pages_from(Server())
+        sizes(first, 6)
+        server = Server(above(150, REFUSED))
+        second = ResourcePages(server, "variants", projection=Projection(), profile=first.profile, logger=LOGGER)
+        found = sizes(second, 8)
+        assert found[-1] >= 100
+        assert len(server.asked) - len(found) <= 3
+        assert sizes(first, 1) == [1000]
+
+    def test_probes_of_a_size_that_is_known_go_together(self) -> None:
+        """Several resources may grow at once up to what one of them has shown to work; only one goes beyond."""
+        limits = PageLimit()
+        limits.after(limits.ask("sales", 400), rows=400, seconds=0.1, size=1, may_grow=True)
+        assert limits.ask("variants", 200).is_probe
+        assert limits.ask("products", 400).is_probe
+        assert limits.ask("sales", 800).is_probe
+        assert limits.ask("prices", 800) == Limit(100, resource="prices")
+        assert limits.ask("prices", 400).is_probe
 
     @pytest.mark.parametrize("number", range(2, 6))
     def test_one_passing_failure_pins_nothing(self, number: int) -> None:
@@ -363,8 +386,8 @@ class TestMemory:
         limits = PageLimit()
         refused_at = later(NOW, milliseconds=-round(days * 86_400_000))
         limits.recall({"refused_page_size": 110, "refused_at": refused_at}, now=NOW)
-        assert limits.first(0) == 100
-        assert (limits.ask(200) == Limit(200, is_probe=True)) is not is_known
+        assert limits.first("sales", 0) == 100
+        assert (limits.ask("sales", 200) == Limit(200, is_probe=True, resource="sales")) is not is_known
 
     def test_the_least_refused_size_is_taken(self) -> None:
         """Each stream keeps what its run has learnt."""
@@ -377,7 +400,7 @@ class TestMemory:
         """100 rows are not asked for where 60 were refused."""
         limits = PageLimit()
         limits.recall({"refused_page_size": 60, "refused_at": NOW}, now=NOW)
-        assert 1 <= limits.ask(limits.first(0)).rows < 60
+        assert 1 <= limits.ask("sales", limits.first("sales", 0)).rows < 60
 
     @pytest.mark.parametrize(
         "stored",
