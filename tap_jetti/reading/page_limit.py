@@ -14,6 +14,7 @@ from tap_jetti.errors import (
     NotFoundError,
     RateLimitedError,
     RequestError,
+    RetriableError,
     ServerError,
     TransportError,
 )
@@ -67,11 +68,16 @@ class PageLimit:
     """Chooses the size of pages for all streams of a run.
 
     A page that came full, fast and small is followed by one twice as large. The first request for a size that no page
-    of its resource has had in this run is a *probe*: it is never retried, for it may be the size that fails: what works
-    for small rows may be refused for large ones. Only one is in flight at a time for each resource, and only one in
-    all of a size that no resource has had. Then the last size that worked is asked for at once, and the size counts as refused only if that works.
-    A 4xx is believed at once. Anything that may pass (5xx, a time-out, a cut body) is doubted: the next probe is
-    smaller, halfway to the size that worked, and only if that fails, too, does its size count as refused.
+    of its resource has had in this run is a *probe*. It is never retried, for it may be the size that fails, and what
+    works for small rows may fail for large ones. Only one probe of a resource is in flight at a time, and only one in
+    all of a size that no resource has had.
+
+    When a probe fails, the last size that worked is asked for at once. The size counts as refused only if that works:
+
+    - A 4xx is believed at once.
+    - Anything that may pass (5xx, a time-out, a cut body) is doubted. The next probe is smaller, halfway to the size
+      that worked, and only if that fails, too, does its size count as refused.
+    - A 429 and a lost connection say nothing of the size.
 
     Threads may share it.
 
@@ -165,14 +171,14 @@ class PageLimit:
             return self._allowed(limit.resource, 2 * limit.rows if is_roomy and may_grow else limit.rows)
 
     def failed(self, limit: Limit, error: JettiError) -> Limit | None:
-        """Take note that a probe failed; returns what to ask for instead, or None if its size is not to blame.
+        """Take note that a probe failed; returns what to ask for instead, or None if that would fail, too.
 
-        `refuse` is to follow if that works.
+        `refuse` is to follow if it works.
         """
         with self._lock:
             self._probes.pop(limit.resource, None)
             worked = Limit(self._worked_for(limit.resource), resource=limit.resource)
-            return worked if may_be_too_large(error) else None
+            return worked if may_be_too_large(error) or isinstance(error, RetriableError) else None
 
     def give_up(self, limit: Limit) -> None:
         """Take note that a request was given up before it ended."""
@@ -181,7 +187,12 @@ class PageLimit:
                 self._probes.pop(limit.resource, None)
 
     def refuse(self, limit: Limit, error: JettiError, *, now: str | None) -> None:
-        """Take note that the size that worked before works where a probe has failed."""
+        """Take note that the size that worked before works where a probe has failed.
+
+        A 429 and a lost connection say nothing of the size.
+        """
+        if not may_be_too_large(error):
+            return
         is_final = isinstance(error, ClientError)
         with self._lock:
             self._failures += 1

@@ -304,35 +304,37 @@ class TestRefusals:
         assert sizes(pages, 1) == [200]
 
     @pytest.mark.parametrize(
-        ("error", "is_blamed"),
+        ("error", "is_blamed", "is_final"),
         [
-            (REFUSED, True),
-            (FAILED, True),
-            (BUSY, True),
-            (DecodeError("The response is cut", **PLACE), True),
-            (TransportError("Timed out", may_have_arrived=True, **PLACE), True),
-            (TransportError("No connection", may_have_arrived=False, **PLACE), False),
-            (RateLimitedError("Rate limit exceeded", status=429, **PLACE), False),
-            (AuthenticationError("Jetti refused the token", status=401, **PLACE), False),
-            (ForbiddenError("Not allowed", status=403, **PLACE), False),
-            (NotFoundError("Not found", status=404, **PLACE), False),
-            (RequestError("The certificate is not trusted", **PLACE), False),
-            (UnreliableResponseError("Rows in another order"), False),
+            (REFUSED, True, False),
+            (FAILED, True, False),
+            (BUSY, True, False),
+            (DecodeError("The response is cut", **PLACE), True, False),
+            (TransportError("Timed out", may_have_arrived=True, **PLACE), True, False),
+            (TransportError("No connection", may_have_arrived=False, **PLACE), False, False),
+            (RateLimitedError("Rate limit exceeded", status=429, **PLACE), False, False),
+            (AuthenticationError("Jetti refused the token", status=401, **PLACE), False, True),
+            (ForbiddenError("Not allowed", status=403, **PLACE), False, True),
+            (NotFoundError("Not found", status=404, **PLACE), False, True),
+            (RequestError("The certificate is not trusted", **PLACE), False, True),
+            (UnreliableResponseError("Rows in another order"), False, True),
         ],
         ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
     )
-    def test_which_failures_are_blamed_on_the_size(self, error: JettiError, is_blamed: bool) -> None:
-        """Those that a smaller page may not meet. All others are raised at once."""
+    def test_what_follows_a_failed_probe(self, error: JettiError, is_blamed: bool, is_final: bool) -> None:
+        """The size that worked, unless that would fail, too. Only what a smaller page may not meet is blamed on it."""
         assert may_be_too_large(error) is is_blamed
         server = Server(lambda number, _limit: error if number == 2 else None)
         pages = pages_from(server)
         pages.page(ALL)
-        if is_blamed:
-            assert sizes(pages, 1) == [100]
-        else:
+        if is_final:
             with pytest.raises(type(error)):
                 pages.page(ALL)
             assert server.limits == [100, 200]
+        else:
+            assert sizes(pages, 1) == [100]
+            assert server.asked == [(100, True), (200, False), (100, True)]
+            assert sizes(pages, 1)[0] == (150 if is_blamed else 200)
 
     def test_a_refusal_is_reported_once(self, caplog: pytest.LogCaptureFixture) -> None:
         """With the setting that would have avoided it."""

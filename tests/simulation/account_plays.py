@@ -12,7 +12,7 @@ from model_network import Conditions, ModelNetwork, session_through
 from stream_plays import DAY, LOGGER, StreamRuns, freedoms_of
 from tally import Tally
 from tap_jetti.client.retry import RetryPolicy
-from tap_jetti.errors import IncompleteReadError, JettiError, RetriableError
+from tap_jetti.errors import IncompleteReadError, JettiError, RateLimitedError, RetriableError
 
 if TYPE_CHECKING:
     from tap_jetti.client.session import JettiSession
@@ -90,6 +90,8 @@ def _run(stream: StreamRuns, stop_after: int | None, profile: ServerProfile, tal
     except Killed:
         tally.killed += 1
         warehouse.bookmark = model.chance.choice(warehouse.printed[-3:])
+    except RateLimitedError as error:
+        raise Violation("a run fails with a 429") from error
     except (IncompleteReadError, RetriableError):
         tally.failed += 1
     except JettiError as error:

@@ -218,8 +218,7 @@ class Condition(Lock):
         current = self._threads.current
         try:
             self._threads.wait(lambda: notified[0], None if seconds is None else self._threads.now + seconds + INSTANT)
-            if self._owner is not None:
-                self._threads.wait(lambda: self._owner is None)
+            self._threads.wait(lambda: self._owner is None)
         finally:
             self._owner, self._depth = current, depth
         return notified[0]

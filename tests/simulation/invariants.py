@@ -7,8 +7,8 @@
 - I5  A run that says "proven" has every row up to its upper bound minus the lag.
 - I6  Where no count was asked and the server does not cut, or cuts all pages at one size, the read is complete as well.
 
-Beside these: requests never fill the bucket of the rate limit above its level, prefetched rows stay within their memory,
-no thread outlives a prefetcher, and its output is that of a serial read.
+Beside these: requests never fill the bucket of the rate limit above its level, no run fails with a 429, prefetched rows
+stay within their memory, no thread outlives a prefetcher, and its output is that of a serial read.
 """
 
 from __future__ import annotations

@@ -89,9 +89,11 @@ def _plans(kind: str, chance: random.Random, *, first: int, is_fixed: bool) -> l
             )
         else:
             freedoms = replace(freedoms_of("honest", chance), skew=0.0, no_date=False, frozen_date=0.0)
-            for name_of_limit in ("refuse_above", "fail_above"):  # the size that reads begin with is not refused
-                above = getattr(freedoms, name_of_limit)
-                freedoms = replace(freedoms, **{name_of_limit: 0 if is_fixed else above and above + first})
+            # The size that reads begin with is not refused.
+            refused, failing = (
+                0 if is_fixed or not above else above + first for above in (freedoms.refuse_above, freedoms.fail_above)
+            )
+            freedoms = replace(freedoms, refuse_above=refused, fail_above=failing)
         freedoms = replace(freedoms, from_means=chance.choice(["offset", "page", "nothing"]))
         rows = chance.choice([0, 5, 40, 150, 400])
         plans.append(Plan(name, freedoms, rows, chance.random(), by_id=chance.random() < 0.3))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import random
+from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from invariants import Killed, Violation, Warehouse
 from jetti_model import Freedoms, JettiModel
@@ -347,5 +348,5 @@ def _snapshot_stream(model: JettiModel, read: IdRead, settings: dict[str, Any]) 
         _reader=read,
         _resource="sales",
     )
-    stream._snapshot_at = lambda began: SnapshotStream._snapshot_at(stream, began)
+    stream._snapshot_at = partial(SnapshotStream._snapshot_at, cast("SnapshotStream", stream))
     return stream
