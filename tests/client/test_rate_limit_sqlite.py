@@ -261,7 +261,7 @@ def test_a_relative_state_directory_is_ignored(tmp_path: Path, monkeypatch: pyte
 def test_without_a_home_the_process_keeps_to_the_rate_by_itself(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A user without a home directory gets a warning, or an error with `fail`."""
+    """A user without a home directory gets a warning and half of the rate, or an error with `fail`."""
 
     def nobody(_: int) -> None:
         raise KeyError
@@ -269,8 +269,12 @@ def test_without_a_home_the_process_keeps_to_the_rate_by_itself(
     for name in ("XDG_STATE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("pwd.getpwuid", nobody)
-    open_store(None, host="h", token="t", clock=VirtualClock(), logger=LOGGER).reserve(1, 0)
+    clock = VirtualClock()
+    store = open_store(None, host="h", token="t", clock=clock, logger=LOGGER)
+    limiter = RateLimiter(store, rate=2, burst=2, clock=clock)
+    assert sum(limiter.acquire().waited for _ in range(101)) == pytest.approx(100, rel=0.02)
     assert "Set XDG_STATE_HOME" in caplog.text
+    assert "50 % of the rate" in caplog.text
     with pytest.raises(StoreError, match="Set XDG_STATE_HOME"):
         open_store(None, host="h", token="t", fallback="fail", clock=VirtualClock(), logger=LOGGER)
 
@@ -328,16 +332,16 @@ def test_a_file_that_cannot_be_used_is_warned_of_once(
     assert before is None or path.read_bytes() == before
 
 
-def test_without_the_users_file_the_rate_is_full(
+def test_without_the_users_file_the_rate_is_half(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """If sharing was not asked for and is not possible, the rate is not halved."""
+    """If the default file cannot be used, other processes may be alone, too: each takes half of the rate."""
     clock = VirtualClock()
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     store = open_store(None, host="h", token="t", clock=clock, logger=LOGGER)
     limiter = RateLimiter(store, rate=2, burst=2, clock=clock)
-    assert sum(limiter.acquire().waited for _ in range(101)) == pytest.approx(50, rel=0.02)
+    assert sum(limiter.acquire().waited for _ in range(101)) == pytest.approx(100, rel=0.02)
     assert len(caplog.records) == 1
 
 
@@ -418,8 +422,9 @@ from tap_jetti.client.clock import SystemClock
 from tap_jetti.client.rate_limit.sqlite import SqliteStore
 store = SqliteStore(Path(sys.argv[1]), "account", SystemClock(), boot="boot")
 store.reserve(100.0, 0.0)
-with store._connected() as inherited:
-    child = os.fork()
+def fork(inherited):
+    return inherited, os.fork()
+inherited, child = store._run(fork)
 if not child:
     assert 90 < store.reserve(100.0, 0.0).wait < 101
     assert store._connections[os.getpid()] is not inherited
