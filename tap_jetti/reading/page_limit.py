@@ -13,7 +13,7 @@ from tap_jetti.errors import (
     ForbiddenError,
     NotFoundError,
     RateLimitedError,
-    RequestError,
+    ResponseTooLargeError,
     ServerError,
     TransportError,
 )
@@ -169,7 +169,7 @@ class PageLimit:
 
     def refuse(self, limit: Limit, error: JettiError, *, now: str | None) -> None:
         """Take note that the size that worked before works where a probe has failed."""
-        is_final = isinstance(error, ClientError)
+        is_final = isinstance(error, (ClientError, ResponseTooLargeError))
         with self._lock:
             self._failures += 1
             if not is_final and self._refused is None and self._doubted != limit.rows:
@@ -205,4 +205,4 @@ def may_be_too_large(error: JettiError) -> bool:
         return False
     if isinstance(error, TransportError):
         return error.may_have_arrived
-    return isinstance(error, (ClientError, ServerError, DecodeError)) and isinstance(error, RequestError)
+    return isinstance(error, (ClientError, ResponseTooLargeError, ServerError, DecodeError))
