@@ -91,7 +91,7 @@ def jetti(*, with_library: bool) -> Callable[[Any], object]:
     target = TargetJetti(config=CONFIG, parse_env_config=False)
     session = target.pipeline.session
     if with_library:
-        session._http.session.mount("http://", Instant())  # noqa: SLF001 - there is no setting for it
+        session._http._transport = Instant()  # noqa: SLF001 - there is no setting for it
     else:
         encode, answer = msgspec.json.Encoder(decimal_format="number").encode, Response(200, {}, 2, 0.0, 0.0)
 

@@ -14,6 +14,7 @@
     │   ├── NotFoundError                1    404: skip this resource, or use its other path
     │   ├── ClientError                  1    any other 4xx: this request will never succeed
     │   ├── RedirectError                78   the server redirects elsewhere: the token is not sent there
+    │   ├── ResponseTooLargeError        78   the response exceeds the size limit: ask for fewer rows
     │   └── RetriableError               75   the same request may succeed later
     │       ├── RateLimitedError         75   429
     │       ├── ServerError              75   5xx, 408
@@ -112,10 +113,15 @@ class RequestError(JettiError):
         self.status = status
         self.title = title
         self.detail = detail
-        place = f"{status} on {method} {path}" if status else f"{method} {path}"
-        reason = ": ".join(text for text in (title, detail) if text)
-        text = f"{what} ({place}{': ' + reason if reason else ''})."
-        super().__init__(f"{text} {advice}." if advice else text)
+        self.advice = advice
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        """The whole message: what failed, where, why, and what to do."""
+        place = f"{self.status} on {self.method} {self.path}" if self.status else f"{self.method} {self.path}"
+        reason = ": ".join(text for text in (self.title, self.detail) if text)
+        text = f"{self.what} ({place}{': ' + reason if reason else ''})."
+        return f"{text} {self.advice}." if self.advice else text
 
 
 class AuthenticationError(RequestError):
@@ -144,18 +150,26 @@ class RedirectError(RequestError):
     exit_code = EXIT_CONFIGURATION
 
 
+class ResponseTooLargeError(RequestError):
+    """The response exceeds the size limit. To send the same request again does not help."""
+
+    exit_code = EXIT_CONFIGURATION
+
+
 class RetriableError(RequestError):
     """The same request may succeed later.
 
     Attributes:
         may_have_arrived: Whether the server may have acted on the request.
         retry_after: Seconds that the server asked to wait, or None.
+        ends_run: Whether the server asked to wait longer than a run retries, so that no other request may be sent.
     """
 
     exit_code = EXIT_RETRY
 
     may_have_arrived: bool = True
     retry_after: float | None = None
+    ends_run: bool = False
 
 
 class RateLimitedError(RetriableError):

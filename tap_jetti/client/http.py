@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 import requests
 from urllib3.exceptions import HTTPError
 
+from tap_jetti.client.bounded_response import MAX_RESPONSE_BYTES, TooManyBytesError
 from tap_jetti.client.http_errors import error_from_exception
 from tap_jetti.client.transport import Transport
-from tap_jetti.errors import RedirectError
+from tap_jetti.errors import RequestError
 
 if TYPE_CHECKING:
     from requests.adapters import HTTPAdapter
@@ -24,10 +25,14 @@ if TYPE_CHECKING:
 MAX_CONNECT_SECONDS = 10.0
 """Longest time to wait for a connection. A shorter ``timeout`` shortens it."""
 
-TOTAL_TIMEOUT_FACTOR = 5
-"""A whole response may take this many times ``timeout``, even if some bytes arrive all the time."""
+ATTEMPT_TIMEOUTS = 5
+"""A whole attempt may take this many times ``timeout``, even if some bytes arrive all the time."""
 
 _CHUNK_BYTES = 1 << 18
+"""Bytes that are decompressed at a time."""
+
+_MAX_LENGTH_DIGITS = 18
+"""Digits of a length that are read. They are enough to tell that it is too long."""
 
 
 @dataclass(frozen=True)
@@ -67,50 +72,47 @@ class HttpClient:
     ) -> None:
         self._clock = clock
         self._timeouts = (min(timeout, MAX_CONNECT_SECONDS), timeout)
-        self._total_timeout = TOTAL_TIMEOUT_FACTOR * timeout
-        self._transport = transport or Transport(pool_connections=4, pool_maxsize=connections)
-        self.session = requests.Session()
-        # By default requests reads proxies, certificates and .netrc from the environment for every request. Proxies
-        # are read once, by `Host`, and the file of certificates here. .netrc is never wanted: it would add
-        # credentials of its own.
-        self.session.trust_env = False
-        self.session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-        # With a cookie the server might take a request for that of another user.
-        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self.session.mount("https://", self._transport)
-        self.session.mount("http://", self._transport)
-        self._headers = {**self.session.headers, "User-Agent": user_agent, "Accept": "application/json"}
+        self._transport = transport or Transport(
+            clock, seconds=ATTEMPT_TIMEOUTS * timeout, pool_connections=4, pool_maxsize=connections
+        )
+        # The transport is used without a `requests.Session`, which would take proxies, certificates and .netrc from
+        # the environment for every request, keep cookies, and parse the URL of every redirect. Proxies are read once,
+        # by `Host`, and the file of certificates here. .netrc and cookies are never wanted: they are credentials, and
+        # the server might take a request for that of another user.
+        self._verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        self._headers = {
+            "User-Agent": user_agent,
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "Connection": "keep-alive",
+        }
 
     def send(self, request: Request) -> HttpResponse:
         """Send a request once, and read the response.
 
         Raises:
             TransportError: There was no complete response.
-            RedirectError: The response redirects to an invalid URL.
-            RequestError: The certificate of the host is not trusted.
+            DecodeError: The response cannot be decompressed.
+            ResponseTooLargeError: The response is too large.
+            RequestError: The URL is invalid, or the certificate of the host is not trusted.
         """
+        prepared = self._prepare(request)
         sent, content = self._clock.monotonic(), bytearray()
         try:
-            # Streamed, so that the time of the whole body can be limited, and a cut body tells how much of it came.
-            response = self.session.send(
-                self._prepare(request),
-                proxies=request.host.proxies,
-                timeout=self._timeouts,
-                allow_redirects=False,
-                stream=True,
+            # Streamed, so that the size of the body can be limited, and a cut body tells how much of it came.
+            response = self._transport.send(
+                prepared, stream=True, timeout=self._timeouts, verify=self._verify, proxies=request.host.proxies
             )
             with response:
+                if _announced_bytes(response) > MAX_RESPONSE_BYTES:
+                    raise TooManyBytesError(is_head=False)
                 for chunk in response.iter_content(_CHUNK_BYTES):
                     content += chunk
-                    if self._clock.monotonic() - sent > self._total_timeout:
-                        raise requests.Timeout
-        except (requests.RequestException, HTTPError, OSError) as error:
+                    if len(content) > MAX_RESPONSE_BYTES:
+                        raise TooManyBytesError(is_head=False)
+        except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
             raise error_from_exception(
                 error, received_bytes=len(content), method=request.method, url=request.url
-            ) from error
-        except ValueError as error:  # requests parses the Location header even if it does not follow it
-            raise RedirectError(
-                "Did not follow a redirect to an invalid URL", method=request.method, path=request.path
             ) from error
         return HttpResponse(
             response.status_code,
@@ -123,7 +125,7 @@ class HttpClient:
 
     def close(self) -> None:
         """Close all connections."""
-        self.session.close()
+        self._transport.close()
 
     def abort(self) -> None:
         """Cut the requests in flight, and any that follows: each raises `TransportError` in its thread."""
@@ -131,8 +133,21 @@ class HttpClient:
             self._transport.abort()
 
     def _prepare(self, request: Request) -> requests.PreparedRequest:
-        # Not by `requests.Session.prepare_request`: it has nothing to add, and takes a sixth of the time of a call.
         prepared = requests.PreparedRequest()
         headers = self._headers if request.data is None else {**self._headers, "Content-Type": "application/json"}
-        prepared.prepare(request.method, request.url, headers=headers, data=request.data, auth=request.host.auth)
+        try:
+            prepared.prepare(request.method, request.url, headers=headers, data=request.data, auth=request.host.auth)
+        except (requests.RequestException, ValueError) as error:  # nothing is sent, so nothing may pass
+            raise RequestError(
+                "The URL is invalid; nothing was sent",
+                method=request.method,
+                path=request.path,
+                advice="Check api_url and inbound_url",
+            ) from error
         return prepared
+
+
+def _announced_bytes(response: requests.Response) -> int:
+    """The length that the response states, 0 if it states none. It may be wrong, so it spares time only."""
+    length = response.headers.get("Content-Length", "")
+    return int(length[:_MAX_LENGTH_DIGITS]) if length.isascii() and length.isdecimal() else 0

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import ConnectTimeoutError, IncompleteRead, NewConnectionError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    IncompleteRead,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+)
+from urllib3.exceptions import DecodeError as CannotDecode
 
+from tap_jetti.client.bounded_response import MAX_HEAD_BYTES, MAX_RESPONSE_BYTES, TooManyBytesError
 from tap_jetti.errors import (
     AuthenticationError,
     ClientError,
+    DecodeError,
     ForbiddenError,
     NotFoundError,
     RateLimitedError,
     RequestError,
+    ResponseTooLargeError,
     RetriableError,
     ServerError,
     TransportError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _BY_STATUS: dict[int, tuple[type[RequestError], str, str | None]] = {
     401: (AuthenticationError, "Jetti refused the token", "Create a token under Integrations > Api and set api_token"),
@@ -46,8 +58,18 @@ _BY_STATUS: dict[int, tuple[type[RequestError], str, str | None]] = {
 _MAX_TEXT_LENGTH = 300
 """Characters of a title or detail that are kept."""
 
-_CONNECT_ERRORS = (requests.ConnectTimeout, NewConnectionError, ConnectTimeoutError)
-"""What is raised only before a request is sent."""
+_MAX_PROBLEM_BYTES = 1 << 20
+"""Longest body of a failure that is parsed."""
+
+_REFUSED_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b")
+"""What the standard library says if a proxy refuses."""
+
+
+class _Place(TypedDict):
+    """Which request failed, as errors take it."""
+
+    method: str
+    path: str
 
 
 def error_from_response(
@@ -79,6 +101,8 @@ def _by_class_of_status(status: int) -> tuple[type[RequestError], str, str | Non
 
 
 def _title_and_detail(body: bytes) -> tuple[str | None, str | None]:
+    if len(body) > _MAX_PROBLEM_BYTES:
+        return None, None
     try:
         problem = json.loads(body)
     except (ValueError, RecursionError):
@@ -104,27 +128,67 @@ def error_from_exception(error: Exception, *, received_bytes: int, method: str, 
         url: The URL of the request.
     """
     parts = urlsplit(url)
-    host, path = parts.hostname or "", parts.path
+    host, place = parts.hostname or "", _Place(method=method, path=parts.path)
     # The libraries wrap each other's exceptions, and which of them is outermost depends on when it failed.
     causes = list(_causes(error))
+
+    def was(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(cause, kinds) for cause in causes)
+
     if any("CERTIFICATE_VERIFY_FAILED" in str(cause) for cause in causes):
         return RequestError(
             f"The TLS certificate of {host} is not trusted; nothing was sent",
-            method=method,
-            path=path,
             advice="Check api_url, or set REQUESTS_CA_BUNDLE to the file of your certificate authority",
+            **place,
         )
-    if any(isinstance(cause, _CONNECT_ERRORS) for cause in causes):
+    if was(ProxyError):
         return TransportError(
-            f"Cannot connect to {host}: unknown host, connection refused, or no response in time",
+            f"Cannot connect to {host} through the proxy: {_reason(causes)}",
             may_have_arrived=False,
-            method=method,
-            path=path,
+            advice="Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY",
+            **place,
         )
+    if was(requests.ConnectTimeout, NewConnectionError, ConnectTimeoutError):  # raised before a request is sent only
+        return TransportError(
+            f"Cannot connect to {host}: {_reason(causes)}",
+            may_have_arrived=False,
+            advice="Check api_url and the network",
+            **place,
+        )
+    if was(TooManyBytesError):
+        return _too_large(causes, host, place)
+    if was(CannotDecode):
+        return DecodeError(f"The response from {host} cannot be decompressed, after {received_bytes} bytes", **place)
     received_bytes = max([received_bytes, *(cause.partial for cause in causes if isinstance(cause, IncompleteRead))])
-    is_timeout = any(isinstance(cause, (requests.Timeout, TimeoutError)) for cause in causes)
-    what = f"{'Timed out' if is_timeout else 'Connection lost'} after {received_bytes} bytes"
-    return TransportError(what, may_have_arrived=True, method=method, path=path)
+    what = "Timed out" if was(requests.Timeout, TimeoutError) else "Connection lost"
+    return TransportError(f"{what} after {received_bytes} bytes from {host}", may_have_arrived=True, **place)
+
+
+def _too_large(causes: Iterable[BaseException], host: str, place: _Place) -> RequestError:
+    """The error of a response that exceeds a size limit."""
+    if any(isinstance(cause, TooManyBytesError) and cause.is_head for cause in causes):
+        what = f"The headers of the response from {host} exceed {MAX_HEAD_BYTES >> 20} MB"
+        return TransportError(what, may_have_arrived=True, **place)
+    return ResponseTooLargeError(
+        f"The response from {host} exceeds {MAX_RESPONSE_BYTES >> 20} MB",
+        advice="Set page_size to fewer rows" if place["method"] == "GET" else None,
+        **place,
+    )
+
+
+def _reason(causes: Iterable[BaseException]) -> str:
+    """Why there is no connection, in words of our own: those of the libraries contain addresses of objects."""
+    for cause in causes:
+        if isinstance(cause, NameResolutionError):
+            return "the host name cannot be resolved"
+        if isinstance(cause, (requests.ConnectTimeout, ConnectTimeoutError, TimeoutError)):
+            return "no response in time"
+        if isinstance(cause, ConnectionRefusedError):
+            return "connection refused"
+        if refusal := _REFUSED_TUNNEL.match(str(cause)):
+            return f"it refused with status {refusal[1]}"
+    codes = [cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno]
+    return os.strerror(codes[0]).lower() if codes else "the connection was closed"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from backoff import expo
 
+from tap_jetti.client.server_clock import parse_http_date
 from tap_jetti.errors import RateLimitedError, RetriableError, ServerError
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ MAX_BUSINESS_ERROR_ATTEMPTS = 3
 
 MAX_BACKOFF = 30.0
 """Longest backoff in seconds. A longer ``Retry-After`` is respected."""
+
+MAX_RETRY_AFTER = 365 * 86_400.0
+"""Longest ``Retry-After`` in seconds. A longer one is an error of the server, and is shortened."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def parse_retry_after(value: str | None, *, now: float) -> float | None:
         now: The time on the server's clock, in seconds since the epoch.
 
     Returns:
-        Seconds from now, never negative, or None if the header is absent or invalid.
+        Seconds from now, from 0 to `MAX_RETRY_AFTER`, or None if the header is absent or invalid.
     """
     if value is None:
         return None
@@ -84,8 +87,8 @@ def parse_retry_after(value: str | None, *, now: float) -> float | None:
     try:
         seconds = float(text)
     except ValueError:
-        try:
-            seconds = parsedate_to_datetime(text).timestamp() - now
-        except (ValueError, OverflowError):
+        date = parse_http_date(text)
+        if date is None:
             return None
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
+        seconds = date - now
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER) if math.isfinite(seconds) else None

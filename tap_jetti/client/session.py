@@ -25,9 +25,11 @@ from tap_jetti.errors import (
     RateLimitedError,
     RedirectError,
     RequestError,
+    RetriableError,
     SettingsError,
 )
 from tap_jetti.facts.json_codec import decode_json, encode_json
+from tap_jetti.facts.timestamps import from_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -209,6 +211,7 @@ class JettiSession:
                 if self._aborted:
                     raise Interrupted from error
                 request = replace(request, permit=None)
+                self._end_run_if_postponed(error)
                 delay = self._retry.delay(
                     error,
                     attempts=attempts,
@@ -218,6 +221,7 @@ class JettiSession:
                 )
                 if isinstance(error, RateLimitedError):
                     self.stats.add(refused=1)
+                    # What is not waited for here does not stop the others who share the limit either.
                     request.host.limiter.block(min(delay or backoff, self._retry.seconds))
                 if delay is None or not request.retry:
                     raise
@@ -228,29 +232,24 @@ class JettiSession:
                     self._clock.sleep(delay)
         raise AssertionError  # the backoffs never end
 
+    def _end_run_if_postponed(self, error: RequestError) -> None:
+        """Complete the error of a request if the server asks to wait longer than it is retried."""
+        seconds = error.retry_after if isinstance(error, RetriableError) else None
+        if isinstance(error, RetriableError) and seconds is not None and seconds > self._retry.seconds:
+            again_at = from_epoch(self._clock.time() + seconds)
+            error.ends_run = True
+            error.advice = (
+                f"Jetti asks to wait {seconds:.0f} s, which is longer than retry_seconds"
+                f" ({self._retry.seconds:g}). Run again after {again_at}, or increase retry_seconds"
+            )
+
     def _send_once(self, request: Request) -> Response:
         """Send a request once, and follow redirects that stay on the host."""
         for _ in range(MAX_REDIRECTS + 1):
             response = self._exchange(request)
             if response.location is None:
                 return self._decoded(request, response)
-            if not request.is_read:
-                raise RedirectError(
-                    "Did not follow the redirect of a write",
-                    method=request.method,
-                    path=request.path,
-                    advice="If Jetti has moved, correct api_url or inbound_url",
-                )
-            target = urljoin(request.url, response.location)
-            scheme, host, port = origin_of(target)
-            if (scheme, host, port) != origin_of(request.url):
-                raise RedirectError(
-                    f"Did not follow a redirect to {scheme}://{host}:{port}: the token is sent to its own host only",
-                    method=request.method,
-                    path=request.path,
-                    advice="If Jetti has moved, correct api_url",
-                )
-            request = replace(request, url=target, permit=None)
+            request = _redirected(request, response.location)
         raise RedirectError(f"More than {MAX_REDIRECTS} redirects", method=request.method, path=request.path)
 
     def _exchange(self, request: Request) -> HttpResponse:
@@ -285,9 +284,32 @@ class JettiSession:
                 path=request.path,
                 status=response.status,
             ) from error
-        # Only now: a page of HTML comes from another server than Jetti, with a clock of its own.
-        self.server_clock.observe(response.headers.get("Date"), received=response.received)
+        # Not before: a page of HTML comes from another server than Jetti, with a clock of its own.
+        self.server_clock.observe(response.headers.get("Date"), sent=response.sent, received=response.received)
         return Response(response.status, body, size, response.sent, response.received)
+
+
+def _redirected(request: Request, location: str) -> Request:
+    """The request that a redirect asks for.
+
+    Raises:
+        RedirectError: It must not be sent: the request is a write, or the redirect leads to another host or scheme.
+    """
+
+    def refusal(what: str) -> RedirectError:
+        advice = "If Jetti has moved, correct " + ("api_url" if request.is_read else "api_url or inbound_url")
+        return RedirectError(what, method=request.method, path=request.path, advice=advice)
+
+    if not request.is_read:
+        raise refusal("Did not follow the redirect of a write")
+    try:
+        target = urljoin(request.url, location)
+        scheme, host, port = origin_of(target)
+    except ValueError as error:
+        raise refusal("Did not follow a redirect to an invalid URL") from error
+    if (scheme, host, port) != origin_of(request.url):
+        raise refusal(f"Did not follow a redirect to {scheme}://{host}:{port}: the token is sent to its own host only")
+    return replace(request, url=target, permit=None)
 
 
 def _decode_write(content: bytes) -> Any:  # noqa: ANN401 - any JSON

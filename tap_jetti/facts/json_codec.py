@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
 
-_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+
+def _decimal(text: str) -> Decimal:
+    """The exact number. Its exponent is kept as it is, so a large one takes neither time nor memory."""
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:  # an exponent of 19 digits or more
+        raise msgspec.DecodeError(f"the number {text[:40]} is out of range") from error
+
+
+_DECODER = msgspec.json.Decoder(float_hook=_decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -39,8 +48,8 @@ def _without_surrogates(content: bytes) -> Any:  # noqa: ANN401 - any JSON
     JavaScript cuts texts in the middle of such a pair and writes what is left.
     """
     try:
-        return _repaired(json.loads(content, parse_float=Decimal, parse_constant=_refuse))
-    except (ValueError, RecursionError):
+        return _repaired(json.loads(content, parse_float=_decimal, parse_constant=_refuse))
+    except (ValueError, RecursionError, msgspec.DecodeError):
         return None
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 _BEGINS_WITH_A_DATE = re.compile(r"\d{4}-?\d\d")
 _LENGTH = len("2019-11-22T20:56:57.564Z")
+_MAX_LENGTH = 64
 
 
 def normalise(text: str) -> str:
@@ -59,12 +60,12 @@ def _to_text(moment: datetime) -> str:
 def _parse(text: str) -> datetime:
     import pendulum  # noqa: PLC0415 - 75 ms at start-up, needed only for unusual dates
 
-    msg = f"{text!r} is no ISO 8601 date"
-    if not _BEGINS_WITH_A_DATE.match(text):
+    msg = f"{text[:_MAX_LENGTH]!r} is no ISO 8601 date"
+    if len(text) > _MAX_LENGTH or not _BEGINS_WITH_A_DATE.match(text):
         raise ValueError(msg)
     try:
         parsed: object = pendulum.parse(text, tz="UTC")
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, TypeError) as error:  # TypeError: an interval that pendulum cannot add
         raise ValueError(msg) from error
     if not isinstance(parsed, datetime):
         raise ValueError(msg)  # noqa: TRY004 - the text is wrong, not its type

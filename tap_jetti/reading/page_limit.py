@@ -13,6 +13,7 @@ from tap_jetti.errors import (
     ForbiddenError,
     NotFoundError,
     RateLimitedError,
+    ResponseTooLargeError,
     RetriableError,
     ServerError,
     TransportError,
@@ -193,7 +194,7 @@ class PageLimit:
         """
         if not may_be_too_large(error):
             return
-        is_final = isinstance(error, (ClientError, UnreliableResponseError))
+        is_final = isinstance(error, (ClientError, ResponseTooLargeError, UnreliableResponseError))
         with self._lock:
             self._failures += 1
             if not is_final and self._refused is None and self._doubted is None:
@@ -235,4 +236,4 @@ def may_be_too_large(error: JettiError) -> bool:
         return False
     if isinstance(error, TransportError):
         return error.may_have_arrived
-    return isinstance(error, (ClientError, ServerError, DecodeError, UnreliableResponseError))
+    return isinstance(error, (ClientError, ResponseTooLargeError, ServerError, DecodeError, UnreliableResponseError))

@@ -23,8 +23,14 @@ FAULT_KINDS = (
     "html-200",
     "problem-500",
     "stall",
+    "drip-head",
+    "drip-body",
+    "bomb",
 )
 """The kinds of failure that a request can have."""
+
+COSTLY_FAULTS = ("stall", "drip-head", "drip-body", "bomb")
+"""Those that take long or much memory, and are simulated only if they are chosen."""
 
 
 def _option(default: object, text: str, *, choices: tuple[str, ...] = (), flag: bool = True) -> Any:
@@ -78,6 +84,9 @@ class Options:
         "Form of the Retry-After header of a 429.",
         choices=("none", "seconds", "date", "garbage"),
     )
+    retry_after_seconds: float = _option(
+        -1.0, "Seconds that Retry-After asks to wait; -1: until the bucket has room for the request."
+    )
 
     from_means: str = _option("page", "Unit of the query parameter `from`: pages or rows.", choices=("page", "offset"))
     default_limit: int = _option(50, "Rows per page if the query has no limit.")
@@ -114,10 +123,17 @@ class Options:
     latency_jitter: float = _option(0.0, "Maximum random addition to the latency in seconds.")
     faults: float = _option(0.0, "Probability that a request fails.")
     fault_kinds: tuple[str, ...] = _option(
-        tuple(kind for kind in FAULT_KINDS if kind != "stall"),
+        tuple(kind for kind in FAULT_KINDS if kind not in COSTLY_FAULTS),
         f"Kinds of failure to simulate: {', '.join(FAULT_KINDS)}.",
     )
     stall_seconds: float = _option(30.0, "Seconds before a stalled request is answered.")
+    drip_seconds: float = _option(
+        0.5, "Seconds between two pieces of a dripping response: 1 byte of its head, or 200 bytes of its body."
+    )
+    bomb_bytes: int = _option(400_000_000, "Bytes that the small gzip body of a bomb decompresses to.")
+    interim_responses: int = _option(
+        0, "Interim responses before every response: 103 Early Hints, 100 and 102 in turn."
+    )
     redirect_to: str = _option("", "URL that API requests are redirected to with 302; empty: no redirect.")
 
     churn: float = _option(0.0, "Random row changes per second while the sandbox runs.")

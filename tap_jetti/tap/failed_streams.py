@@ -9,6 +9,8 @@ from tap_jetti.errors import (
     DecodeError,
     ForbiddenError,
     NotFoundError,
+    ResponseTooLargeError,
+    RetriableError,
     ServerError,
     TransportError,
     UnreliableResponseError,
@@ -23,6 +25,7 @@ OF_ONE_STREAM = (
     ForbiddenError,
     NotFoundError,
     ClientError,
+    ResponseTooLargeError,
     ServerError,
     DecodeError,
     UnreliableResponseError,
@@ -55,11 +58,13 @@ class FailedStreams:
 
         Raises:
             JettiError: The same error, if the other streams cannot be read either: the token or a setting is
-                wrong, the host cannot be reached, or the server failed for the previous stream, too (an outage).
+                wrong, the host cannot be reached, the server asks to wait longer than `retry_seconds`, or it failed
+                for the previous stream, too (an outage).
         """
         is_cut_off = isinstance(error, TransportError) and error.may_have_arrived
         is_server_failure = is_cut_off or isinstance(error, (ServerError, DecodeError))
-        is_of_one_stream = is_cut_off or isinstance(error, OF_ONE_STREAM)
+        ends_run = isinstance(error, RetriableError) and error.ends_run
+        is_of_one_stream = (is_cut_off or isinstance(error, OF_ONE_STREAM)) and not ends_run
         is_outage = is_server_failure and self._last_was_server_failure
         if is_outage or not is_of_one_stream:
             raise error

@@ -172,6 +172,28 @@ def test_acquire_sleeps_until_its_slot_and_says_how_long() -> None:
     assert 8.3 / 2 <= sum(waits) <= 8.3 / 2 * 1.01
 
 
+class LateClock(VirtualClock):
+    """A clock whose next sleep ends too late: the machine was busy, or the process was stopped."""
+
+    late = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep for longer than was asked for, once."""
+        late, self.late = self.late, 0.0
+        super().sleep(seconds + late)
+
+
+@pytest.mark.parametrize(("late", "idle_in"), [(0.1, 0.4), (0.14, 0.36), (0.2, 0.5), (12.0, 0.15)])
+def test_a_slot_that_was_missed_is_not_used(late: float, idle_in: float) -> None:
+    """Who comes late for its slot reserves another one: those behind it may be late, too, and all would go at once."""
+    clock = LateClock()
+    limiter = RateLimiter(MemoryStore(clock), rate=2, burst=2, clock=clock)
+    limiter.acquire(2)
+    clock.late = late
+    limiter.acquire()
+    assert limiter.idle_in() == pytest.approx(idle_in, abs=0.06)
+
+
 def test_an_acquire_writes_once() -> None:
     """However long a caller waits, its reservation is its only write."""
     clock = VirtualClock()

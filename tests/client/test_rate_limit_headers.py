@@ -411,8 +411,7 @@ class Far(Transport):
     """A network with a latency on a virtual clock."""
 
     def __init__(self, clock: VirtualClock, latency: float) -> None:
-        super().__init__(pool_connections=1, pool_maxsize=8)
-        self._clock = clock
+        super().__init__(clock, seconds=300, pool_connections=1, pool_maxsize=8)
         self._latency = latency
 
     def send(self, *arguments: Any, **named: Any) -> requests.Response:

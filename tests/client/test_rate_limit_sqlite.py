@@ -22,8 +22,8 @@ from reservations import reserve
 from tap_jetti.client.clock import VirtualClock
 from tap_jetti.client.rate_limit import RateLimiter, open_store
 from tap_jetti.client.rate_limit.failover import RECHECK_SECONDS
-from tap_jetti.client.rate_limit.sqlite import SqliteStore, boot_id
-from tap_jetti.errors import StoreError
+from tap_jetti.client.rate_limit.sqlite import LOCK_SECONDS, SqliteStore, boot_id
+from tap_jetti.errors import Interrupted, StoreError
 
 LOGGER = logging.getLogger("rate_limit")
 PROCESSES = 4
@@ -261,7 +261,7 @@ def test_a_relative_state_directory_is_ignored(tmp_path: Path, monkeypatch: pyte
 def test_without_a_home_the_process_keeps_to_the_rate_by_itself(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A user without a home directory gets a warning, or an error with `fail`."""
+    """A user without a home directory gets a warning and half of the rate, or an error with `fail`."""
 
     def nobody(_: int) -> None:
         raise KeyError
@@ -269,8 +269,12 @@ def test_without_a_home_the_process_keeps_to_the_rate_by_itself(
     for name in ("XDG_STATE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("pwd.getpwuid", nobody)
-    open_store(None, host="h", token="t", clock=VirtualClock(), logger=LOGGER).reserve(1, 0)
+    clock = VirtualClock()
+    store = open_store(None, host="h", token="t", clock=clock, logger=LOGGER)
+    limiter = RateLimiter(store, rate=2, burst=2, clock=clock)
+    assert sum(limiter.acquire().waited for _ in range(101)) == pytest.approx(100, rel=0.02)
     assert "Set XDG_STATE_HOME" in caplog.text
+    assert "50 % of the rate" in caplog.text
     with pytest.raises(StoreError, match="Set XDG_STATE_HOME"):
         open_store(None, host="h", token="t", fallback="fail", clock=VirtualClock(), logger=LOGGER)
 
@@ -328,16 +332,16 @@ def test_a_file_that_cannot_be_used_is_warned_of_once(
     assert before is None or path.read_bytes() == before
 
 
-def test_without_the_users_file_the_rate_is_full(
+def test_without_the_users_file_the_rate_is_half(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """If sharing was not asked for and is not possible, the rate is not halved."""
+    """If the default file cannot be used, other processes may be alone, too: each takes half of the rate."""
     clock = VirtualClock()
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     store = open_store(None, host="h", token="t", clock=clock, logger=LOGGER)
     limiter = RateLimiter(store, rate=2, burst=2, clock=clock)
-    assert sum(limiter.acquire().waited for _ in range(101)) == pytest.approx(50, rel=0.02)
+    assert sum(limiter.acquire().waited for _ in range(101)) == pytest.approx(100, rel=0.02)
     assert len(caplog.records) == 1
 
 
@@ -375,8 +379,98 @@ def test_a_file_that_can_be_used_again_is(tmp_path: Path, caplog: pytest.LogCapt
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
+LOCKED_PROCESS = """
+import json, sys, threading, time
+from pathlib import Path
+from tap_jetti.client.clock import SystemClock
+from tap_jetti.client.rate_limit import RateLimiter, open_store
+import logging
+clock = SystemClock()
+store = open_store("sqlite://" + sys.argv[1], host="h", token="t", clock=clock, logger=logging.getLogger())
+limiter = RateLimiter(store, rate=2, burst=2, clock=clock)
+limiter.idle_in()
+print("ready", flush=True)
+end = float(sys.stdin.readline()) + 5
+grants = []
+def work():
+    while time.time() < end:
+        grants.append(limiter.acquire().granted_at)
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(json.dumps(grants))
+"""
+
+
+@pytest.mark.skipif(boot_id() is None, reason="the processes compare times on the clock of this boot")
+def test_a_file_that_is_locked_for_a_while_lets_nobody_exceed_the_limit(tmp_path: Path) -> None:
+    """Three processes wait for the lock, and do not make up afterwards for the slots that they missed meanwhile."""
+    path = tmp_path / "limit"
+    command = [sys.executable, "-c", LOCKED_PROCESS, str(path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    processes = [subprocess.Popen(command, **pipes, env=ENVIRONMENT) for _ in range(3)]
+    for process in processes:
+        assert process.stdout.readline() == b"ready\n"
+    start = f"{time.time()}\n".encode()
+    for process in processes:
+        process.stdin.write(start)
+        process.stdin.flush()
+    time.sleep(1)
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=10)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        locked_at = time.monotonic()
+        time.sleep(2.5)
+        unlocked_at = time.monotonic()
+    grants = sorted(moment for output in talk(processes, b"") for moment in json.loads(output))
+    level, last = 0.0, grants[0]
+    for moment in grants:
+        level, last = max(0.0, level - 2 * (moment - last)) + 1, moment
+        assert level <= 2.5
+    assert not [moment for moment in grants if locked_at + 0.3 < moment < unlocked_at]
+    assert [moment for moment in grants if moment > unlocked_at], "they go on afterwards"
+
+
+def test_a_lock_is_waited_for_in_the_clock_that_a_signal_stops(tmp_path: Path) -> None:
+    """Who waits for a lock can be interrupted."""
+    clock = VirtualClock()
+    path = tmp_path / "limit"
+    with closing(bare(path, clock)) as store:
+        store.reserve(1, 0)
+        with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+            holder.execute("BEGIN EXCLUSIVE")
+            clock.stop()
+            with pytest.raises(Interrupted):
+                store.reserve(1, 0)
+
+
+def test_a_lock_that_was_lost_is_not_waited_for_again_and_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a minute the process goes on alone, and looks only briefly whether the file is still locked."""
+    clock = VirtualClock()
+    path = tmp_path / "limit"
+    with closing(open_store(f"sqlite://{path}", host="h", token="t", clock=clock, logger=LOGGER)) as store:
+        store.reserve(1, 0)
+        with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+            holder.execute("BEGIN EXCLUSIVE")
+            waits = []
+            for _ in range(3):
+                began = clock.monotonic()
+                assert store.reserve(1, 0).source == "memory"
+                waits.append(clock.monotonic() - began)
+                clock.advance(RECHECK_SECONDS)
+        clock.advance(RECHECK_SECONDS)
+        assert store.reserve(1, 0).source == "sqlite"
+    assert waits[0] == pytest.approx(LOCK_SECONDS, abs=1)
+    assert max(waits[1:]) < 1
+    assert "limit is locked by another program; waiting for up to 60 s." in caplog.text
+    assert len(caplog.records) == 2
+
+
 def test_a_lock_that_is_never_released_is_not_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A process that holds the lock of the file stops others for a few seconds only."""
+    """A process that holds the lock of the file stops others for a minute only."""
     clock = VirtualClock()
     path = tmp_path / "limit"
     with closing(open_store(f"sqlite://{path}", host="h", token="t", clock=clock, logger=LOGGER)) as store:
@@ -418,8 +512,9 @@ from tap_jetti.client.clock import SystemClock
 from tap_jetti.client.rate_limit.sqlite import SqliteStore
 store = SqliteStore(Path(sys.argv[1]), "account", SystemClock(), boot="boot")
 store.reserve(100.0, 0.0)
-with store._connected() as inherited:
-    child = os.fork()
+def fork(inherited):
+    return inherited, os.fork()
+inherited, child = store._run(fork)
 if not child:
     assert 90 < store.reserve(100.0, 0.0).wait < 101
     assert store._connections[os.getpid()] is not inherited

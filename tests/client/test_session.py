@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 import socket
 import socketserver
-import ssl
-import subprocess
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runs import LOGGER, TOKEN
-from tap_jetti.client.hosts import Host, parse_base_url
+from runs import TOKEN
+from tap_jetti.client.hosts import parse_base_url
 from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
-from tap_jetti.client.session import JettiSession
 from tap_jetti.errors import (
     AuthenticationError,
     ClientError,
@@ -29,16 +25,20 @@ from tap_jetti.errors import (
     RateLimitedError,
     RedirectError,
     RequestError,
+    RetriableError,
     ServerError,
     SettingsError,
     TransportError,
 )
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+    from certificates import Certificate
 
     from tap_jetti.client.clock import VirtualClock
+    from tap_jetti.client.session import JettiSession
     from tap_jetti.sandbox import Sandbox
 
 WHERE = "PRIVATE-VALUE"
@@ -115,30 +115,6 @@ def scripted() -> Iterator[Callable[..., Scripted]]:
         yield start
 
 
-@pytest.fixture
-def connect(clock: VirtualClock) -> Iterator[Callable[..., JettiSession]]:
-    """Open sessions to any URL."""
-    with contextlib.ExitStack() as stack:
-
-        def open_(url: str, **arguments: Any) -> JettiSession:
-            limiter = arguments.pop("limiter", None) or RateLimiter(
-                MemoryStore(clock), rate=1e9, burst=1e9, clock=clock
-            )
-            session = JettiSession(
-                **{
-                    "api": Host.api(url, token=TOKEN, limiter=limiter),
-                    "clock": clock,
-                    "retry_seconds": 20,
-                    "timeout": 5,
-                    "logger": LOGGER,
-                    **arguments,
-                }
-            )
-            return stack.enter_context(contextlib.closing(session))
-
-        yield open_
-
-
 # --- credentials are sent to their own host only --------------------------------------------------------------------
 
 
@@ -177,14 +153,43 @@ def test_a_redirect_to_another_origin_is_not_followed(
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("target", ["http://[::1", "http://127.0.0.1:99999999/", "http://\\", "::::"])
-def test_a_redirect_to_an_invalid_url_is_an_error_of_the_request(
+@pytest.mark.parametrize(
+    "target",
+    ["http://[::1", "http://127.0.0.1:99999999/", "http://127.0.0.1:x/", "http://\\", "http://*.invalid/", "//[v1.a]/"],
+)
+def test_a_redirect_to_an_invalid_url_is_an_error_at_once(
     target: str, scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]
 ) -> None:
-    """A redirect to an invalid URL is not followed."""
+    """A redirect to an invalid host or port is not followed, and nothing is tried again."""
     server = scripted(http(302, Location=target))
-    with pytest.raises(RequestError):
+    with pytest.raises(
+        RedirectError, match=r"Did not follow a redirect to .*\(GET /api/sales\.json\)\. If Jetti has moved"
+    ):
         connect(server.url).get("sales.json")
+    assert len(server.requests) == 1
+
+
+def test_a_redirect_to_a_strange_path_of_the_host_ends(
+    scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]
+) -> None:
+    """A path of colons is a path: the redirect is followed as often as any other."""
+    with pytest.raises(RedirectError, match="More than 3 redirects"):
+        connect(scripted(http(302, Location="::::")).url).get("sales.json")
+
+
+def test_a_redirect_from_https_to_http_is_not_followed(
+    certificate: Certificate,
+    scripted: Callable[..., Scripted],
+    connect: Callable[..., JettiSession],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The token is never sent without encryption because a server says so, even on the same host and port."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.path))
+    server = scripted(b"", context=certificate.context)
+    server.answers[:] = [http(302, Location=server.url)]
+    with pytest.raises(RedirectError, match=r"http://127\.0\.0\.1:\d+: the token is sent to its own host only"):
+        connect(server.url.replace("http:", "https:")).get("sales.json")
+    assert len(server.requests) == 1
 
 
 def test_a_redirect_on_the_host_is_followed_with_the_token(
@@ -462,6 +467,47 @@ def test_a_retry_after_beyond_the_time_for_retries_ends_them(
     assert clock.monotonic() - began < 1
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_retry_after_beyond_the_time_for_retries_ends_the_run(
+    status: int, scripted: Callable[..., Scripted], connect: Callable[..., JettiSession], clock: VirtualClock
+) -> None:
+    """The error says how long Jetti asks to wait; others who share the limit are not blocked for so long."""
+    server = scripted(http(status, "", Retry_After="3600"))
+    store = MemoryStore(clock)
+    limiter, other = (RateLimiter(store, rate=2, burst=2, clock=clock) for _ in range(2))
+    with pytest.raises(RetriableError) as raised:
+        connect(server.url, limiter=limiter).get("sales.json")
+    assert raised.value.ends_run
+    assert str(raised.value).endswith(
+        "Jetti asks to wait 3600 s, which is longer than retry_seconds (20)."
+        " Run again after 2020-09-13T13:26:40.250Z, or increase retry_seconds."
+    )
+    assert len(server.requests) == 1
+    assert other.idle_in() <= 20
+
+
+@pytest.mark.parametrize("value", ["1e300", "99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_senseless_retry_after_is_an_error_in_words(
+    value: str, scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]
+) -> None:
+    """No Retry-After is too long for the message."""
+    with pytest.raises(RateLimitedError, match="Jetti asks to wait 31536000 s"):
+        connect(scripted(http(429, "", Retry_After=value)).url).get("sales.json")
+
+
+def test_a_retry_after_of_0_does_not_mean_to_hurry(
+    scripted: Callable[..., Scripted], connect: Callable[..., JettiSession], clock: VirtualClock
+) -> None:
+    """If a server refuses all requests with Retry-After 0, the limiter still spaces them out, and they end."""
+    server = scripted(http(429, "", Retry_After="0"))
+    limiter = RateLimiter(MemoryStore(clock), rate=2, burst=2, clock=clock)
+    began = clock.monotonic()
+    with pytest.raises(RateLimitedError):
+        connect(server.url, limiter=limiter).get("sales.json")
+    assert 20 <= clock.monotonic() - began <= 20 + 30
+    assert len(server.requests) <= 10
+
+
 def test_a_429_blocks_everybody(
     scripted: Callable[..., Scripted], connect: Callable[..., JettiSession], clock: VirtualClock
 ) -> None:
@@ -497,38 +543,10 @@ def test_a_refused_connection_is_named_without_the_query(connect: Callable[..., 
 
 
 def test_a_certificate_that_is_not_trusted_is_an_error_at_once(
-    tmp_path: Path, scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]
+    certificate: Certificate, scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]
 ) -> None:
     """Nothing is sent to a host whose certificate is not trusted, and nothing is retried."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("there is no openssl to make a certificate with")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        [
-            openssl,
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "1",
-            "-subj",
-            "/CN=localhost",
-            "-keyout",
-            str(key),
-            "-out",
-            str(certificate),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    server = scripted(http(200), context=context)
+    server = scripted(http(200), context=certificate.context)
     with pytest.raises(RequestError, match=r"certificate of 127\.0\.0\.1 is not trusted.*REQUESTS_CA_BUNDLE") as raised:
         connect(server.url.replace("http:", "https:")).get("sales.json", QUERY)
     assert not isinstance(raised.value, TransportError)

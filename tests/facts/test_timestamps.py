@@ -9,7 +9,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tap_jetti.client.server_clock import ServerClock
 from tap_jetti.facts.timestamps import from_epoch, later, normalise, to_epoch
 
 NORMAL_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
@@ -123,43 +122,3 @@ def test_no_text_breaks_the_parser(text: str) -> None:
     except ValueError:
         return
     assert is_normal_form(instant)
-
-
-@given(
-    st.lists(
-        st.tuples(st.floats(0, 100), st.floats(0, 5), st.floats(0, 5), st.sampled_from(["date", "none", "garbage"])),
-        min_size=1,
-        max_size=6,
-    ),
-    st.floats(-1e6, 1e6),
-    st.floats(0, 200),
-)
-def test_the_servers_clock_is_a_lower_bound(
-    answers: list[tuple[float, float, float, str]], skew: float, later_by: float
-) -> None:
-    """The server's clock has passed what is said of it, by a second at most more than the shortest answer took."""
-    from email.utils import formatdate  # noqa: PLC0415
-
-    clock = ServerClock()
-    epoch = 1_700_000_000.0
-    best = None
-    for left, until_written, until_received, kind in answers:
-        written = left + until_written
-        header = {"date": formatdate(int(epoch + skew + written), usegmt=True), "none": None, "garbage": "soon"}[kind]
-        clock.observe(header, received=written + until_received)
-        if kind == "date":
-            best = min(until_received, best if best is not None else until_received)
-    told = clock.at(later_by)
-    assert (told is None) == (best is None)
-    if told is not None and best is not None:
-        actual = epoch + skew + later_by
-        assert told <= actual + 1e-3
-        assert told >= actual - 1 - best - 1e-3
-
-
-@pytest.mark.parametrize("date", ["", "Mon, 99 Foo 2020 25:61:61 GMT", "2020-01-01", "0", "Sun, 06 Nov 1994"])
-def test_an_unreadable_date_header_is_passed_over(date: str) -> None:
-    """A Date header that is none teaches nothing and breaks nothing."""
-    clock = ServerClock()
-    clock.observe(date, received=0)
-    assert clock.at(0) is None

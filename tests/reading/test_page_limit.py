@@ -317,7 +317,7 @@ class TestRefusals:
             (ForbiddenError("Not allowed", status=403, **PLACE), False, True),
             (NotFoundError("Not found", status=404, **PLACE), False, True),
             (RequestError("The certificate is not trusted", **PLACE), False, True),
-            (UnreliableResponseError("Something else than rows"), True, True),
+            (UnreliableResponseError("Something else than rows"), True, False),
         ],
         ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
     )

@@ -530,7 +530,7 @@ class TestEnd:
     def test_a_connection_that_is_made_after_the_end_is_cut(self, account):
         """A thread that was just connecting when all was cut does not wait for an answer either."""
         one = account({"sales": []}, latency=3600)
-        transport = Transport()
+        transport = Transport(SystemClock(), seconds=300)
         with ExitStack() as stack:
             stack.callback(transport.close)
             transport.abort()

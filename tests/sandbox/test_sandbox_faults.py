@@ -1,5 +1,9 @@
+import socket
+
 import pytest
 import requests
+
+from tap_jetti.sandbox.options import COSTLY_FAULTS, FAULT_KINDS, Options
 
 BODY = {"name": "Provider"}
 
@@ -59,6 +63,41 @@ def test_slow(start, options):
     client = start(**options)
     with pytest.raises(requests.ReadTimeout):
         client.session.get(client.sandbox.api_url + "sales.json", timeout=0.05)
+
+
+@pytest.mark.parametrize("kind", ["drip-head", "drip-body"])
+def test_drip(start, kind):
+    """A dripping response is complete in the end; a client that leaves and a sandbox that stops do not wait for it."""
+    client = start(faults=1.0, fault_kinds=(kind,), drip_seconds=0.001)
+    client.sandbox.replace("sales", [{"id": 1, "updatedAt": None, "notes": "x" * 1000}])
+    assert [row["id"] for row in client.get("sales.json").json()] == [1]
+    client.sandbox.options.drip_seconds = 60.0
+    with pytest.raises(requests.RequestException):
+        client.session.get(client.sandbox.api_url + "sales.json", timeout=0.05)
+
+
+def test_bomb(start):
+    """A bomb is a small body that decompresses to the bytes of the option."""
+    client = start(faults=1.0, fault_kinds=("bomb",), bomb_bytes=3_000_000)
+    response = client.get("sales.json")
+    assert (response.json(), len(response.content)) == ([], 3_000_000)
+    assert int(response.headers["Content-Length"]) < 10_000
+
+
+def test_interim_responses(start):
+    """Interim responses come before the real one, on the same connection."""
+    client = start(interim_responses=2)
+    address = (client.sandbox.options.host, int(client.sandbox.url.rsplit(":", 1)[1].strip("/")))
+    with socket.create_connection(address, timeout=10) as connection:
+        connection.sendall(b"GET /api/sales.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        received = b"".join(iter(lambda: connection.recv(65_536), b""))
+    statuses = [line.split()[1] for line in received.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+    assert statuses == [b"103", b"100", b"401"]
+
+
+def test_costly_faults_are_simulated_only_if_they_are_chosen():
+    """By default no fault takes long or much memory."""
+    assert set(FAULT_KINDS) - set(Options().fault_kinds) == set(COSTLY_FAULTS)
 
 
 def test_share_of_faults(start):

@@ -72,6 +72,21 @@ def test_retry_after(client, mode, expected):
 @pytest.mark.parametrize(
     ("mode", "expected"),
     [
+        pytest.param("seconds", "3600", id="seconds"),
+        pytest.param("date", "Tue, 14 Nov 2023 23:13:20 GMT", id="date"),
+    ],
+)
+def test_retry_after_of_any_length(client, mode, expected):
+    """Retry-After can ask for any time."""
+    client.sandbox.options.retry_after = mode
+    client.sandbox.options.retry_after_seconds = 3600.0
+    statuses(client, ["GET", "GET"])
+    assert client.get("sales.json").headers["Retry-After"] == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
         pytest.param("x-ratelimit", {"X-RateLimit-Limit": "2", "X-RateLimit-Remaining": "1"}, id="x-ratelimit"),
         pytest.param("ratelimit", {"RateLimit": '"default";r=1;t=1'}, id="ratelimit"),
         pytest.param("call-limit", {"X-Api-Call-Limit": "1/2"}, id="call-limit"),

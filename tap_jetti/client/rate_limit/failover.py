@@ -34,7 +34,7 @@ class FailoverStore:
     def __init__(self, shared: BucketStore, *, share: float, clock: Clock, logger: logging.Logger) -> None:
         self._shared = shared
         self._share = share
-        self._local = MemoryStore(clock)
+        self._local = MemoryStore(clock, share=share)
         self._clock = clock
         self._logger = logger
         self._lock = ProcessLock()
@@ -54,8 +54,7 @@ class FailoverStore:
                 return self._remember(self._shared.reserve(increment, start_offset))
             except StoreError as error:
                 self._fail_over(error)
-        # A part of the rate: all that takes time to drain takes longer by the same factor.
-        return self._remember(self._local.reserve(increment / self._share, start_offset / self._share))
+        return self._remember(self._local.reserve(increment, start_offset))
 
     def block(self, seconds: float, capacity: float) -> None:
         """Block the current bucket."""
@@ -66,7 +65,7 @@ class FailoverStore:
                 self._fail_over(error)
             else:
                 return
-        self._local.block(seconds, capacity / self._share)
+        self._local.block(seconds, capacity)
 
     def delay(self, reservation: Reservation, seconds: float) -> None:
         """Move the slots of the bucket that `reservation` is of. Nothing happens if that is a shared one that fails."""
@@ -107,7 +106,8 @@ class FailoverStore:
             if self._has_failed:  # another thread was faster
                 return
             wait = self._until_last_slot()
-            self._local.block(wait, wait + self._capacity / self._share)
+            # The local bucket drains at its share of the rate, so it stretches a capacity; but not the wait.
+            self._local.block(wait, wait * self._share + self._capacity)
             self._recheck_at = self._clock.monotonic() + RECHECK_SECONDS
             self._has_failed = True
         self._logger.warning(

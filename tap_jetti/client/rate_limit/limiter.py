@@ -44,6 +44,13 @@ for 379.
 MAX_DELAY_UNITS = 1.0
 """Units by which one response can delay the next request: whatever the headers say, half of the rate is left."""
 
+LATE_SECONDS = 0.15
+"""Seconds after which a slot that was not used is lost, and another one is reserved.
+
+At 2 units per second, `BURST_MARGIN` drains in this time: whoever comes later could add to the bucket what it has no
+room for. A machine that is only busy is rarely that late.
+"""
+
 MIN_BURST = 3.0
 """Units of the burst that are used even then. With fewer, a write (2 units) would wait for an empty bucket."""
 
@@ -114,9 +121,28 @@ class RateLimiter:
             StoreError: if the store fails and no other replaces it.
             ValueError: if `cost` is not a finite number of at least 0.
         """
+        waited = 0.0
+        while True:
+            reservation, slot_at, slept = self._take_slot(cost)
+            waited += slept
+            # Whoever comes late, because the store was locked or the process was stopped, must not go: the slots after
+            # this one may be over, too, and then all who wait would go at once.
+            if self._clock.monotonic() - slot_at <= LATE_SECONDS:
+                break
+        with self._lock.current():
+            self._total_units += cost
+            return Permit(reservation, cost, waited, self._clock.monotonic(), self._total_units)
+
+    def _take_slot(self, cost: float) -> tuple[Reservation, float, float]:
+        """Reserve the next slot and sleep until it.
+
+        Returns:
+            The slot, when it was on the monotonic clock, and the seconds slept.
+        """
         reservation = self._store.reserve(*self._times_of(cost))
-        wait, waited = reservation.wait, 0.0
+        wait, waited, slot_at = reservation.wait, 0.0, self._clock.monotonic()
         while wait > 0:
+            slot_at += wait
             self._clock.sleep(wait)
             waited += wait
             # Meanwhile a block or a delay may have moved all slots back. Sleep on for as long as it moved this one.
@@ -127,9 +153,7 @@ class RateLimiter:
                 break
             wait = level.total_delay - reservation.total_delay
             reservation = replace(reservation, total_delay=level.total_delay)
-        with self._lock.current():
-            self._total_units += cost
-            return Permit(reservation, cost, waited, self._clock.monotonic(), self._total_units)
+        return reservation, slot_at, waited
 
     @property
     def rate(self) -> float:

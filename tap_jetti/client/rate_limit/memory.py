@@ -18,15 +18,19 @@ class MemoryStore:
 
     Args:
         clock: The clock of the bucket.
+        share: The part of the rate that this process uses, above 0 and up to 1.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, share: float = 1.0) -> None:
         self._clock = clock
+        self._share = share
         self._lock = ProcessLock()
         self._bucket = Bucket.empty(clock.monotonic())
 
     def reserve(self, increment: float, start_offset: float) -> Reservation:
         """Reserve the next slot."""
+        # At a part of the rate, all that takes time to drain takes longer by the same factor.
+        increment, start_offset = increment / self._share, start_offset / self._share
         with self._lock.current():
             self._bucket, wait = self._bucket.reserve(self._clock.monotonic(), increment, start_offset)
             return self._bucket.reservation(wait, SOURCE)
@@ -34,7 +38,7 @@ class MemoryStore:
     def block(self, seconds: float, capacity: float) -> None:
         """Let nobody go for `seconds`, and count the bucket as full."""
         with self._lock.current():
-            self._bucket = self._bucket.blocked(self._clock.monotonic(), seconds, capacity)
+            self._bucket = self._bucket.blocked(self._clock.monotonic(), seconds, capacity / self._share)
 
     def delay(self, reservation: Reservation, seconds: float) -> None:
         """Move all reserved slots back, until they have moved by `seconds` since `reservation` was made."""

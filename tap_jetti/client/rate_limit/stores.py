@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 REDIS_PORT = 6379
 
+LONE_SHARE = 0.5
+"""Part of the rate that a process uses if it cannot share the limit. Others may be alone, too."""
+
 
 def open_store(
     url: str | None,
@@ -41,7 +44,7 @@ def open_store(
         host: The host of the API.
         token: The token for the API. Only a hash of host and token is stored.
         fallback: What to do if a shared store fails. `half` warns, and this process continues alone at half the rate
-            until the store works again (at the full rate if `url` is None: sharing was not asked for). `fail` raises.
+            until the store works again. `fail` raises.
         clock: The clock of the bucket.
         logger: The logger for failures and recoveries of the store.
 
@@ -56,29 +59,28 @@ def open_store(
         return MemoryStore(clock)
     account = hashlib.sha256(f"{host.lower()}\n{token}".encode()).hexdigest()[:32]
     try:
-        store = _shared_store(url, account, clock)
+        store = _shared_store(url, account, clock, logger)
     except _NoStateDirectoryError as error:
         if fallback == "fail":
             raise
-        logger.warning("%s Until then, this process does not share the rate limit with others.", error)
-        return MemoryStore(clock)
+        logger.warning("%s Until then, this process continues alone at %g %% of the rate.", error, 100 * LONE_SHARE)
+        return MemoryStore(clock, share=LONE_SHARE)
     if fallback == "fail":
         return store
-    share = 1.0 if url is None else 0.5
-    return FailoverStore(store, share=share, clock=clock, logger=logger)
+    return FailoverStore(store, share=LONE_SHARE, clock=clock, logger=logger)
 
 
 class _NoStateDirectoryError(StoreError):
     """The user has no state directory."""
 
 
-def _shared_store(url: str | None, account: str, clock: Clock) -> BucketStore:
+def _shared_store(url: str | None, account: str, clock: Clock, logger: logging.Logger) -> BucketStore:
     scheme, _, rest = (url or "sqlite://").partition("://")
     if scheme == "sqlite":
         from tap_jetti.client.rate_limit.sqlite import SqliteStore, boot_id  # noqa: PLC0415 - other stores do without
 
         path = _user_file() if url is None else _file(rest)
-        return SqliteStore(path, account, clock, boot=boot_id())
+        return SqliteStore(path, account, clock, boot=boot_id(), logger=logger)
     if url is not None and scheme in {"redis", "rediss"}:
         place = _place(url)
         try:

@@ -5,37 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from tap_jetti.sandbox.calls.inbound import Inbound
 from tap_jetti.sandbox.http import faults, limits
 from tap_jetti.sandbox.http.control import Control
+from tap_jetti.sandbox.http.exchange import Exchange
 from tap_jetti.sandbox.http.problems import Problem, Response
 from tap_jetti.sandbox.http.request_log import LoggedRequest, RequestLog
 from tap_jetti.sandbox.http.routes import Routes
 
 if TYPE_CHECKING:
     from tap_jetti.sandbox.data.account import Account
+    from tap_jetti.sandbox.http.exchange import Receive, Scope, Send
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 OnRequest = Callable[[int, str, str], object]
 
 _INBOUND_PER_CALL = 2000
 """Maximum number of due inbound records that are applied before a call of the API is processed."""
-
-
-class Transport(Protocol):
-    """The connection of a request."""
-
-    def abort(self) -> None:
-        """Close it at once, without sending what is buffered."""
-
-    def close(self) -> None:
-        """Close it after the buffered data are sent."""
 
 
 class Application:
@@ -59,7 +48,7 @@ class Application:
         path: str = scope["path"]
         query = scope["query_string"].decode("latin-1")
         body = await _read(receive)
-        exchange = _Exchange(scope["sandbox.transport"], receive, send)
+        exchange = Exchange(scope["sandbox.transport"], receive, send)
         if path.startswith("/_sandbox/"):
             response = self._control.respond(scope["method"], path, query, body)
             await exchange.send(response, [])
@@ -89,10 +78,16 @@ class Application:
             await exchange.cut()
             return
         entry.status = response.status
-        if fault is not None and fault.kind == "truncated":
+        exchange.send_interim(options.interim_responses)
+        kind = "" if fault is None else fault.kind
+        if kind == "truncated":
             await exchange.send_half(response, extra_headers)
-            return
-        await exchange.send(response, extra_headers)
+        elif kind == "drip-head":
+            await exchange.drip_head(response, extra_headers, lambda: self._sleep(options.drip_seconds))
+        elif kind == "drip-body":
+            await exchange.drip_body(response, extra_headers, lambda: self._sleep(options.drip_seconds))
+        else:
+            await exchange.send(response, extra_headers)
 
     def _decide(
         self, entry: LoggedRequest, headers: dict[str, str]
@@ -127,52 +122,6 @@ class Application:
             await asyncio.wait_for(self.stopping.wait(), seconds)
         except asyncio.TimeoutError:
             return
-
-
-class _Exchange:
-    """Sends the response to one request."""
-
-    def __init__(self, transport: Transport, receive: Receive, send: Send) -> None:
-        self._transport = transport
-        self._receive = receive
-        self._send = send
-
-    async def send(self, response: Response, extra_headers: list[tuple[str, str]]) -> None:
-        """Send the whole response."""
-        await self._start(response, extra_headers)
-        await self._send({"type": "http.response.body", "body": response.body})
-
-    async def send_half(self, response: Response, extra_headers: list[tuple[str, str]]) -> None:
-        """Send the headers of the whole response and half of its body, then close the connection."""
-        await self._start(response, extra_headers)
-        half = response.body[: len(response.body) // 2]
-        await self._send({"type": "http.response.body", "body": half, "more_body": True})
-        self._transport.close()
-        await self._disconnected()
-
-    async def cut(self) -> None:
-        """Close the connection without a response."""
-        self._transport.abort()
-        await self._disconnected()
-
-    async def _start(self, response: Response, extra_headers: list[tuple[str, str]]) -> None:
-        headers = [
-            ("Content-Type", response.content_type),
-            ("Content-Length", str(len(response.body))),
-            *response.headers,
-            *extra_headers,
-        ]
-        await self._send(
-            {
-                "type": "http.response.start",
-                "status": response.status,
-                "headers": [(name.lower().encode(), text.encode()) for name, text in headers],
-            }
-        )
-
-    async def _disconnected(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
 
 
 _UNAUTHORIZED = Problem(401, "api.authentication.invalid", "The token is not valid.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from tap_jetti.sandbox.http import limits
@@ -35,7 +37,20 @@ class Fault:
         """The response without processing the request; None if it is processed before it fails."""
         if self.kind == "429":
             return limits.refusal(options, _FULL_BUCKET, now)
+        if self.kind == "bomb":
+            return Response(200, _bomb(options.bomb_bytes), headers=[("Content-Encoding", "gzip")])
         return _RESPONSES.get(self.kind)
+
+
+@cache
+def _bomb(size: int) -> bytes:
+    """An empty JSON array with so many bytes of blanks in it, compressed to about a thousandth."""
+    compressor = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
+    block, blanks = b" " * (1 << 20), max(0, size - 2)
+    parts = [compressor.compress(b"[")]
+    parts += [compressor.compress(block) for _ in range(blanks // len(block))]
+    parts += [compressor.compress(b" " * (blanks % len(block)) + b"]"), compressor.flush()]
+    return b"".join(parts)
 
 
 def choose(options: Options, rng: random.Random) -> Fault | None:

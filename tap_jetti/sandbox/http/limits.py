@@ -54,10 +54,10 @@ class Limits:
 def refusal(options: Options, level: Level, now: float) -> Response:
     """The 429 of a request that was not accepted."""
     response = Problem(429, "api.rate_limit.exceeded", "Too many requests.").response()
-    seconds = math.ceil(level.wait)
+    wait = level.wait if options.retry_after_seconds < 0 else options.retry_after_seconds
     texts = {
-        "seconds": str(seconds),
-        "date": formatdate(math.ceil(now + level.wait), usegmt=True),
+        "seconds": str(math.ceil(wait)),
+        "date": formatdate(math.ceil(now + wait), usegmt=True),
         "garbage": "soon",
     }
     if options.retry_after in texts:

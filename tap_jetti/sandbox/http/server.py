@@ -15,7 +15,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 if TYPE_CHECKING:
-    from tap_jetti.sandbox.http.application import Application, Receive, Scope, Send
+    from tap_jetti.sandbox.http.application import Application
+    from tap_jetti.sandbox.http.exchange import Receive, Scope, Send
 
 _BACKLOG = 512
 _KEEP_ALIVE = 75
