@@ -113,7 +113,7 @@ class RequestError(JettiError):
         self.title = title
         self.detail = detail
         place = f"{status} on {method} {path}" if status else f"{method} {path}"
-        reason = ": ".join(text for text in (title, detail) if text)
+        reason = ": ".join(text for text in (title, detail) if text).rstrip(".")
         text = f"{what} ({place}{': ' + reason if reason else ''})."
         super().__init__(f"{text} {advice}." if advice else text)
 

@@ -110,7 +110,10 @@ class HttpClient:
             ) from error
         except ValueError as error:  # requests parses the Location header even if it does not follow it
             raise RedirectError(
-                "Did not follow a redirect to an invalid URL", method=request.method, path=request.path
+                "Did not follow a redirect to an invalid URL",
+                method=request.method,
+                path=request.path,
+                advice="Check api_url or inbound_url",
             ) from error
         return HttpResponse(
             response.status_code,

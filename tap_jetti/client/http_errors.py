@@ -75,7 +75,7 @@ def _by_class_of_status(status: int) -> tuple[type[RequestError], str, str | Non
         return ServerError, "Server error", None
     if status >= HTTPStatus.BAD_REQUEST:
         return ClientError, "Jetti refused the request", None
-    return ClientError, "Unexpected response", None
+    return ClientError, "Unexpected response", "Check that api_url is the base URL of the API"
 
 
 def _title_and_detail(body: bytes) -> tuple[str | None, str | None]:
@@ -123,7 +123,7 @@ def error_from_exception(error: Exception, *, received_bytes: int, method: str, 
         )
     received_bytes = max([received_bytes, *(cause.partial for cause in causes if isinstance(cause, IncompleteRead))])
     is_timeout = any(isinstance(cause, (requests.Timeout, TimeoutError)) for cause in causes)
-    what = f"{'Timed out' if is_timeout else 'Connection lost'} after {received_bytes} bytes"
+    what = f"{'Timed out' if is_timeout else 'Connection lost'} after {received_bytes} bytes from {host}"
     return TransportError(what, may_have_arrived=True, method=method, path=path)
 
 

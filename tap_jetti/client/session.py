@@ -251,7 +251,12 @@ class JettiSession:
                     advice="If Jetti has moved, correct api_url",
                 )
             request = replace(request, url=target, permit=None)
-        raise RedirectError(f"More than {MAX_REDIRECTS} redirects", method=request.method, path=request.path)
+        raise RedirectError(
+            f"More than {MAX_REDIRECTS} redirects",
+            method=request.method,
+            path=request.path,
+            advice="Check api_url or inbound_url",
+        )
 
     def _exchange(self, request: Request) -> HttpResponse:
         """Wait for the rate limit, send one request, and let the limiter see the response."""

@@ -258,7 +258,10 @@ class ResourcePages:
             reason = "the response holds no count."
         self.profile.stop_counting(self.resource)
         self.profile.warn_once(
-            self._logger, "Jetti does not count %s, so its read is not proven complete: %s", self.resource, reason
+            self._logger,
+            "Jetti does not count %s, so this read is not proven complete. The reason: %s",
+            self.resource,
+            reason,
         )
         return None
 
@@ -285,9 +288,9 @@ class ResourcePages:
             if attributes:
                 self._refuse(attributes, f"its response is wrong ({fault})")
         raise UnreliableResponseError(
-            f"Jetti did not give what was asked for (GET {self.path}): {fault}."
-            " Reading on would lose rows, so this stream stops. Run again; if it lasts,"
-            " the server ignores filter or order: tell the vendor."
+            f"Jetti did not return what was asked for (GET {self.path}): {fault}."
+            " To go on would lose rows, so this stream stops. Run again. If it fails again,"
+            " Jetti ignores the filter or the order: tell its support."
         )
 
     def _get(self, ranges: Sequence[KeyRange], attributes: Sequence[str], limit: Limit, skip: int | None) -> Response:
