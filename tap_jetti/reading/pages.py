@@ -100,8 +100,8 @@ class PageReader(Protocol):
     def began(self, at: float) -> float | None:
         """The server's clock, at least, when the read began, in seconds since the epoch; None while it is not known.
 
-        Not when its first answered request left: one that has to be retried leaves later than those of the reads that
-        follow, and what one read gives must be there for the next.
+        That is earlier than when its first answered request left. A retried request can leave later than the requests
+        of the reads that follow, and what one read gives must be there for the next.
 
         Args:
             at: This machine's monotonic clock, in seconds, when the read began.
