@@ -90,7 +90,8 @@ TAP_SETTINGS = th.PropertiesList(
         th.ArrayType(th.StringType(nullable=False, allowed_values=list(resources.names())), nullable=False),
         default=[],
         title="Id snapshots",
-        description="Streams whose current ids are also extracted, into a stream <stream>_ids, to detect deleted rows.",
+        description="Streams whose current ids are also extracted, into a stream `<stream>_ids`,"
+        " to detect deleted rows.",
     ),
     th.Property(
         "progress",
