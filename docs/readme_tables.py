@@ -23,7 +23,7 @@ def settings(*lists: PropertiesList) -> str:
         if name in schema.get("required", ()):
             shown = "**required**"
         marks = " *Secret.*" if facts.get("secret") else ""
-        choices = f" One of {', '.join(f'`{value}`' for value in facts['enum'])}." if "enum" in facts else ""
+        choices = f" One of {', '.join(f'`{_plain(value)}`' for value in facts['enum'])}." if "enum" in facts else ""
         rows.append(f"| `{name}` | {shown} | {facts['description']}{choices}{marks} |")
     return "\n".join(rows)
 

@@ -119,7 +119,7 @@ class RequestError(JettiError):
     def __str__(self) -> str:
         """The whole message: what failed, where, why, and what to do."""
         place = f"{self.status} on {self.method} {self.path}" if self.status else f"{self.method} {self.path}"
-        reason = ": ".join(text for text in (self.title, self.detail) if text)
+        reason = ": ".join(text for text in (self.title, self.detail) if text).rstrip(".")
         text = f"{self.what} ({place}{': ' + reason if reason else ''})."
         return f"{text} {self.advice}." if self.advice else text
 

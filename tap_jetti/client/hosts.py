@@ -77,6 +77,7 @@ class OriginBoundAuth(AuthBase):
                 "Did not send the credentials to another host",
                 method=request.method or "GET",
                 path=urlsplit(request.url or "").path or "/",
+                advice="If Jetti has moved, correct api_url or inbound_url",
             )
         request.headers[self._header] = self._value
         return request

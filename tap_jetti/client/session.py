@@ -250,7 +250,12 @@ class JettiSession:
             if response.location is None:
                 return self._decoded(request, response)
             request = _redirected(request, response.location)
-        raise RedirectError(f"More than {MAX_REDIRECTS} redirects", method=request.method, path=request.path)
+        raise RedirectError(
+            f"More than {MAX_REDIRECTS} redirects",
+            method=request.method,
+            path=request.path,
+            advice="Check api_url or inbound_url",
+        )
 
     def _exchange(self, request: Request) -> HttpResponse:
         """Wait for the rate limit, send one request, and let the limiter see the response."""

@@ -38,6 +38,9 @@ SIGNAL_EXIT = 128
 REPEATED_SIGNAL_SECONDS = 1.0
 """Seconds after a signal in which others are ignored: Ctrl-C comes twice if a parent process passes it on."""
 
+MAX_MESSAGE_LENGTH = 200
+"""Characters of a message about an invalid setting; of a longer one the middle is left out."""
+
 
 def read_object(file: IO[str], what: str) -> dict[str, Any]:
     """The JSON object in a file.
@@ -75,7 +78,11 @@ class CommandLine(PluginBase):
         elif not self.config.get("api_token"):
             raise SettingsError("api_token is missing. Create a token in Jetti under Integrations > Api.")
         self._config = parse_numbers(self._config, self.config_jsonschema)
-        return super()._validate_config(raise_errors=raise_errors)
+        try:
+            return super()._validate_config(raise_errors=raise_errors)
+        except ConfigValidationError as error:
+            error.errors = [_shortened(message) for message in error.errors]
+            raise
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
@@ -104,6 +111,14 @@ class CommandLine(PluginBase):
                 with Path(path).open(encoding="utf-8") as file:
                     config |= read_object(file, "config")
         return _ConfigInput(config=config, parse_env="ENV" in value)
+
+
+def _shortened(message: str) -> str:
+    """A message without its middle if it is long: some list all streams, and name the setting at the end."""
+    if len(message) <= MAX_MESSAGE_LENGTH:
+        return message
+    half = MAX_MESSAGE_LENGTH // 2
+    return f"{message[:half]} … {message[-half:]}"
 
 
 def _announce(signum: int) -> None:

@@ -55,7 +55,7 @@ CLIENT_SETTINGS = th.PropertiesList(
         th.NumberType(nullable=False, minimum=0),
         default=300,
         title="Retry seconds",
-        description="Seconds for which a failed request is retried before it counts as failed.",
+        description="Seconds during which a request that fails is retried. After that it is an error.",
     ),
     th.Property(
         "rate_limit",
@@ -69,7 +69,7 @@ CLIENT_SETTINGS = th.PropertiesList(
         th.NumberType(nullable=False, exclusive_minimum=0),
         default=2,
         title="Rate limit burst",
-        description="Burst in units: how much the account's leaky bucket holds.",
+        description="Capacity of the account's leaky bucket in units: how much may be sent at once.",
     ),
     th.Property(
         "rate_limit_store",
@@ -84,7 +84,8 @@ CLIENT_SETTINGS = th.PropertiesList(
         th.StringType(nullable=False, allowed_values=["half", "fail"]),
         default="half",
         title="Rate limit fallback",
-        description="What to do if the rate limit store fails: continue at half the rate, or stop with an error.",
+        description="What to do if the rate limit store fails. half: continue at half the rate."
+        " fail: stop with an error.",
     ),
     th.Property(
         "concurrency",

@@ -67,7 +67,9 @@ class Output:
         try:
             yield
         except BrokenPipeError as error:
-            raise OutputError("The reader of standard output closed it before the end.") from error
+            raise OutputError(
+                "The program that reads standard output closed it before the end. See its log."
+            ) from error
         except OSError as error:
             raise OutputError(
                 f"Cannot write to standard output: {error.strerror}. What was written before is valid."

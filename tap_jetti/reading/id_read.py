@@ -101,11 +101,13 @@ class IdRead:
                 if empty_pages > 1:
                     return
             elif empty_pages == MAX_EMPTY_PAGES:
-                raise self._incomplete(f"{counted} rows behind id {self._next_id - 1} are counted and not given")
+                raise self._incomplete(
+                    f"Jetti counts {counted} rows after id {self._next_id - 1}, but does not return them"
+                )
             elif self._newest is None:
                 open_counts += 1
                 if open_counts == MAX_OPEN_COUNTS:
-                    raise self._incomplete("rows are added all the time, and the newest id is not known")
+                    raise self._incomplete("rows are added all the time, and Jetti does not tell the newest id")
             self._ask_newest()
 
     def _has_newest(self) -> bool:
@@ -131,11 +133,12 @@ class IdRead:
         else:
             self._source.profile.warn_once(
                 self._logger,
-                "Jetti ignores a descending order, so reads by id have no upper bound: they end when nothing is added.",
+                "Jetti ignores order[descending], so the newest id is unknown. A read by id then ends only when no row"
+                " is added.",
             )
 
     def _incomplete(self, reason: str) -> IncompleteReadError:
         return IncompleteReadError(
-            f"{self._source.resource} is incomplete: {reason}. Run again;"
-            " if it lasts, set verify_counts to never if you know the count to be wrong, and tell the vendor."
+            f"{self._source.resource} is incomplete: {reason}. Run again. If it fails again, tell Jetti's support;"
+            " if you know the count to be wrong, set verify_counts of tap-jetti to never."
         )

@@ -161,7 +161,7 @@ class IncrementalRead:
             self._short = None if is_full else len(page)
             self._idle_pages = 0 if len(fresh) else self._idle_pages + 1
             if self._idle_pages == MAX_IDLE_PAGES:
-                raise self._incomplete(f"{MAX_IDLE_PAGES} pages in a row brought no new row")
+                raise self._incomplete(f"{MAX_IDLE_PAGES} pages in a row from {self._cursor} on have no new row")
             yield from self._go_on(page, is_full=is_full)
         if self._pages == 0 or self._passed == self._cursor:
             self.proof = Proof.PROVEN  # the range is empty, or it ends with an instant that was proven by itself
@@ -226,8 +226,8 @@ class IncrementalRead:
                 self._source.profile.stop_counting(self._source.resource)
                 self._source.profile.warn_once(
                     self._logger,
-                    "Jetti counts fewer %s than it gives, %d times: this read is not proven complete."
-                    " If that lasts, set verify_counts to never, and tell the vendor.",
+                    "Jetti counted fewer %s than it returned, %d times. So this read is not proven complete."
+                    " If that happens in every run, tell Jetti's support, and set verify_counts to never.",
                     self._source.resource,
                     MAX_LOW_COUNTS,
                 )
@@ -277,7 +277,9 @@ class IncrementalRead:
             if behind == 0 or (behind is None and empty_pages > 1):
                 break
             if empty_pages == MAX_IDLE_PAGES:
-                raise self._incomplete(f"{behind} rows of {instant} are counted and not given")
+                raise self._incomplete(
+                    f"Jetti counts {behind} more rows with updatedAt {instant}, but does not return them"
+                )
         if not self._seen_here <= met:
             self._pin = min(self._pin or instant, instant)  # page and count may have lied together: come back here
         elif behind == 0:
@@ -296,7 +298,9 @@ class IncrementalRead:
         self._seen = self._seen_here = set(page.ids)
         for missed in self._read_instant():
             yield missed
-            raise self._incomplete(f"the count was right, and yet rows of {self._cursor} were missing")
+            raise self._incomplete(
+                f"Jetti's count agreed with a page, but rows with updatedAt {self._cursor} were not on it"
+            )
 
     def _give(self, fresh: Page) -> None:
         """Take note of rows that are given."""
@@ -319,7 +323,9 @@ class IncrementalRead:
             self._clock.sleep(self._lag)  # a replica may still have shown rows that have moved on
             counted = self._source.count(KeyRange(REPLICATION_KEY, self._start, upto))
         if counted is not None and counted > expected:
-            error = self._incomplete(f"the server counts {counted} rows and gave {expected}")
+            error = self._incomplete(
+                f"Jetti counts {counted} rows but returned {expected}, so the bookmark is put back"
+            )
             error.refutes_bookmark = True
             raise error
 
@@ -340,6 +346,6 @@ class IncrementalRead:
     def _incomplete(self, reason: str) -> IncompleteReadError:
         self._facts.proven_at = None  # the next run must not trust what this one has refuted
         return IncompleteReadError(
-            f"{self._source.resource} is incomplete: {reason}. Run again;"
-            " if it lasts, set verify_counts to never if you know the count to be wrong, and tell the vendor."
+            f"{self._source.resource} is incomplete: {reason}. Run again. If it fails again, tell Jetti's support;"
+            " if you know the count to be wrong, set verify_counts to never."
         )

@@ -112,7 +112,7 @@ def encode_raw(rows: Sequence[msgspec.Raw]) -> bytes:
 
 def _normalise_keys(row: Any) -> None:  # noqa: ANN401 - unchecked
     if not isinstance(row, dict):
-        raise MalformedPageError(f"expected an object a row, got {type(row).__name__}")
+        raise MalformedPageError(f"expected each row to be an object, got {type(row).__name__}")
     key = row.get(PRIMARY_KEY)
     if type(key) is not int:
         if not (isinstance(key, str) and key.isdecimal()):

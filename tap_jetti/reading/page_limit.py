@@ -204,8 +204,8 @@ class PageLimit:
             worked = self._worked_for(limit.resource)
         if self._logger is not None:
             self._logger.warning(
-                "Jetti gave no page of %d rows, but one of %d: pages stay smaller for %d days."
-                " To fix their size, set page_size: %d. (%s)",
+                "Jetti returned no page of %d rows, but one of %d. Pages stay smaller than that for %d days."
+                " To fix their size, set page_size to %d. The failure was: %s",
                 limit.rows,
                 worked,
                 REFUSAL_DAYS,

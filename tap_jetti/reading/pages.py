@@ -100,8 +100,8 @@ class PageReader(Protocol):
     def began(self, at: float) -> float | None:
         """The server's clock, at least, when the read began, in seconds since the epoch; None while it is not known.
 
-        Not when its first answered request left: one that has to be retried leaves later than those of the reads that
-        follow, and what one read gives must be there for the next.
+        That is earlier than when its first answered request left. A retried request can leave later than the requests
+        of the reads that follow, and what one read gives must be there for the next.
 
         Args:
             at: This machine's monotonic clock, in seconds, when the read began.
@@ -258,7 +258,10 @@ class ResourcePages:
             reason = "the response holds no count."
         self.profile.stop_counting(self.resource)
         self.profile.warn_once(
-            self._logger, "Jetti does not count %s, so its read is not proven complete: %s", self.resource, reason
+            self._logger,
+            "Jetti does not count %s, so this read is not proven complete. The reason: %s",
+            self.resource,
+            reason,
         )
         return None
 
@@ -287,9 +290,9 @@ class ResourcePages:
             if attributes:
                 self._refuse(attributes, f"its response is wrong ({fault})")
         raise UnreliableResponseError(
-            f"Jetti did not give what was asked for (GET {self.path}): {fault}."
-            " Reading on would lose rows, so this stream stops. Run again; if it lasts,"
-            " the server ignores filter or order: tell the vendor."
+            f"Jetti did not return what was asked for (GET {self.path}): {fault}."
+            " To go on would lose rows, so this stream stops. Run again. If it fails again,"
+            " Jetti ignores the filter or the order: tell its support."
         )
 
     def _get(self, ranges: Sequence[KeyRange], attributes: Sequence[str], limit: Limit, skip: int | None) -> Response:

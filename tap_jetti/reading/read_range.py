@@ -99,7 +99,8 @@ class ReadRange:
             if not is_last_chance:
                 return
             self._source.profile.warn_once(
-                self._logger, "Jetti sends no Date header: this machine's clock is used instead of the server's."
+                self._logger,
+                "Jetti sends no Date header, so this machine's clock is used instead. Check that it is right.",
             )
             seconds = machine
         self.upper = from_epoch(seconds)
@@ -107,11 +108,13 @@ class ReadRange:
         if abs(seconds - machine) > CLOCK_TOLERANCE:
             self._source.profile.warn_once(
                 self._logger,
-                "The clocks of Jetti and of this machine differ by more than a minute. Rows are read up to Jetti's"
-                " clock: if that is wrong, rows are missed or read late. Check both.",
+                "Jetti's clock is %d min %s this machine's. Rows are read up to Jetti's clock: if it is wrong,"
+                " rows are missed or read late. Check this machine's clock; if it is right, tell Jetti's support.",
+                round(abs(seconds - machine) / 60),
+                "ahead of" if seconds > machine else "behind",
             )
         if to_epoch(self.start) > seconds + CLOCK_TOLERANCE:
             raise SettingsError(
                 f"{self._source.resource}: the bookmark or start_date {self.start} is later than Jetti's clock,"
-                f" {self.upper}, so nothing would ever be read. Correct the state or start_date, or Jetti's clock."
+                f" {self.upper}, so nothing would ever be read. Correct the state or start_date."
             )

@@ -26,19 +26,22 @@ TAP_SETTINGS = th.PropertiesList(
         "start_date",
         th.DateTimeType(nullable=False),
         title="Start date",
-        description="Earliest `updatedAt` to sync when there is no bookmark. Default: all rows.",
+        description="Earliest `updatedAt` to sync, unless the bookmark is later. Default: all rows."
+        " Streams without `updatedAt` are read in full.",
     ),
     th.Property(
         "end_date",
         th.DateTimeType(nullable=False),
         title="End date",
-        description="Sync only rows whose `updatedAt` is before this date.",
+        description="Sync only rows whose `updatedAt` is before this date."
+        " Streams without `updatedAt` are read in full.",
     ),
     th.Property(
         "page_size",
         th.IntegerType(nullable=False, minimum=1),
         title="Page size",
-        description="Rows to request per page, always. Default: begin with 100 and grow to what the server returns.",
+        description="Number of rows to request per page. Default: begin with 100, and request more as long as"
+        " the server returns as many.",
     ),
     th.Property(
         "max_page_size",
@@ -69,7 +72,7 @@ TAP_SETTINGS = th.PropertiesList(
         default="auto",
         title="Verify counts",
         description="When to prove by the server's own count that no row is missing. auto: once a week per stream,"
-        " and whenever a page may have been cut. always: in each run. never: not at all.",
+        " and whenever a page may have been cut. always: in each run. never: not at all. true means auto, false never.",
     ),
     th.Property(
         "include",
@@ -84,7 +87,8 @@ TAP_SETTINGS = th.PropertiesList(
         th.ArrayType(th.StringType(nullable=False, allowed_values=list(resources.names())), nullable=False),
         default=[],
         title="Id snapshots",
-        description="Streams whose current ids are also extracted, into a stream <stream>_ids, to detect deleted rows.",
+        description="Streams whose current ids are also extracted, into a stream `<stream>_ids`,"
+        " to detect deleted rows.",
     ),
     th.Property(
         "progress",
@@ -92,7 +96,7 @@ TAP_SETTINGS = th.PropertiesList(
         default="auto",
         title="Progress",
         description="How to report the progress of a stream. auto: a live line if standard error is a terminal."
-        " always: if it is not, a log line every 30 s. never: not at all.",
+        " always: also a log line every 30 s if it is not. never: not at all.",
     ),
 )
 """All settings of the tap itself."""

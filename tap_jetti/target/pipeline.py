@@ -158,7 +158,7 @@ class Pipeline:
             )
         rejected = self.summary.total("rejected")
         if rejected:
-            self._logger.error("%d records were rejected.", rejected)
+            self._logger.error("%d records were rejected. See the warnings above.", rejected)
 
     def _open_rejects(self, config: Mapping[str, Any]) -> RejectsFile | None:
         if self._dry_run or config["on_reject"] != "set_aside" or not config.get("rejects_path"):

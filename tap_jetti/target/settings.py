@@ -36,8 +36,9 @@ TARGET_SETTINGS = th.PropertiesList(
         th.StringType(nullable=False, allowed_values=["inbound", "api", "file"]),
         default="inbound",
         title="Delivery",
-        description="How records are sent: inbound (asynchronously, in batches), api (each call is answered with its"
-        " result), or file (Jetti fetches the file). Actions that support only one of the first two always use it.",
+        description="How to send records. inbound: in batches that Jetti processes later. api: in calls that Jetti"
+        " answers with their result. file: into a file that Jetti fetches. An action that supports only inbound or"
+        " only api uses that.",
     ),
     th.Property(
         "stream_actions",
@@ -53,27 +54,28 @@ TARGET_SETTINGS = th.PropertiesList(
         "inventory_feed_id",
         th.IntegerType(nullable=False, minimum=1),
         title="Inventory feed id",
-        description="The inventory feed of records without inventoryFeedId.",
+        description="Id of the inventory feed to use for records without inventoryFeedId.",
     ),
     th.Property(
         "inventory_feed_hash",
         th.StringType(nullable=False, min_length=1),
         secret=True,
         title="Inventory feed hash",
-        description="The webhook hash of that feed. By default it is looked up with the token.",
+        description="Webhook hash of the feed in inventory_feed_id. By default it is looked up with the token.",
     ),
     th.Property(
         "channel_id",
         th.IntegerType(nullable=False, minimum=1),
         title="Channel id",
-        description="The channel of records without channelId. A custom channel has two ids: use its channelId.",
+        description="Id of the channel to use for records without channelId."
+        " A custom channel has two ids: use its channelId.",
     ),
     th.Property(
         "channel_hash",
         th.StringType(nullable=False, min_length=1),
         secret=True,
         title="Channel hash",
-        description="The webhook hash of that channel. By default it is looked up with the token.",
+        description="Webhook hash of the channel in channel_id. By default it is looked up with the token.",
     ),
     th.Property(
         "batch_size",
@@ -138,15 +140,15 @@ TARGET_SETTINGS = th.PropertiesList(
         "feed_path",
         th.StringType(nullable=False, min_length=1),
         title="Feed path",
-        description="Where delivery file writes the inventory: a path, or a URL such as ftp://host/inventory.csv."
-        " Credentials do not belong in the URL; set them in the environment.",
+        description="Path or URL of the inventory file if delivery is file, such as ftp://host/inventory.csv. Do not"
+        " put credentials into the URL; set them in the environment, as FSSPEC_FTP_USERNAME and FSSPEC_FTP_PASSWORD.",
     ),
     th.Property(
         "feed_format",
         th.StringType(nullable=False, allowed_values=list(FORMATS)),
         default="csv",
         title="Feed format",
-        description="The format of the file that delivery file writes.",
+        description="Format of the inventory file if delivery is file.",
     ),
 )
 """The settings of the target besides those that it shares with the tap."""

@@ -97,12 +97,14 @@ class TargetJetti(CommandLine, Target):
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
         stream, schema = message_dict.get("stream"), message_dict.get("schema")
         if not isinstance(stream, str) or not isinstance(schema, dict):
-            raise InputError(f"Line {self._line} is a SCHEMA without stream or schema.")
+            raise InputError(f"Line {self._line} is a SCHEMA without stream or schema. Correct the tap.")
         if not isinstance(schema.get("properties"), dict):
-            raise InputError(f"Line {self._line}: the SCHEMA of {stream} has no properties.")
+            raise InputError(f"Line {self._line}: the SCHEMA of {stream} has no properties. Correct the tap.")
         keys = message_dict.get("key_properties") or []
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-            raise InputError(f"Line {self._line}: the key_properties of {stream} must be a list of names.")
+            raise InputError(
+                f"Line {self._line}: the key_properties of {stream} must be a list of names. Correct the tap."
+            )
         try:
             self.mapper.register_raw_stream_schema(stream, schema, keys)
         except Exception as error:  # the SDK raises various exceptions, some of them about the settings
@@ -132,7 +134,7 @@ class TargetJetti(CommandLine, Target):
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         stream, record = message_dict.get("stream"), message_dict.get("record")
         if type(stream) is not str or type(record) is not dict:
-            raise InputError(f"Line {self._line} is a RECORD without stream or record.")
+            raise InputError(f"Line {self._line} is a RECORD without stream or record. Correct the tap.")
         mapped = self._streams.get(stream)
         if mapped is None:
             raise MissingSchemaError(
@@ -154,7 +156,7 @@ class TargetJetti(CommandLine, Target):
     @override
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         if "value" not in message_dict:
-            raise InputError(f"Line {self._line} is a STATE without value.")
+            raise InputError(f"Line {self._line} is a STATE without value. Correct the tap.")
         self.pipeline.checkpoints.add_state(message_dict["value"])
 
     @override

@@ -380,7 +380,7 @@ def test_other_refusals_are_never_retried(
     assert len(server.requests) == 1
     text = str(raised.value)
     assert f"{status} on GET /api/sales.json" in text
-    assert status == 304 or "api.no: Because." in text
+    assert status == 304 or "api.no: Because)." in text
     assert_private(text)
 
 

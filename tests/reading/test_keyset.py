@@ -556,7 +556,7 @@ def test_clocks_that_differ_by_more_than_a_minute_are_named(caplog: pytest.LogCa
     """It is said once, with what it means."""
     with living(Story(evenly(5), 0, 100, (100,), server=(("clock_skew", 300.0),))) as world:
         run(world)
-    assert sum("differ by more than a minute" in entry.getMessage() for entry in caplog.records) == 1
+    assert sum("clock is 5 min ahead of this machine's" in entry.getMessage() for entry in caplog.records) == 1
 
 
 def pages_of(rows: int, **server: Any) -> int:
@@ -741,8 +741,8 @@ GOOD = {"id": 1, "updatedAt": "2020-01-01T00:00:00.000Z"}
         ({"rows": []}, "expected a JSON array, got dict"),
         (None, "expected a JSON array, got NoneType"),
         ("text", "expected a JSON array, got str"),
-        ([1], "expected an object a row, got int"),
-        ([[]], "expected an object a row, got list"),
+        ([1], "expected each row to be an object, got int"),
+        ([[]], "expected each row to be an object, got list"),
         ([{"updatedAt": GOOD["updatedAt"]}], "expected an integer id, got NoneType"),
         ([{**GOOD, "id": "x1"}], "expected an integer id, got str"),
         ([{**GOOD, "id": True}], "expected an integer id, got bool"),

@@ -90,6 +90,14 @@ def test_a_bad_setting_is_named(changes: dict[str, Any], words: str, commands: C
     assert "hidden-word" not in errors
 
 
+def test_an_invalid_value_is_named_in_a_line_that_can_be_read(commands: Commands) -> None:
+    """Where a setting has many possible values, the message names the value and the setting, and does not list all."""
+    errors = clear(commands.run({**ELSEWHERE, "id_snapshots": ["sals"]}, streams=("sales",)))
+    [line] = [line for line in errors.splitlines() if "'sals'" in line]
+    assert "config['id_snapshots'][0]" in line
+    assert len(line) < 400
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -241,7 +249,7 @@ def test_a_server_that_ignores_the_query_is_an_error(lie: str, sandbox: Sandbox,
     """A server that ignores filter or order is found out, and the bookmark stays."""
     setattr(sandbox.options, lie, True)
     output = commands.run(config_for(sandbox), streams=("sales",), state=STATE)
-    assert "did not give what was asked for (GET sales.json)" in clear(output)
+    assert "did not return what was asked for (GET sales.json)" in clear(output)
     assert output.bookmark("sales") == BOOKMARK
 
 

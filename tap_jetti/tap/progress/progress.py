@@ -115,7 +115,7 @@ class Progress:
         """
         if self._unproven:
             self._logger.warning(
-                "Read without a count that proves it: %s. Jetti does not count them, or verify_counts is never.",
+                "Not proven complete: %s. Jetti does not count them correctly or at all, or verify_counts is never.",
                 ", ".join(self._unproven),
             )
         self._logger.info(

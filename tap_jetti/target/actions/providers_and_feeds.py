@@ -101,7 +101,9 @@ class _CreateOrUpdate(Action):
             if all(str(row.get(name)) == str(value) for name, value in where.items())
         ]
         if len(found) > 1:
-            raise RecordError(f"{self.name}.ambiguous", f"{len(found)} rows have this {' and '.join(where)}")
+            raise RecordError(
+                f"{self.name}.ambiguous", f"{len(found)} rows have this {' and '.join(where)}; give the id"
+            )
         return found[0]["id"] if found else None
 
 

@@ -132,7 +132,8 @@ class ChangeDetector:
             if not is_key:
                 self._profile.warn_once(
                     self._logger,
-                    "Field %s was in no SCHEMA before the rows of %s were read: every record that has it is sent.",
+                    "Field %s was in no SCHEMA when the rows of %s were read, so it cannot be compared."
+                    " All records that have it are sent, changed or not.",
                     name,
                     self.comparison.resource,
                 )

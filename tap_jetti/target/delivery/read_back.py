@@ -101,7 +101,7 @@ class Confirmation:
             self._clock.sleep(min(pause, deadline - self._clock.monotonic()))
             pause = min(2 * pause, LONGEST_PAUSE)
         error = RecordError(
-            "unconfirmed", f"Jetti accepted it, but it was not visible within {self._seconds:g} s; see Jetti's own log"
+            "unconfirmed", f"Jetti accepted it, but it was not visible within {self._seconds:g} s; see the log in Jetti"
         )
         for key in list(self._expected):
             for operation in self._expected.pop(key).operations:
