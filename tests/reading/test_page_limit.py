@@ -342,7 +342,7 @@ class TestRefusals:
             sizes(pages_from(Server(above(100, REFUSED)), PageLimit(logger=LOGGER, maximum=120)), 5)
         messages = [entry.getMessage() for entry in caplog.records]
         assert len(messages) == 1
-        assert "page_size: 100" in messages[0]
+        assert "page_size to 100" in messages[0]
 
     def test_the_list_of_fields_is_blamed_after_the_size(self) -> None:
         """A probe that is refused says nothing of its list of fields."""
