@@ -122,7 +122,7 @@ def test_no_window_of_a_shared_file_holds_more_than_the_limit(
 
 
 def test_processes_that_share_a_file_share_the_limit_fairly(tmp_path: Path) -> None:
-    """Four busy processes use the limit fully, never exceed it, and each gets its part."""
+    """Four busy processes never exceed the limit, and each gets its part."""
     seconds, rate, burst = 3.0, 200.0, 20.0
     command = [sys.executable, "-c", BUSY_PROCESS, *map(str, [tmp_path / "limit", seconds, rate, burst])]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
