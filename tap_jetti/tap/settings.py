@@ -52,7 +52,7 @@ TAP_SETTINGS = th.PropertiesList(
     ),
     th.Property(
         "bookmark_lag",
-        th.NumberType(nullable=False, minimum=0),
+        th.NumberType(nullable=False, minimum=0, maximum=30 * 24 * 3600),
         default=10,
         title="Bookmark lag",
         description="Seconds to keep bookmarks behind the server's clock,"
@@ -68,7 +68,7 @@ TAP_SETTINGS = th.PropertiesList(
     ),
     th.Property(
         "verify_counts",
-        th.CustomType({"type": ["string", "boolean"], "enum": [*VERIFY_COUNTS, True, False]}),
+        th.CustomType({"type": ["string", "boolean"], "enum": [*VERIFY_COUNTS, "true", "false", True, False]}),
         default="auto",
         title="Verify counts",
         description="When to prove by the server's own count that no row is missing. auto: once a week per stream,"

@@ -100,7 +100,7 @@ class TapJetti(CommandLine, Tap):
         failed = self.run_context.failed_streams.names
         if failed:
             self.logger.error("Streams not read completely: %s. See the errors above.", ", ".join(failed))
-            raise SystemExit(1)
+            raise SystemExit(self.run_context.failed_streams.exit_code)
 
     def _sync_selected(self) -> None:
         selected = {name: stream for name, stream in self.streams.items() if stream.selected}
