@@ -28,9 +28,8 @@
 
     Interrupted                          128 + the signal; a `BaseException`
 
-The number is the exit code that the error stands for: what a retry of the command can do (75: it may help, 77: the
-token or a permission must be corrected first, 78: so must the configuration or the input). `process.command` does not
-use it yet: a command that fails exits with 1.
+The number is the exit code of a command that the error ends. It says what a retry can do (75: it may help, 77: the
+token or a permission must be corrected first, 78: so must the configuration or the input).
 """
 
 from __future__ import annotations

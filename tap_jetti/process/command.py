@@ -1,9 +1,14 @@
 """What the commands of tap and target share: files, validation of settings, signals, and the exit code.
 
+The exit code says what a retry can do; each error class carries its own (`tap_jetti.errors`).
+
 ====  =======================================================================
-0     everything was done
-1     something failed, or a record was rejected; standard error says what
+0     everything that was asked for was done
+1     something failed or was left out, and no other code says it better
 2     the command line is invalid
+75    a retry may help: host, network, 5xx, 429, a rate limit store
+77    the token or its permissions must be corrected: no retry helps
+78    settings, catalog, state or input must be corrected first
 130   interrupted from the keyboard (SIGINT)
 143   terminated (SIGTERM)
 ====  =======================================================================
@@ -20,12 +25,17 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
-from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.plugin_base import PluginBase, _ConfigInput
 from typing_extensions import override
 
 from tap_jetti.errors import Interrupted, JettiError, OutputError, SettingsError
-from tap_jetti.process.settings import parse_numbers
+from tap_jetti.process.settings_gate import (
+    check_environment,
+    check_names,
+    parse_settings,
+    read_environment,
+    validate_settings,
+)
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -37,9 +47,6 @@ SIGNAL_EXIT = 128
 
 REPEATED_SIGNAL_SECONDS = 1.0
 """Seconds after a signal in which others are ignored: Ctrl-C comes twice if a parent process passes it on."""
-
-MAX_MESSAGE_LENGTH = 200
-"""Characters of a message about an invalid setting; of a longer one the middle is left out."""
 
 
 def read_object(file: IO[str], what: str) -> dict[str, Any]:
@@ -53,7 +60,7 @@ def read_object(file: IO[str], what: str) -> dict[str, Any]:
         SettingsError: The file is not a JSON object.
     """
     try:
-        found = json.load(file)
+        found = json.loads(file.read().removeprefix("\ufeff"))  # a byte order mark, as Windows writes it
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"The {what} file {file.name} is not valid JSON: {error}.") from error
     if not isinstance(found, dict):
@@ -71,18 +78,33 @@ class CommandLine(PluginBase):
         """Raise `interruption` as soon as no line of the output is incomplete."""
         raise NotImplementedError
 
+    def __init__(self, *, config: Any = None, parse_env_config: bool = False, **arguments: Any) -> None:  # noqa: ANN401
+        if parse_env_config:
+            # Not by the SDK, which takes an empty variable for a value, and the text "auto" for false.
+            prefix, schema = f"{self.name.upper().replace('-', '_')}_", self._full_schema()
+            check_environment(schema, prefix, logger=self.logger)
+            config = {**(config or {}), **read_environment(schema, prefix)}
+        super().__init__(config=config, **arguments)
+
+    @classmethod
+    def _full_schema(cls) -> dict[str, Any]:
+        """The JSON Schema of the settings, with those that the SDK reads itself."""
+        schema = {**cls.config_jsonschema, "properties": dict(cls.config_jsonschema["properties"])}
+        cls.append_builtin_config(schema)
+        return schema
+
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        schema = self._full_schema()
+        check_names(self._config, schema["properties"], where="", logger=self.logger)
+        self._config = parse_settings(self._config, schema)
         if not raise_errors:  # discovery needs no token, and does not warn about a missing one
             self.config_jsonschema = {**self.config_jsonschema, "required": []}  # type: ignore[misc]
+            schema["required"] = []
         elif not self.config.get("api_token"):
             raise SettingsError("api_token is missing. Create a token in Jetti under Integrations > Api.")
-        self._config = parse_numbers(self._config, self.config_jsonschema)
-        try:
-            return super()._validate_config(raise_errors=raise_errors)
-        except ConfigValidationError as error:
-            error.errors = [_shortened(message) for message in error.errors]
-            raise
+        validate_settings(self._config, schema)
+        return super()._validate_config(raise_errors=raise_errors)  # fills in the defaults
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
@@ -102,23 +124,17 @@ class CommandLine(PluginBase):
         """Read the files of ``--config``. A later file overrides an earlier one.
 
         Raises:
-            SettingsError: A file is not a JSON object.
-            OSError: A file cannot be read.
+            SettingsError: A file cannot be read, or is not a JSON object.
         """
         config: dict[str, Any] = {}
         for path in value:
             if path != "ENV":
-                with Path(path).open(encoding="utf-8") as file:
-                    config |= read_object(file, "config")
+                try:
+                    with Path(path).open(encoding="utf-8") as file:
+                        config |= read_object(file, "config")
+                except OSError as error:
+                    raise SettingsError(f"Cannot read the config file {path}: {error.strerror}.") from error
         return _ConfigInput(config=config, parse_env="ENV" in value)
-
-
-def _shortened(message: str) -> str:
-    """A message without its middle if it is long: some list all streams, and name the setting at the end."""
-    if len(message) <= MAX_MESSAGE_LENGTH:
-        return message
-    half = MAX_MESSAGE_LENGTH // 2
-    return f"{message[:half]} … {message[-half:]}"
 
 
 def _announce(signum: int) -> None:
@@ -148,11 +164,12 @@ def run_command(plugin: type[PluginBase]) -> NoReturn:
         code = SIGNAL_EXIT + signum
     except OutputError as error:
         plugin.logger.error("%s", error)  # noqa: TRY400 - no traceback
+        code = error.exit_code
         # The interpreter flushes standard output when it ends, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except ConfigValidationError as error:
-        for message in error.errors:
-            plugin.logger.error("%s", message)  # noqa: TRY400 - no traceback
-    except (JettiError, OSError) as error:
+    except JettiError as error:
+        plugin.logger.error("%s", error)  # noqa: TRY400 - no traceback
+        code = error.exit_code
+    except OSError as error:
         plugin.logger.error("%s", error)  # noqa: TRY400 - no traceback
     sys.exit(code)

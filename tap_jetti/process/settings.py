@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +88,7 @@ CLIENT_SETTINGS = th.PropertiesList(
     ),
     th.Property(
         "concurrency",
-        th.IntegerType(nullable=False, minimum=1),
+        th.IntegerType(nullable=False, minimum=1, maximum=64),
         default=8,
         title="Concurrency",
         description="Maximum number of concurrent requests. All of them keep to the rate limit.",
@@ -110,21 +109,6 @@ _DEFAULTS = {
 def settings_schema(own: th.PropertiesList) -> dict[str, Any]:
     """The JSON Schema of a plug-in's settings: the shared ones, then its own."""
     return th.PropertiesList(*CLIENT_SETTINGS.wrapped.values(), *own.wrapped.values()).to_dict()
-
-
-def parse_numbers(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with every number as a float: environment variables are text, and the SDK reads some as decimals.
-
-    Args:
-        config: The settings as they were given.
-        schema: The plug-in's settings. A value that is not a number is kept, and fails validation later.
-    """
-    parsed = dict(config)
-    for name, facts in schema["properties"].items():
-        if "number" in facts.get("type", ()) and isinstance(parsed.get(name), (str, Decimal)):
-            with suppress(ValueError):
-                parsed[name] = float(parsed[name])
-    return parsed
 
 
 def open_session(config: Mapping[str, Any], *, clock: Clock, logger: logging.Logger) -> JettiSession:

@@ -6,6 +6,7 @@ the SDK is upgraded.
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,12 @@ class BaseStream(Stream):
         except RequestError as error:
             self.logger.debug("Cannot estimate the time left for stream %s: %s", self.name, error)
             return None
+
+    @override
+    def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
+        """Log a message, but not the SDK's own one of a failure: the command says more, once and at its end."""
+        if level < logging.ERROR:
+            super().log(message, *args, level=level, **kwargs)
 
     # From here on: private names of the SDK, which has no public way to do the same.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_jetti.errors import (
+    EXIT_PERMISSION,
+    EXIT_RETRY,
     ClientError,
     DecodeError,
     ForbiddenError,
@@ -46,8 +48,16 @@ class FailedStreams:
 
     def __init__(self, logger: logging.Logger) -> None:
         self.names: list[str] = []
+        self._exit_codes: set[int] = set()
         self._logger = logger
         self._last_was_server_failure = False
+
+    @property
+    def exit_code(self) -> int:
+        """What the run ends with: a retry is worth its while if it may help any stream."""
+        if EXIT_RETRY in self._exit_codes:
+            return EXIT_RETRY
+        return EXIT_PERMISSION if self._exit_codes == {EXIT_PERMISSION} else int(bool(self._exit_codes))
 
     def note_success(self) -> None:
         """Record that a stream was read completely."""
@@ -70,4 +80,5 @@ class FailedStreams:
             raise error
         self._last_was_server_failure = is_server_failure
         self.names.append(stream)
+        self._exit_codes.add(error.exit_code)
         self._logger.error("Stream %s failed; continuing with the others: %s", stream, error)

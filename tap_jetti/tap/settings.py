@@ -52,7 +52,7 @@ TAP_SETTINGS = th.PropertiesList(
     ),
     th.Property(
         "bookmark_lag",
-        th.NumberType(nullable=False, minimum=0),
+        th.NumberType(nullable=False, minimum=0, maximum=30 * 24 * 3600),
         default=10,
         title="Bookmark lag",
         description="Seconds to keep bookmarks behind the server's clock,"

@@ -17,10 +17,11 @@ from tap_jetti.errors import Interrupted, JettiError, OutputError
 from tap_jetti.process.command import CommandLine, read_object, run_command
 from tap_jetti.process.settings import settings_schema
 from tap_jetti.tap.base_stream import BaseStream
-from tap_jetti.tap.input_checks import check_catalog, check_selection, check_state, normalise_bookmarks
+from tap_jetti.tap.catalog_checks import check_catalog, check_selection
 from tap_jetti.tap.run_context import RunContext
 from tap_jetti.tap.settings import TAP_SETTINGS, check_settings, rename_old_values
-from tap_jetti.tap.streams import all_streams
+from tap_jetti.tap.state_input import read_state
+from tap_jetti.tap.streams import all_streams, stream_names
 from tap_jetti.tap.writer import MessageWriter
 
 if TYPE_CHECKING:
@@ -71,9 +72,8 @@ class TapJetti(CommandLine, Tap):
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:
-        check_state(state)
-        super().load_state(state)
-        normalise_bookmarks(self.state.get("bookmarks", {}))
+        names = stream_names(self.config["id_snapshots"])
+        super().load_state(read_state(state, names, self.logger))
         self.run_context.recall(self.state.get("bookmarks", {}))
 
     def run(self) -> None:
@@ -100,7 +100,7 @@ class TapJetti(CommandLine, Tap):
         failed = self.run_context.failed_streams.names
         if failed:
             self.logger.error("Streams not read completely: %s. See the errors above.", ", ".join(failed))
-            raise SystemExit(1)
+            raise SystemExit(self.run_context.failed_streams.exit_code)
 
     def _sync_selected(self) -> None:
         selected = {name: stream for name, stream in self.streams.items() if stream.selected}

@@ -93,8 +93,8 @@ def fault_run(seed: int, directory: Path) -> str | None:
             if code in {0, 1} and done == messages[-1]["value"]["done"]:
                 break
             # A run that gave up after retry_seconds is started again, too.
-            failures += code == 1
-            if code not in {1, -9} or failures > MOST_FAILURES:
+            failures += code in {1, 75}
+            if code not in {1, 75, -9} or failures > MOST_FAILURES:
                 return f"exit code {code}: {errors[-1500:]}"
         fault = _check(sandbox, messages, rejects, done, exact=True)
         expected = 1 if any(_is_poison(one) for one in messages) else 0

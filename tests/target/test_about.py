@@ -44,10 +44,10 @@ def test_settings_are_those_of_the_design() -> None:
     )
 
 
-def test_a_wrong_setting_is_one_line_and_exit_code_1() -> None:
+def test_a_wrong_setting_is_one_line_and_exit_code_78() -> None:
     """Without a traceback, and the setting is named."""
     command = [sys.executable, "-c", "from tap_jetti.cli import target; target()"]
     found = subprocess.run(command, input="", capture_output=True, text=True, check=False)
-    assert found.returncode == 1
+    assert found.returncode == 78
     assert "api_token is missing" in found.stderr
     assert "Traceback" not in found.stderr

@@ -1,11 +1,10 @@
-"""Checks of the state and the catalog that a run is given. What is wrong with them ends the run before any request."""
+"""Checks of the catalog that a run is given. What is wrong with it ends the run before any request."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from tap_jetti.errors import SettingsError
-from tap_jetti.facts.timestamps import normalise
 
 if TYPE_CHECKING:
     import logging
@@ -13,38 +12,6 @@ if TYPE_CHECKING:
 
     from singer_sdk import Stream
     from singer_sdk.singerlib import Catalog
-
-
-def check_state(state: Mapping[str, Any]) -> None:
-    """Check that the bookmarks of a state are objects. Ignoring others would read all rows again.
-
-    Raises:
-        SettingsError: They are not.
-    """
-    bookmarks = state.get("bookmarks", {})
-    if not isinstance(bookmarks, dict) or not all(isinstance(bookmark, dict) for bookmark in bookmarks.values()):
-        raise SettingsError(
-            'Invalid state: it must have the form {"bookmarks": {"sales": {…}}}.'
-            " Correct it, or remove it to read all rows again."
-        )
-
-
-def normalise_bookmarks(bookmarks: Mapping[str, dict[str, Any]]) -> None:
-    """Bring the dates of all bookmarks to the normal form of `tap_jetti.facts.timestamps`, in place.
-
-    Raises:
-        SettingsError: A bookmark is not a date.
-    """
-    for stream, bookmark in bookmarks.items():
-        value = bookmark.get("replication_key_value")
-        if value is not None:
-            try:
-                bookmark["replication_key_value"] = normalise(str(value))
-            except ValueError as error:
-                raise SettingsError(
-                    f"Invalid bookmark of stream {stream}: {error}."
-                    " Correct the state, or remove it to read all rows again."
-                ) from error
 
 
 def check_catalog(catalog: dict[str, Any]) -> dict[str, Any]:

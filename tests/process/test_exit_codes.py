@@ -1,0 +1,147 @@
+"""The exit code of a command says what a retry can do: one test per cause, as processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runs import REPOSITORY, config_for
+from tap_jetti.sandbox import Options, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from runs import Commands
+
+ROW = {"id": 1, "updatedAt": "2020-01-01T00:00:00Z"}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox with one sale, one vendor, and a feed of an account."""
+    with Sandbox(Options(empty=True, rate=0)) as started:
+        for resource in ("sales", "vendors"):
+            started.replace(resource, [ROW])
+        started.upsert("inventory_feeds", {"id": 7, "name": "One", "resourceType": "webhook", "hash": "h7"})
+        yield started
+
+
+TAP = [
+    ("everything was read", {}, {}, 0),
+    ("a setting is wrong", {}, {"rate_limit": 0}, 78),
+    ("a setting is misspelt", {}, {"strat_date": "2020-01-01"}, 78),
+    ("the token is missing", {}, {"api_token": ""}, 78),
+    ("the token is refused", {}, {"api_token": "wrong"}, 77),
+    ("a stream is forbidden", {"forbidden": ("sales",)}, {}, 77),
+    ("a stream does not exist", {"missing": ("sales",)}, {}, 1),
+    ("one stream is forbidden, another does not exist", {"forbidden": ("sales",), "missing": ("vendors",)}, {}, 1),
+    ("the server fails", {"faults": 1.0, "fault_kinds": ("503",)}, {}, 75),
+    ("the server answers with HTML", {"faults": 1.0, "fault_kinds": ("html-200",)}, {}, 75),
+    ("the server ignores the order", {"ignore_order": True}, {}, 1),
+    ("nobody is there", {}, {"api_url": "http://127.0.0.1:9/api/"}, 75),
+    ("the rate limit store fails", {}, {"rate_limit_store": "sqlite:////proc/no/x", "rate_limit_fallback": "fail"}, 75),
+]
+
+
+@pytest.mark.parametrize(("options", "settings", "code"), [case[1:] for case in TAP], ids=[case[0] for case in TAP])
+def test_of_the_tap(
+    options: dict[str, Any], settings: dict[str, Any], code: int, sandbox: Sandbox, commands: Commands
+) -> None:
+    """One message says why, and none of them is a traceback."""
+    if "ignore_order" in options:
+        sandbox.replace("sales", [{**ROW, "id": n, "updatedAt": f"2020-01-01T00:00:{60 - n}Z"} for n in range(1, 50)])
+    for name, value in options.items():
+        setattr(sandbox.options, name, value)
+    output = commands.run(config_for(sandbox, retry_seconds=0, **settings), streams=("sales", "vendors"))
+    assert output.code == code, output.errors[-1500:]
+    assert "Traceback" not in output.errors
+    assert "unhandled" not in output.errors
+
+
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [
+        ({"config": "{"}, 78),
+        ({"state": "[]"}, 78),
+        ({"state": {"bookmarks": {"sales": {"replication_key_value": "2999-01-01T00:00:00Z"}}}}, 78),
+        ({"catalog": {"streams": [{}]}}, 78),
+    ],
+    ids=["config is not JSON", "state is a list", "bookmark in the future", "catalog is malformed"],
+)
+def test_of_the_taps_files(files: dict[str, Any], code: int, sandbox: Sandbox, commands: Commands) -> None:
+    """What must be corrected first is 78, whichever file it is in."""
+    config = files.pop("config", config_for(sandbox))
+    streams = () if "catalog" in files else ("sales",)
+    output = commands.run(config, streams=streams, **files)
+    assert output.code == code, output.errors[-1500:]
+
+
+def test_of_wrong_usage(commands: Commands) -> None:
+    """An unknown option is 2, and so is a file of a catalog that is not there."""
+    assert commands.run(None, "--no-such-option").code == 2
+    assert commands.run(None, "--catalog", "/no/such/file.json").code == 2
+
+
+SCHEMA = {
+    "type": "SCHEMA", "stream": "inventory_feed_variants", "key_properties": ["externalId"],
+    "schema": {"properties": {"externalId": {}, "inventoryQuantity": {}}},
+}  # fmt: skip
+RECORD = {"type": "RECORD", "stream": "inventory_feed_variants", "record": {"externalId": "a", "inventoryQuantity": 1}}
+
+TARGET = [
+    ("everything was written", {}, {}, [SCHEMA, RECORD], 0),
+    ("a setting is wrong", {}, {"batch_size": 51}, [], 78),
+    ("a setting is misspelt", {}, {"dry_runn": True}, [], 78),
+    ("the token is refused", {}, {"api_token": "wrong"}, [SCHEMA, RECORD], 77),
+    ("the server fails", {"faults": 1.0, "fault_kinds": ("503",)}, {}, [SCHEMA, RECORD], 75),
+    ("nobody is there", {}, {"api_url": "http://127.0.0.1:9/api/"}, [SCHEMA, RECORD], 75),
+    ("a line is not JSON", {}, {}, [SCHEMA, "torn"], 78),
+    ("a record comes before its SCHEMA", {}, {}, [RECORD], 78),
+    ("no action has the name of the stream", {}, {}, [{**SCHEMA, "stream": "x"}], 78),
+    ("a record is rejected", {}, {}, [SCHEMA, {**RECORD, "record": {"inventoryQuantity": 1}}], 1),
+    (
+        "a record is set aside", {}, {"on_reject": "set_aside", "rejects_path": "rejects.jsonl"},
+        [SCHEMA, {**RECORD, "record": {"externalId": "a", "inventoryQuantity": "many"}}], 1,
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "messages", "code"), [case[1:] for case in TARGET], ids=[case[0] for case in TARGET]
+)
+def test_of_the_target(
+    options: dict[str, Any],
+    settings: dict[str, Any],
+    messages: list[Any],
+    code: int,
+    sandbox: Sandbox,
+    tmp_path: Path,
+) -> None:
+    """The same codes mean the same for what is written."""
+    for name, value in options.items():
+        setattr(sandbox.options, name, value)
+    config = {
+        "api_token": sandbox.token, "api_url": sandbox.api_url, "inbound_url": sandbox.inbound_url,
+        "rate_limit": 1000, "rate_limit_burst": 1000, "rate_limit_store": "memory://", "inbound_rate_limit": 1000,
+        "retry_seconds": 0, "inventory_feed_id": 7, **settings,
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    paths = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
+    found = subprocess.run(
+        [sys.executable, "-c", "from tap_jetti.cli import target; target()", "--config", "config.json"],
+        input="".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in messages),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": paths, "XDG_STATE_HOME": str(tmp_path)},
+        timeout=60,
+        check=False,
+    )
+    assert found.returncode == code, found.stderr[-1500:]
+    assert "Traceback" not in found.stderr

@@ -1,0 +1,85 @@
+"""A state is understood or refused: nothing that is given as one ends in a silent full reload."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from tap_jetti.errors import SettingsError
+from tap_jetti.tap.state_input import read_state
+
+LOGGER = logging.getLogger("tests")
+STREAMS = frozenset({"sales", "sale_items", "purchases", "sales_ids"})
+DATE = "2020-01-01T00:00:00.000Z"
+BOOKMARK = {"replication_key": "updatedAt", "replication_key_value": DATE}
+STATE = {"bookmarks": {"sales": BOOKMARK}}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        STATE,
+        {"type": "STATE", "value": STATE},
+        {"singer_state": STATE},
+        {"completed": {"singer_state": STATE}, "partial": {}},
+        {"completed": {}, "partial": {"singer_state": STATE}},
+        {"sales": BOOKMARK},
+        {"sales": {"replication_key_value": DATE}},
+        {"bookmarks": {"sales": {"updatedAt": "2020-01-01"}}},
+        {"bookmarks": {"sales": DATE}},
+        {"bookmarks": {"sales": {**BOOKMARK, "replication_key_value": "2020-01-01T02:00:00+02:00"}}},
+    ],
+    ids=[
+        "as written", "STATE message", "meltano state get", "completed", "partial", "no bookmarks level",
+        "no replication_key", "the field's own name", "a bare date", "another offset",
+    ],
+)  # fmt: skip
+def test_the_forms_that_people_have_are_taken(given: dict[str, Any]) -> None:
+    """Whatever is around a bookmark, and however its date is written, it is the same."""
+    assert read_state(given, STREAMS, LOGGER) == STATE
+
+
+def test_what_was_learnt_and_what_is_empty_stays() -> None:
+    """Facts beside the date, other keys of Singer, and entries of streams without a date are kept."""
+    state = {
+        "bookmarks": {"sales": {**BOOKMARK, "server_profile": {"largest_page": 9}}, "purchases": {}},
+        "currently_syncing": "sales",
+    }
+    assert read_state(state, STREAMS, LOGGER) == state
+    assert read_state({}, STREAMS, LOGGER) == {"bookmarks": {}}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"bookmark": {"sales": BOOKMARK}}, "unknown key bookmark"),
+        ({"value": STATE}, "unknown key value"),
+        ({"bookmarks": []}, "bookmarks is not an object"),
+        ({"bookmarks": {"sales": 7}}, "the bookmark of stream sales is not an object"),
+        ({"bookmarks": {"sales": None}}, "the bookmark of stream sales is not an object"),
+        ({"bookmarks": {"sales": {"replication_key_value": None}}}, "sales: null is not a date"),
+        ({"bookmarks": {"sales": {"replication_key_value": "soon"}}}, "'soon'"),
+        ({"bookmarks": {"sales": {"replication_key": "createdAt", "replication_key_value": DATE}}}, "createdAt"),
+        (
+            {"bookmarks": {"sales": {"progress_markers": {"replication_key_value": DATE}}}},
+            "has no replication_key_value",
+        ),
+        ({"bookmarks": {"sale": BOOKMARK}}, "Did you mean sales?"),
+        ({"bookmarks": {"sale-items": BOOKMARK}}, "Did you mean sale_items?"),
+    ],
+    ids=str,
+)
+def test_what_is_not_understood_is_refused(given: dict[str, Any], words: str) -> None:
+    """The error names what is wrong; nothing is read again by accident."""
+    with pytest.raises(SettingsError) as caught:
+        read_state(given, STREAMS, LOGGER)
+    assert words in str(caught.value)
+
+
+def test_streams_that_do_not_exist_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    """Bookmarks of others, or of snapshots that are not extracted any more, are named and kept."""
+    with caplog.at_level(logging.WARNING):
+        read_state({"bookmarks": {"github_issues": BOOKMARK, "purchases_ids": {}}}, STREAMS, LOGGER)
+    assert "streams that do not exist: github_issues, purchases_ids." in caplog.text
