@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tap_jetti.errors import ClientError, IncompleteReadError
 from tap_jetti.facts.resources import PRIMARY_KEY
-from tap_jetti.reading.pages import KeyRange
+from tap_jetti.reading.pages import IGNORED, KeyRange
 from tap_jetti.reading.proof import Proof
 
 if TYPE_CHECKING:
@@ -124,11 +124,11 @@ class IdRead:
             newest = self._source.newest_id()
         except ClientError as error:
             self._logger.debug("The newest id cannot be asked: %s", error)
-            newest = -1
-        if newest is None or newest == self._first_given == self._next_id - 1:
-            return  # nothing came, or what an ascending order gives, too: it is asked again after the next page
+            newest = IGNORED
+        if newest is None:
+            return  # it is asked again after the next page
         self._asks_newest = False
-        if newest >= self._next_id - 1 and newest != self._first_given:
+        if newest >= self._next_id - 1:
             self._newest = newest
         else:
             self._source.profile.warn_once(

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 LONGEST_QUERY = 6000
 """Characters of a query at most; a longer list of fields is not sent."""
 
+IGNORED = -1
+"""Instead of the newest id: the server ignores a descending order."""
+
 LONGEST_COUNT = 10**12
 """No resource has more rows than this: a larger count is not one."""
 
@@ -113,7 +116,7 @@ class PageReader(Protocol):
         ...
 
     def newest_id(self) -> int | None:
-        """The largest id there is, or None if the response was empty."""
+        """The largest id there is; None if the response does not show it; `IGNORED` if the order is not descending."""
         ...
 
     def count(self, *ranges: KeyRange) -> int | None:
@@ -232,14 +235,18 @@ class ResourcePages:
         return self._checked(ranges, Limit(limit), skip=skip)[0]
 
     def newest_id(self) -> int | None:
-        """The largest id, as the server shows it when asked in descending order; None if it shows none.
+        """The largest id, see `PageReader.newest_id`.
+
+        Two rows are asked for, because one alone does not show whether it is the first or the last.
 
         Raises:
             RequestError: The request failed.
         """
-        query = select(where=self._where, order=PRIMARY_KEY, descending=True, limit=1)
-        page: Page = self.session.get(self.path, query, decode=decode_objects).body
-        return page.ids[0] if len(page) else None
+        query = select(where=self._where, order=PRIMARY_KEY, descending=True, limit=2)
+        ids = self.session.get(self.path, query, decode=decode_objects).body.ids
+        if len(ids) < 2:  # noqa: PLR2004 - see above
+            return None
+        return max(ids) if ids[0] > ids[1] else IGNORED
 
     def count(self, *ranges: KeyRange) -> int | None:
         """The rows that the server counts, or None where it does not count this resource."""

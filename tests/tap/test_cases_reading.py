@@ -258,3 +258,21 @@ def test_a_429_on_a_larger_page_is_waited_for(
     profile = output.state["bookmarks"]["sales"]["server_profile"]
     assert profile["refused_page_size"] is None
     assert profile["largest_page"] > 200
+
+
+def test_the_next_id_is_not_taken_for_the_newest(servers: Callable[..., HostileServer], commands: Commands) -> None:
+    """A server that ignores a descending order shows the first row: where that is a new one, the read still goes on."""
+    server = servers(ignores_descending=True)
+    server.fill("purchase-invoices", [START + n for n in range(300)])
+
+    def cut_and_delete(number: int, resource: str, query: dict[str, str]) -> tuple[int, Any] | None:
+        if number == 1:
+            return 200, [server.shown(resource, 1, server.tables[resource][1])]
+        if "order[descending]" in query:
+            server.tables[resource].pop(1, None)
+        return None
+
+    server.script = cut_and_delete
+    output = commands.run(config_for(server), streams=("purchase_invoices",))
+    assert output.code == 0, output.errors
+    assert sorted(output.ids("purchase_invoices")) == list(range(1, 301))
