@@ -99,4 +99,8 @@ class PlainConnection(HTTPConnection):
 
 
 class SecureConnection(PlainConnection, HTTPSConnection):
-    """The same with TLS. The standard library limits a whole handshake, and the read of a whole TLS record."""
+    """The same with TLS. The standard library limits a whole handshake, and the read of a whole TLS record.
+
+    One case has no such limit: TLS through a proxy that is itself reached by TLS. There urllib3 reads the records, and
+    each of its reads is limited by itself.
+    """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import requests
 from urllib3.exceptions import (
     ConnectTimeoutError,
     IncompleteRead,
+    InvalidHeader,
     NameResolutionError,
     NewConnectionError,
     ProxyError,
@@ -35,7 +37,7 @@ from tap_jetti.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 _BY_STATUS: dict[int, tuple[type[RequestError], str, str | None]] = {
     401: (AuthenticationError, "Jetti refused the token", "Create a token under Integrations > Api and set api_token"),
@@ -131,36 +133,45 @@ def error_from_exception(error: Exception, *, received_bytes: int, method: str, 
     host, place = parts.hostname or "", _Place(method=method, path=parts.path)
     # The libraries wrap each other's exceptions, and which of them is outermost depends on when it failed.
     causes = list(_causes(error))
+    return _connection_error(causes, host, place) or _response_error(causes, received_bytes, host, place)
 
-    def was(*kinds: type[BaseException]) -> bool:
-        return any(isinstance(cause, kinds) for cause in causes)
 
+def _connection_error(causes: Sequence[BaseException], host: str, place: _Place) -> RequestError | None:
+    """The error if there was no connection, so that nothing was sent."""
     if any("CERTIFICATE_VERIFY_FAILED" in str(cause) for cause in causes):
         return RequestError(
             f"The TLS certificate of {host} is not trusted; nothing was sent",
             advice="Check api_url, or set REQUESTS_CA_BUNDLE to the file of your certificate authority",
             **place,
         )
-    if was(ProxyError):
+    if _has(causes, ProxyError):
         return TransportError(
             f"Cannot connect to {host} through the proxy: {_reason(causes)}",
             may_have_arrived=False,
             advice="Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY",
             **place,
         )
-    if was(requests.ConnectTimeout, NewConnectionError, ConnectTimeoutError):  # raised before a request is sent only
+    if _has(causes, requests.ConnectTimeout, NewConnectionError, ConnectTimeoutError):
         return TransportError(
             f"Cannot connect to {host}: {_reason(causes)}",
             may_have_arrived=False,
             advice="Check api_url and the network",
             **place,
         )
-    if was(TooManyBytesError):
+    return None
+
+
+def _response_error(causes: Sequence[BaseException], received_bytes: int, host: str, place: _Place) -> RequestError:
+    """The error if the response did not come, or not as it must."""
+    if _has(causes, TooManyBytesError):
         return _too_large(causes, host, place)
-    if was(CannotDecode):
+    if _has(causes, CannotDecode):
         return DecodeError(f"The response from {host} cannot be decompressed, after {received_bytes} bytes", **place)
+    is_cut = _has(causes, ConnectionError, TimeoutError, http.client.IncompleteRead)
+    if _has(causes, http.client.HTTPException, InvalidHeader) and not is_cut:
+        return TransportError(f"The response from {host} is not valid HTTP", may_have_arrived=True, **place)
     received_bytes = max([received_bytes, *(cause.partial for cause in causes if isinstance(cause, IncompleteRead))])
-    what = "Timed out" if was(requests.Timeout, TimeoutError) else "Connection lost"
+    what = "Timed out" if _has(causes, requests.Timeout, TimeoutError) else "Connection lost"
     return TransportError(f"{what} after {received_bytes} bytes from {host}", may_have_arrived=True, **place)
 
 
@@ -176,7 +187,7 @@ def _too_large(causes: Iterable[BaseException], host: str, place: _Place) -> Req
     )
 
 
-def _reason(causes: Iterable[BaseException]) -> str:
+def _reason(causes: Sequence[BaseException]) -> str:
     """Why there is no connection, in words of our own: those of the libraries contain addresses of objects."""
     for cause in causes:
         if isinstance(cause, NameResolutionError):
@@ -189,6 +200,10 @@ def _reason(causes: Iterable[BaseException]) -> str:
             return f"it refused with status {refusal[1]}"
     codes = [cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno]
     return os.strerror(codes[0]).lower() if codes else "the connection was closed"
+
+
+def _has(causes: Iterable[BaseException], *kinds: type[BaseException]) -> bool:
+    return any(isinstance(cause, kinds) for cause in causes)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

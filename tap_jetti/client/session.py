@@ -17,7 +17,7 @@ from tap_jetti.client.http_errors import error_from_response
 from tap_jetti.client.query import Pairs, encode
 from tap_jetti.client.request import READ_COST, Request
 from tap_jetti.client.retry import RetryPolicy, parse_retry_after
-from tap_jetti.client.server_clock import ServerClock
+from tap_jetti.client.server_clock import ServerClock, parse_http_date
 from tap_jetti.client.stats import RequestStats
 from tap_jetti.errors import (
     DecodeError,
@@ -266,6 +266,13 @@ class JettiSession:
         request.host.limiter.observe(permit, response.headers, is_refusal=is_refusal)
         return response
 
+    def _server_time(self, response: HttpResponse) -> float:
+        """The time on the clock of whoever sent a response, which may be a proxy, in seconds since the epoch."""
+        date = parse_http_date(response.headers.get("Date", ""))
+        if date is None:
+            date = self.server_clock.at(response.received)
+        return self._clock.time() if date is None else date
+
     def _decoded(self, request: Request, response: HttpResponse) -> Response:
         """The decoded response if its status is 2xx; raises the error that it stands for otherwise."""
         if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
@@ -276,7 +283,7 @@ class JettiSession:
                 path=request.path,
                 retry_after=parse_retry_after(
                     response.headers.get("Retry-After"),
-                    now=self.server_clock.at(response.received) or self._clock.time(),
+                    now=self._server_time(response),
                 ),
             )
         size = len(response.content)

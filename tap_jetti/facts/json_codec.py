@@ -1,4 +1,4 @@
-"""JSON with exact decimals, read with a remedy for what JavaScript writes that is none."""
+"""JSON with exact decimals. Half a surrogate pair, as JavaScript writes it, does not make it unreadable."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def decode_json(content: bytes) -> Any:  # noqa: ANN401 - any JSON
     """Decode JSON; fractions become decimals.
 
     Raises:
-        msgspec.DecodeError: It is no complete JSON.
-        RecursionError: It is nested too deep.
+        msgspec.DecodeError: It is not complete JSON, or a number in it is out of range.
+        RecursionError: It is nested too deeply.
     """
     try:
         return _DECODER.decode(content)
@@ -43,7 +43,7 @@ def encode_json(value: object) -> bytes:
 
 
 def _without_surrogates(content: bytes) -> Any:  # noqa: ANN401 - any JSON
-    r"""What JSON with half a surrogate pair says, such as ``"\ud83d"``, with U+FFFD for it; None if it is no JSON.
+    r"""Decode JSON with half a surrogate pair, such as ``"\ud83d"``, as U+FFFD. Returns None if it is not JSON.
 
     JavaScript cuts texts in the middle of such a pair and writes what is left.
     """
@@ -54,7 +54,7 @@ def _without_surrogates(content: bytes) -> Any:  # noqa: ANN401 - any JSON
 
 
 def _refuse(constant: str) -> None:
-    """NaN and the infinities are no JSON."""
+    """Refuse NaN and the infinities: they are not JSON."""
     raise ValueError(constant)
 
 

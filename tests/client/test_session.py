@@ -428,6 +428,7 @@ def test_a_write_that_may_have_arrived_is_repeated_only_if_that_is_harmless(
         ("-5", 0, 3),
         ("1.5", 1.5, 1.6),
         ("Sun, 13 Sep 2020 12:26:45 GMT", 4.7, 4.8),
+        ("Sun, 13 Sep 2020 12:26:45", 4.7, 4.8),
         ("Sun, 13 Sep 2020 12:26:00 GMT", 0, 3),
         ("soon", 0, 3),
         ("nan", 0, 3),
@@ -495,6 +496,17 @@ def test_a_senseless_retry_after_is_an_error_in_words(
         connect(scripted(http(429, "", Retry_After=value)).url).get("sales.json")
 
 
+def test_a_retry_after_is_a_date_on_the_clock_of_its_sender(
+    scripted: Callable[..., Scripted], connect: Callable[..., JettiSession], clock: VirtualClock
+) -> None:
+    """A server whose clock is wrong by days still says correctly how long to wait."""
+    later = {"Date": "Tue, 01 Sep 2020 00:00:00 GMT", "Retry_After": "Tue, 01 Sep 2020 00:00:07 GMT"}
+    server = scripted(http(503, "", **later), http(200, "[]"))
+    began = clock.monotonic()
+    connect(server.url).get("sales.json")
+    assert clock.monotonic() - began == pytest.approx(7, abs=0.1)
+
+
 def test_a_retry_after_of_0_does_not_mean_to_hurry(
     scripted: Callable[..., Scripted], connect: Callable[..., JettiSession], clock: VirtualClock
 ) -> None:
@@ -540,6 +552,59 @@ def test_a_refused_connection_is_named_without_the_query(connect: Callable[..., 
     assert raised.value.may_have_arrived is False
     assert_private(str(raised.value))
     assert "HTTPConnectionPool" not in str(raised.value)
+
+
+def test_a_host_whose_name_is_unknown_is_named(
+    connect: Callable[..., JettiSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that cannot be resolved is told apart from a host that refuses the connection."""
+
+    def unknown(*_: Any, **__: Any) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(TransportError) as raised:
+        connect("http://unknown.invalid/api/", retry_seconds=0).get("sales.json", QUERY)
+    assert str(raised.value) == (
+        "Cannot connect to unknown.invalid: the host name cannot be resolved (GET /api/sales.json)."
+        " Check api_url and the network."
+    )
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 nonsense\r\n\r\n",
+        b"SSH-2.0-OpenSSH\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n[]",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n[]",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\n[]",
+    ],
+    ids=["status", "ssh", "many headers", "a long header", "two lengths"],
+)
+def test_a_response_that_is_not_http_is_named(
+    answer: bytes, scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]
+) -> None:
+    """What is not HTTP is retried, and is not called a lost connection."""
+    server = scripted(answer, http(200, "[1]"))
+    with pytest.raises(TransportError, match=r"response from 127\.0\.0\.1 is not valid HTTP \(GET /api/sales\.json\)"):
+        connect(server.url, retry_seconds=0).get("sales.json", QUERY)
+    assert connect(server.url).get("sales.json").body == [1]
+
+
+def test_a_proxy_that_refuses_is_named(
+    scripted: Callable[..., Scripted], connect: Callable[..., JettiSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If a proxy opens no tunnel, the error says so, and that nothing was sent to Jetti."""
+    proxy = scripted(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
+    with pytest.raises(TransportError) as raised:
+        connect("https://api.invalid/api/", retry_seconds=0).get("sales.json", QUERY)
+    assert str(raised.value) == (
+        "Cannot connect to api.invalid through the proxy: it refused with status 407 (GET /api/sales.json)."
+        " Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY."
+    )
+    assert raised.value.may_have_arrived is False
 
 
 def test_a_certificate_that_is_not_trusted_is_an_error_at_once(
