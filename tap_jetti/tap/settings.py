@@ -9,6 +9,8 @@ from singer_sdk import typing as th
 from tap_jetti.errors import SettingsError
 from tap_jetti.facts import resources
 from tap_jetti.facts.timestamps import normalise
+from tap_jetti.tap.column_names import STYLES
+from tap_jetti.tap.invalid_values import POLICIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +67,23 @@ TAP_SETTINGS = th.PropertiesList(
         title="Unknown fields",
         description="What to do with fields that are not in the schema. warn: leave them out and log a warning."
         " keep: put them into the column _unmapped. error: fail the stream.",
+    ),
+    th.Property(
+        "invalid_values",
+        th.StringType(nullable=False, allowed_values=list(POLICIES)),
+        default="null",
+        title="Invalid values",
+        description="What to do with values that do not fit the type of their column, such as a text in a number."
+        " null: write null and log a warning; with unknown_fields keep, the original goes into _unmapped."
+        " keep: write them as they are and log a warning. fail: fail the stream.",
+    ),
+    th.Property(
+        "column_names",
+        th.StringType(nullable=False, allowed_values=list(STYLES)),
+        default="api",
+        title="Column names",
+        description="How to name columns. api: as the API spells them, such as updatedAt. snake_case: updated_at."
+        " If you change it, create a new catalog. Bookmarks stay valid.",
     ),
     th.Property(
         "verify_counts",

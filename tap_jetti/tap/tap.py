@@ -70,6 +70,11 @@ class TapJetti(CommandLine, Tap):
         return streams
 
     @override
+    def setup_mapper(self) -> None:
+        _ = self.streams  # first, because streams add their keys to the catalog, which SCHEMA messages are made from
+        super().setup_mapper()
+
+    @override
     def load_state(self, state: dict[str, Any]) -> None:
         check_state(state)
         super().load_state(state)
