@@ -29,6 +29,12 @@ INVALID: dict[str, Any] = {
 """An invalid value of each kind."""
 
 
+@pytest.fixture(autouse=True)
+def _logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Capture what the run logs for information, too."""
+    caplog.set_level("INFO")
+
+
 @pytest.fixture
 def sandbox(sandboxes: Callable[..., Sandbox]) -> Sandbox:
     """A sandbox with 300 sales, of which every hundredth has invalid values."""
