@@ -117,7 +117,12 @@ def _parse(stream: str, item: Mapping[str, Any]) -> Include:
         raise SettingsError(
             f"Invalid model {model!r} in include of {stream}: write it in PascalCase and singular, such as SaleItem."
         )
-    include = Include(model, tuple(item.get("attributes", ())), parse_includes(stream, item.get("include", ())))
+    attributes, inner = item.get("attributes", []), item.get("include", [])
+    if not (isinstance(attributes, list) and all(isinstance(field, str) for field in attributes)):
+        raise SettingsError(f"Invalid include of {stream}: the attributes of {model} must be a list of field names.")
+    if not (isinstance(inner, list) and all(isinstance(one, dict) for one in inner)):
+        raise SettingsError(f"Invalid include of {stream}: the include of {model} must be a list of objects.")
+    include = Include(model, tuple(attributes), parse_includes(stream, inner))
     secret = [field for field in include.attributes if field in known_secrets(include.plural)]
     if secret:
         raise SettingsError(

@@ -26,6 +26,12 @@ _INCLUDE: th.JSONTypeHelper[Any] = th.ArrayType(
 VERIFY_COUNTS = ("auto", "always", "never")
 """The values of verify_counts; true stands for the first, false for the last."""
 
+EARLIEST_END = "1970-01-01T00:00:00.000Z"
+"""Rows are not read up to this time or an earlier one."""
+
+LONGEST_LAG = 365 * 24 * 60 * 60
+"""Maximum of bookmark_lag, in seconds."""
+
 TAP_SETTINGS = th.PropertiesList(
     th.Property(
         "start_date",
@@ -124,9 +130,14 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     """Check what a JSON Schema cannot express.
 
     Raises:
-        SettingsError: A date is invalid, the dates are in the wrong order, or `include` names an unknown stream.
+        SettingsError: A date is invalid, the dates are in the wrong order, `bookmark_lag` is not a number of seconds
+            up to a year, or `include` names an unknown stream.
     """
     start, end = date_setting(settings, "start_date"), date_setting(settings, "end_date")
+    if end and end <= EARLIEST_END:
+        raise SettingsError(f"end_date {end} must be after {EARLIEST_END}: no row is older.")
+    if not 0 <= settings["bookmark_lag"] <= LONGEST_LAG:  # false for NaN, too
+        raise SettingsError(f"bookmark_lag must be between 0 and {LONGEST_LAG} seconds.")
     if start and end and start >= end:
         raise SettingsError(f"start_date {start} must be before end_date {end}.")
     unknown = sorted(set(settings.get("include", ())) - set(resources.names()))
