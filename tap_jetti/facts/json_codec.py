@@ -1,40 +1,34 @@
-"""JSON with exact decimals. Half a surrogate pair, as JavaScript writes it, does not make it unreadable."""
+"""JSON with exact decimals. It also decodes two things that other decoders refuse, see `decode_json`."""
 
 from __future__ import annotations
 
 import json
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-
-def _decimal(text: str) -> Decimal:
-    """The exact number. Its exponent is kept as it is, so a large one takes neither time nor memory."""
-    try:
-        return Decimal(text)
-    except InvalidOperation as error:  # an exponent of 19 digits or more
-        raise msgspec.DecodeError(f"the number {text[:40]} is out of range") from error
-
-
-_DECODER = msgspec.json.Decoder(float_hook=_decimal)
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def decode_json(content: bytes) -> Any:  # noqa: ANN401 - any JSON
-    """Decode JSON; fractions become decimals.
+    """Decode JSON. Numbers with a fraction or an exponent become decimals.
+
+    Half a surrogate pair becomes U+FFFD. A number with an exponent of more digits than a decimal can hold
+    becomes its text.
 
     Raises:
-        msgspec.DecodeError: It is not complete JSON, or a number in it is out of range.
-        RecursionError: It is nested too deeply.
+        msgspec.DecodeError: The content is not complete JSON.
+        RecursionError: It is nested too deep.
     """
     try:
         return _DECODER.decode(content)
-    except msgspec.DecodeError:
-        repaired = _without_surrogates(content)
-        if repaired is None:
-            raise
-        return repaired
+    except (msgspec.DecodeError, ArithmeticError) as error:
+        found = _decode_odd(content)
+        if found is None:
+            raise msgspec.DecodeError(str(error)) from error
+        return found
 
 
 def encode_json(value: object) -> bytes:
@@ -42,19 +36,27 @@ def encode_json(value: object) -> bytes:
     return _ENCODER.encode(value)
 
 
-def _without_surrogates(content: bytes) -> Any:  # noqa: ANN401 - any JSON
-    r"""Decode JSON with half a surrogate pair, such as ``"\ud83d"``, as U+FFFD. Returns None if it is not JSON.
+def _decode_odd(content: bytes) -> Any:  # noqa: ANN401 - any JSON
+    r"""Decode JSON that may have half a surrogate pair, such as ``"\ud83d"``. Return None if it is not JSON.
 
     JavaScript cuts texts in the middle of such a pair and writes what is left.
     """
     try:
-        return _repaired(json.loads(content, parse_float=_decimal, parse_constant=_refuse))
-    except (ValueError, RecursionError, msgspec.DecodeError):
+        return _repaired(json.loads(content, parse_float=_exact, parse_constant=_refuse))
+    except (ValueError, RecursionError):
         return None
 
 
+def _exact(number: str) -> Decimal | str:
+    """Return a number as a decimal, or as the text that it is if a decimal cannot hold its exponent."""
+    try:
+        return Decimal(number)
+    except ArithmeticError:
+        return number
+
+
 def _refuse(constant: str) -> None:
-    """Refuse NaN and the infinities: they are not JSON."""
+    """Refuse NaN and the infinities, which JSON does not have."""
     raise ValueError(constant)
 
 

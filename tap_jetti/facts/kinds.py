@@ -39,15 +39,27 @@ def kind_of(property_schema: Mapping[str, Any]) -> Kind:
     Args:
         property_schema: The JSON Schema of the property, such as ``{"type": ["integer", "null"]}``.
     """
-    listed = property_schema.get("type", ())
-    types = [name for name in ([listed] if isinstance(listed, str) else listed) if name != "null"]
+    types = types_of(property_schema)
     if len(types) != 1:
         return Kind.JSON
-    if types == ["array"]:
+    (only,) = types
+    if only == "array":
         return Kind.ARRAY if property_schema.get("items") else Kind.JSON
     if property_schema.get("format") == "date-time":
         return Kind.DATE
-    return _OF_TYPE.get(types[0], Kind.JSON)
+    return _OF_TYPE.get(only, Kind.JSON)
+
+
+ANY_TYPE = frozenset({"object", "array", "string", "number", "boolean"})
+"""The types of a property that may hold any JSON, besides null."""
+
+
+def types_of(property_schema: Mapping[str, Any]) -> frozenset[str]:
+    """Return the types of a property except null. A property without types may hold any JSON."""
+    listed = property_schema.get("type")
+    if listed is None:
+        return ANY_TYPE
+    return frozenset([listed] if isinstance(listed, str) else listed) - {"null"}
 
 
 def items_of(property_schema: Mapping[str, Any]) -> Mapping[str, Any]:

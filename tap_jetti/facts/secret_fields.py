@@ -79,11 +79,12 @@ def may_contain_credentials(content: bytes) -> bool:
     Args:
         content: The encoded JSON.
     """
-    if b"\\u0040" in content:
+    has_escapes = b"\\" in content  # a search for one byte is twenty times as fast as the next one
+    if has_escapes and b"\\u0040" in content:
         return True
     if b"@" not in content:
         return False
-    return b"\\" in content or (b"://" in content and _CREDENTIALS_IN_JSON.search(content) is not None)
+    return has_escapes or (b"://" in content and _CREDENTIALS_IN_JSON.search(content) is not None)
 
 
 def mask_credentials(text: str) -> str:

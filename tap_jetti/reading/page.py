@@ -58,6 +58,10 @@ class Page:
         return self.ids if name == PRIMARY_KEY else self.keys
 
 
+_LONGEST_ID = 20
+"""Maximum number of digits of an `id` that is given as text."""
+
+
 class MalformedPageError(ValueError):
     """An answer is well-formed JSON, but no list of rows with their keys."""
 
@@ -115,9 +119,11 @@ def _normalise_keys(row: Any) -> None:  # noqa: ANN401 - unchecked
         raise MalformedPageError(f"expected each row to be an object, got {type(row).__name__}")
     key = row.get(PRIMARY_KEY)
     if type(key) is not int:
-        if not (isinstance(key, str) and key.isdecimal()):
+        if not (isinstance(key, str) and key.isascii() and key.isdecimal() and len(key) <= _LONGEST_ID):
             raise MalformedPageError(f"expected an integer {PRIMARY_KEY}, got {type(key).__name__}")
-        row[PRIMARY_KEY] = int(key)
+        key = row[PRIMARY_KEY] = int(key)
+    if not -(2**63) <= key < 2**63:
+        raise MalformedPageError(f"expected an integer {PRIMARY_KEY} of 64 bits")
     date = row.get(REPLICATION_KEY)
     if date is not None:
         try:

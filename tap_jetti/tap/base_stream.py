@@ -18,6 +18,7 @@ from typing_extensions import override
 from tap_jetti.errors import Interrupted, JettiError, RequestError
 from tap_jetti.facts.resources import PRIMARY_KEY, REPLICATION_KEY
 from tap_jetti.reading.proof import Proof
+from tap_jetti.tap.invalid_values import InvalidValues
 from tap_jetti.tap.state_cadence import STATE_ROWS
 
 if TYPE_CHECKING:
@@ -40,7 +41,10 @@ class BaseStream(Stream):
         tap: The tap, for the SDK.
         run: What the streams of this run share.
         name: The name of the stream.
-        schema: The JSON Schema of its rows.
+        schema: The JSON Schema of its rows, by column.
+
+    Attributes:
+        invalid_values: The values in this run that did not fit the schema.
     """
 
     STATE_MSG_FREQUENCY = STATE_ROWS
@@ -50,6 +54,7 @@ class BaseStream(Stream):
     def __init__(self, tap: Tap, run: RunContext, *, name: str, schema: dict[str, Any]) -> None:
         super().__init__(tap, name=name, schema=schema)
         self.run = run
+        self.invalid_values = InvalidValues(name, run.settings["invalid_values"], self.logger)
         self._reader: Reader | None = None
         self._is_complete = False
 
@@ -125,7 +130,12 @@ class BaseStream(Stream):
             outcome = "interrupted"
             raise
         finally:
-            progress.end(outcome, self._reader.proof.value if self._reader and outcome == "complete" else None)
+            self.invalid_values.report()
+            progress.end(
+                outcome,
+                self._reader.proof.value if self._reader and outcome == "complete" else None,
+                invalid_values=self.invalid_values.count,
+            )
 
     def _count_rows(self) -> int | None:
         """Ask the server how many rows the stream will have, for the progress. None: unknown; errors are ignored."""
@@ -197,7 +207,7 @@ class BaseStream(Stream):
     @override
     def _increment_stream_state(self, latest_record: Record, *, context: Context | None = None) -> None:
         """Advance the bookmark after a row that went through the SDK: not by the SDK's rules, but as after a page."""
-        self.advance_bookmark(latest_record.get(REPLICATION_KEY))
+        self.advance_bookmark(latest_record.get(self.run.column_names.of(REPLICATION_KEY)))
 
     @override
     def _write_starting_replication_value(self, context: Context | None) -> None:

@@ -31,7 +31,35 @@ def check_catalog(catalog: dict[str, Any]) -> dict[str, Any]:
             "Invalid catalog: it needs a list of streams, each with tap_stream_id and schema."
             " Create one with tap-jetti --discover."
         )
+    for entry in streams:
+        if not (_are_properties(entry["schema"].get("properties", {})) and _is_metadata(entry.get("metadata", []))):
+            raise SettingsError(
+                f"Invalid catalog: the schema or the metadata of {entry['tap_stream_id']} is malformed."
+                " Create one with tap-jetti --discover."
+            )
     return catalog
+
+
+def _are_properties(properties: object) -> bool:
+    """Whether the properties of a catalog entry are JSON Schemas by name, as far as the tap reads them."""
+    return isinstance(properties, dict) and all(
+        isinstance(schema, dict) and _are_types(schema.get("type", [])) for schema in properties.values()
+    )
+
+
+def _are_types(types: object) -> bool:
+    return isinstance(types, str) or (isinstance(types, list) and all(isinstance(name, str) for name in types))
+
+
+def _is_metadata(metadata: object) -> bool:
+    """Whether the metadata of a catalog entry is a list of breadcrumbs, each with an object."""
+    return isinstance(metadata, list) and all(
+        isinstance(one, dict)
+        and isinstance(one.get("breadcrumb"), list)
+        and all(isinstance(step, str) for step in one["breadcrumb"])
+        and isinstance(one.get("metadata"), dict)
+        for one in metadata
+    )
 
 
 def check_selection(catalog: Catalog, streams: Mapping[str, Stream], logger: logging.Logger) -> None:

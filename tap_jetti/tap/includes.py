@@ -11,9 +11,12 @@ import inflection
 from tap_jetti.errors import SettingsError
 from tap_jetti.facts.resources import names, schema
 from tap_jetti.facts.secret_fields import is_secret, known_secrets, mask_deep, without_secrets
+from tap_jetti.tap.invalid_values import loadable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+
+    from tap_jetti.tap.column_names import ColumnNames
 
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -65,17 +68,25 @@ class Include:
         """The fields of the model in its schema file, none if it has no such file."""
         return schema(self.plural)["properties"] if self.plural in names() else ()
 
-    def remove_secrets(self, row: dict[str, Any]) -> None:
-        """Remove secret fields from the models in a row, and mask credentials in their URLs."""
+    def clean(self, row: dict[str, Any], names: ColumnNames) -> None:
+        """Make the models in a row ready to be emitted: without secrets, `loadable`, with fields named as columns are.
+
+        Credentials in their URLs are masked.
+        """
         for key in (self.singular, self.plural):
             found = row.get(key)
-            for item in found if isinstance(found, list) else [found]:
-                if isinstance(item, dict):
-                    self._remove_secrets_of(item)
-                    for inner in self.include:
-                        inner.remove_secrets(item)
-            if found is not None:
-                row[key] = mask_deep(found)
+            if isinstance(found, list):
+                row[key] = [self._cleaned(item, names) for item in found]
+            elif found is not None:
+                row[key] = self._cleaned(found, names)
+
+    def _cleaned(self, item: Any, names: ColumnNames) -> Any:  # noqa: ANN401 - any JSON
+        if isinstance(item, dict):
+            self._remove_secrets_of(item)
+            for inner in self.include:
+                inner.clean(item, names)
+            item = names.rename_keys(item)
+        return loadable(mask_deep(item))
 
     def _remove_secrets_of(self, item: dict[str, Any]) -> None:
         """Remove secrets from one model, from its undocumented fields at any depth."""
@@ -101,12 +112,17 @@ def parse_includes(stream: str, wanted: Sequence[Mapping[str, Any]]) -> tuple[In
 
 
 def _parse(stream: str, item: Mapping[str, Any]) -> Include:
-    model = item["model"]
-    if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", model):
+    model = item.get("model")
+    if not isinstance(model, str) or not re.fullmatch(r"[A-Z][A-Za-z0-9]*", model):
         raise SettingsError(
             f"Invalid model {model!r} in include of {stream}: write it in PascalCase and singular, such as SaleItem."
         )
-    include = Include(model, tuple(item.get("attributes", ())), parse_includes(stream, item.get("include", ())))
+    attributes, inner = item.get("attributes", []), item.get("include", [])
+    if not (isinstance(attributes, list) and all(isinstance(field, str) for field in attributes)):
+        raise SettingsError(f"Invalid include of {stream}: the attributes of {model} must be a list of field names.")
+    if not (isinstance(inner, list) and all(isinstance(one, dict) for one in inner)):
+        raise SettingsError(f"Invalid include of {stream}: the include of {model} must be a list of objects.")
+    include = Include(model, tuple(attributes), parse_includes(stream, inner))
     secret = [field for field in include.attributes if field in known_secrets(include.plural)]
     if secret:
         raise SettingsError(

@@ -10,19 +10,19 @@ from typing_extensions import override
 
 from tap_jetti.errors import IncompleteReadError, SettingsError
 from tap_jetti.facts import resources
-from tap_jetti.facts.resources import PRIMARY_KEY
+from tap_jetti.facts.resources import PRIMARY_KEY, REPLICATION_KEY
 from tap_jetti.reading.keyset import IncrementalRead
 from tap_jetti.reading.pages import Projection
 from tap_jetti.reading.resource_facts import ResourceFacts
 from tap_jetti.tap.base_stream import BaseStream
 from tap_jetti.tap.bookmark import Bookmark
+from tap_jetti.tap.catalog_columns import check_style, overridden_types, require_columns
 from tap_jetti.tap.includes import parse_includes
 from tap_jetti.tap.row_decoder import UNMAPPED, RowDecoder
 from tap_jetti.tap.stream_reads import full_read, incremental_read
-from tap_jetti.tap.typed_decoder import KEY_FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from tap_jetti.reading.page import Page
     from tap_jetti.reading.prefetch import StreamRead
     from tap_jetti.tap.run_context import RunContext
+
+
+KEY_FIELDS = frozenset({PRIMARY_KEY, REPLICATION_KEY})
+"""Fields that reading itself needs. They are requested even if they are not selected."""
+
+_ANY_JSON = {"type": ["object", "array", "null"]}
 
 
 class ResourceStream(BaseStream):
@@ -47,17 +53,19 @@ class ResourceStream(BaseStream):
     def __init__(
         self, tap: Tap, run: RunContext, name: str, *, replication_key: str | None, selected_by_default: bool
     ) -> None:
-        self._documented = resources.schema(name)
+        documented = resources.schema(name)
+        self._documented: Mapping[str, Any] = documented["properties"]
         self._includes = parse_includes(name, run.settings["include"].get(name, ()))
-        properties = dict(self._documented["properties"])
-        any_json = {"type": ["object", "array", "null"]}
-        for include in self._includes:
-            # Whether a row belongs to one such model or has many is not known before the first row.
-            properties[include.singular] = properties[include.plural] = any_json
+        # Whether a row belongs to one such model or has many is not known before the first row.
+        self._included = [key for include in self._includes for key in (include.singular, include.plural)]
+        self._columns = run.column_names.of_documented(name, [*self._documented, *self._included])
+        properties = {self._columns[field]: schema for field, schema in self._documented.items()}
+        self._unchecked = dict.fromkeys(self._included, _ANY_JSON)
         if run.settings["unknown_fields"] == "keep":
-            properties[UNMAPPED] = any_json
-        super().__init__(tap, run, name=name, schema={**self._documented, "properties": properties})
-        self.replication_key = replication_key
+            self._unchecked[UNMAPPED] = _ANY_JSON
+        super().__init__(tap, run, name=name, schema={**documented, "properties": properties | self._unchecked})
+        self._overridden: dict[str, Any] = {}
+        self.replication_key = replication_key and self._columns[replication_key]
         self.selected_by_default = selected_by_default
         self._incremental_read: IncrementalRead | None = None
 
@@ -83,6 +91,7 @@ class ResourceStream(BaseStream):
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
         own_key = self.replication_key
+        self._apply_columns(catalog)
         super().apply_catalog(catalog)
         self.primary_keys = (PRIMARY_KEY,)  # the SDK takes that of the catalog, which may have none
         if self.forced_replication_method == REPLICATION_FULL_TABLE:
@@ -95,6 +104,18 @@ class ResourceStream(BaseStream):
                 f" Supported: {supported}. Correct the catalog."
             )
         self.replication_key = own_key
+
+    def _apply_columns(self, catalog: Catalog) -> None:
+        entry = catalog.get_stream(self.name)
+        if entry is None:
+            return
+        own = self.schema["properties"]
+        listed = entry.schema.to_dict().get("properties", {})
+        check_style(self.name, listed, self._documented, self.run.column_names)
+        fixed = {*self._unchecked, *map(self.run.column_names.of, KEY_FIELDS)}
+        self._overridden = overridden_types(self.name, own, listed, fixed=fixed)
+        keys = [PRIMARY_KEY, *([self.replication_key] if self.replication_key else [])]
+        require_columns(entry, {column: own[column] for column in keys})
 
     @override
     def make_read(self) -> StreamRead:
@@ -151,30 +172,36 @@ class ResourceStream(BaseStream):
         return stored
 
     def _decoder(self) -> RowDecoder:
+        properties = {
+            field: self._overridden.get(self._columns[field], schema) for field, schema in self._documented.items()
+        }
+        unknown_fields = self.config["unknown_fields"]
+        if unknown_fields == "keep" and not self._emits(UNMAPPED):
+            unknown_fields = "warn"
         return RowDecoder(
             self.name,
-            self._documented,
-            deselected=self._documented["properties"].keys() - set(self._selected()) - KEY_FIELDS,
+            {"properties": properties},
+            deselected={field for field in self._columns if not self._emits(self._columns[field])},
             includes=self._includes,
-            unknown_fields=self.config["unknown_fields"],
+            unknown_fields=unknown_fields,
+            invalid_values=self.invalid_values,
+            names=self.run.column_names,
             typed=self.writes_pages,
             logger=self.logger,
         )
 
-    def _selected(self) -> list[str]:
-        return [field for field in self._documented["properties"] if self.mask["properties", field]]
+    def _emits(self, column: str) -> bool:
+        """Whether a column is in the SCHEMA: the catalog lists and selects it."""
+        return column in self.effective_schema.get("properties", ()) and self.mask["properties", column]
 
     def _projection(self) -> Projection:
         """The selected fields and those that the selected includes need. If all are selected, no list is sent."""
-        documented = self._documented["properties"]
-        selected = self._selected()
+        selected = [field for field in self._documented if self._emits(self._columns[field])]
         includes = [
-            include
-            for include in self._includes
-            if self.mask["properties", include.singular] or self.mask["properties", include.plural]
+            include for include in self._includes if self._emits(include.singular) or self._emits(include.plural)
         ]
         attributes: list[str] = []
-        if len(selected) < len(documented):
+        if len(selected) < len(self._documented):
             needed = {*KEY_FIELDS, *(include.foreign_key for include in includes)}
-            attributes = sorted({*selected, *(needed & documented.keys())})
+            attributes = sorted({*selected, *(needed & self._documented.keys())})
         return Projection(attributes, [include.to_query() for include in includes])

@@ -12,6 +12,7 @@ from tap_jetti.reading.page_limit import PageLimit
 from tap_jetti.reading.prefetch import Prefetcher
 from tap_jetti.reading.resource_facts import BOOKMARK_KEY
 from tap_jetti.reading.server_profile import ServerProfile
+from tap_jetti.tap.column_names import ColumnNames
 from tap_jetti.tap.failed_streams import FailedStreams
 from tap_jetti.tap.progress.progress import Progress
 from tap_jetti.tap.progress.terminal_line import TerminalLine, can_show_line
@@ -111,6 +112,11 @@ class RunContext:
     def end_date(self) -> str | None:
         """The exclusive upper bound of `updatedAt`, in the normal form."""
         return date_setting(self.settings, "end_date")
+
+    @cached_property
+    def column_names(self) -> ColumnNames:
+        """How columns are named."""
+        return ColumnNames(self.settings["column_names"])
 
     @property
     def verify_counts(self) -> str:

@@ -9,6 +9,8 @@ from singer_sdk import typing as th
 from tap_jetti.errors import SettingsError
 from tap_jetti.facts import resources
 from tap_jetti.facts.timestamps import normalise
+from tap_jetti.tap.column_names import STYLES
+from tap_jetti.tap.invalid_values import POLICIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +22,12 @@ _INCLUDE: th.JSONTypeHelper[Any] = th.ArrayType(
         th.Property("include", th.ArrayType(th.ObjectType(additional_properties=True))),
     )
 )
+
+EARLIEST_END = "1970-01-01T00:00:00.000Z"
+"""Rows are not read up to this time or an earlier one."""
+
+LONGEST_LAG = 365 * 24 * 60 * 60
+"""Maximum of bookmark_lag, in seconds."""
 
 TAP_SETTINGS = th.PropertiesList(
     th.Property(
@@ -67,6 +75,23 @@ TAP_SETTINGS = th.PropertiesList(
         " keep: put them into the column _unmapped. error: fail the stream.",
     ),
     th.Property(
+        "invalid_values",
+        th.StringType(nullable=False, allowed_values=list(POLICIES)),
+        default="null",
+        title="Invalid values",
+        description="What to do with values that do not fit the type of their column, such as a text in a number."
+        " null: write null and log a warning; with unknown_fields keep, the original goes into _unmapped."
+        " keep: write them as they are and log a warning. fail: fail the stream.",
+    ),
+    th.Property(
+        "column_names",
+        th.StringType(nullable=False, allowed_values=list(STYLES)),
+        default="api",
+        title="Column names",
+        description="How to name columns. api: as the API spells them, such as updatedAt. snake_case: updated_at."
+        " If you change it, create a new catalog. Bookmarks stay valid.",
+    ),
+    th.Property(
         "verify_counts",
         th.StringType(nullable=False, allowed_values=["auto", "always", "never"]),
         default="auto",
@@ -106,9 +131,14 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     """Check what a JSON Schema cannot express.
 
     Raises:
-        SettingsError: A date is invalid, the dates are in the wrong order, or `include` names an unknown stream.
+        SettingsError: A date is invalid, the dates are in the wrong order, `bookmark_lag` is not a number of seconds
+            up to a year, or `include` names an unknown stream.
     """
     start, end = date_setting(settings, "start_date"), date_setting(settings, "end_date")
+    if end and end <= EARLIEST_END:
+        raise SettingsError(f"end_date {end} must be after {EARLIEST_END}: no row is older.")
+    if not 0 <= settings["bookmark_lag"] <= LONGEST_LAG:  # false for NaN, too
+        raise SettingsError(f"bookmark_lag must be between 0 and {LONGEST_LAG} seconds.")
     if start and end and start >= end:
         raise SettingsError(f"start_date {start} must be before end_date {end}.")
     unknown = sorted(set(settings.get("include", ())) - set(resources.names()))

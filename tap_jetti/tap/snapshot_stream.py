@@ -15,6 +15,7 @@ from tap_jetti.reading.page import Page, decode_objects
 from tap_jetti.reading.pages import Projection
 from tap_jetti.reading.proof import Proof
 from tap_jetti.tap.base_stream import BaseStream
+from tap_jetti.tap.catalog_columns import check_style, overridden_types, require_columns
 from tap_jetti.tap.state_cadence import STATE_ROWS
 from tap_jetti.tap.stream_reads import full_read
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from singer_sdk import Tap
+    from singer_sdk.singerlib import Catalog
 
     from tap_jetti.reading.prefetch import StreamRead
     from tap_jetti.tap.run_context import RunContext
@@ -29,15 +31,15 @@ if TYPE_CHECKING:
 SNAPSHOT_SUFFIX = "_ids"
 """The name of the stream is that of the resource and this."""
 
-_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        PRIMARY_KEY: {"type": ["integer"], "description": "Primary key."},
-        "snapshotAt": {
-            "type": ["string", "null"],
-            "format": "date-time",
-            "description": "Rows created up to this time are deleted if their id is not in the snapshot.",
-        },
+SNAPSHOT_TIME = "snapshotAt"
+"""The field with the time of the snapshot."""
+
+_PROPERTIES: dict[str, Any] = {
+    PRIMARY_KEY: {"type": ["integer"], "description": "Primary key."},
+    SNAPSHOT_TIME: {
+        "type": ["string", "null"],
+        "format": "date-time",
+        "description": "Rows created up to this time are deleted if their id is not in the snapshot.",
     },
 }
 
@@ -55,8 +57,21 @@ class SnapshotStream(BaseStream):
     """
 
     def __init__(self, tap: Tap, run: RunContext, resource: str) -> None:
-        super().__init__(tap, run, name=resource + SNAPSHOT_SUFFIX, schema=_SCHEMA)
+        self._columns = run.column_names.of_documented(resource + SNAPSHOT_SUFFIX, _PROPERTIES)
+        properties = {self._columns[field]: schema for field, schema in _PROPERTIES.items()}
+        super().__init__(tap, run, name=resource + SNAPSHOT_SUFFIX, schema={"type": "object", "properties": properties})
         self._resource = resource
+
+    @override
+    def apply_catalog(self, catalog: Catalog) -> None:
+        entry = catalog.get_stream(self.name)
+        if entry is not None:
+            own = self.schema["properties"]
+            listed = entry.schema.to_dict().get("properties", {})
+            check_style(self.name, listed, _PROPERTIES, self.run.column_names)
+            overridden_types(self.name, own, listed, fixed=own)
+            require_columns(entry, own)
+        super().apply_catalog(catalog)
 
     @override
     def make_read(self) -> StreamRead:
@@ -83,11 +98,11 @@ class SnapshotStream(BaseStream):
                 self.name,
                 self._resource,
             )
-        snapshot_at = self._snapshot_at(reader.began)
+        snapshot_at, time_column = self._snapshot_at(reader.began), self._columns[SNAPSHOT_TIME]
         with self.run.deferred_interrupts():  # the rest of a snapshot that is cut would look deleted
             for start in range(0, len(ids), STATE_ROWS):
                 part = ids[start : start + STATE_ROWS].tolist()
-                yield Page([{PRIMARY_KEY: id_, "snapshotAt": snapshot_at} for id_ in part], part, [None] * len(part))
+                yield Page([{PRIMARY_KEY: id_, time_column: snapshot_at} for id_ in part], part, [None] * len(part))
 
     def _snapshot_at(self, began: float) -> str:
         """Up to when rows that were created must be in the snapshot: the lag covers transactions that commit late.

@@ -71,6 +71,11 @@ class TapJetti(CommandLine, Tap):
         return streams
 
     @override
+    def setup_mapper(self) -> None:
+        _ = self.streams  # first, because streams add their keys to the catalog, which SCHEMA messages are made from
+        super().setup_mapper()
+
+    @override
     def load_state(self, state: dict[str, Any]) -> None:
         names = stream_names(self.config["id_snapshots"])
         super().load_state(read_state(state, names, self.logger))

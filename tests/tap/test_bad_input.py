@@ -71,6 +71,25 @@ SETTINGS = [
     ("page_size 0", {"page_size": 0}, "page_size"),
     ("bookmark_lag negative", {"bookmark_lag": -1}, "bookmark_lag"),
     ("bookmark_lag endless", {"bookmark_lag": 1e12}, ""),
+    ("bookmark_lag beyond all dates", {"bookmark_lag": 1e300}, "bookmark_lag must be between"),
+    ("bookmark_lag NaN", {"bookmark_lag": float("nan")}, "bookmark_lag"),
+    ("end_date of year 1", {"end_date": "0001-01-01"}, "end_date"),
+    (
+        "nested include without model",
+        {"include": {"sales": [{"model": "User", "include": [{}]}]}},
+        "Invalid model None",
+    ),
+    ("include of a number", {"include": {"sales": [{"model": "User", "include": [{"model": 5}]}]}}, "Invalid model 5"),
+    (
+        "nested attributes that are no list",
+        {"include": {"sales": [{"model": "User", "include": [{"model": "Role", "attributes": 5}]}]}},
+        "attributes of Role",
+    ),
+    (
+        "nested include that is no list",
+        {"include": {"sales": [{"model": "User", "include": [{"model": "Role", "include": 5}]}]}},
+        "include of Role",
+    ),
     ("unknown_fields", {"unknown_fields": "drop"}, "unknown_fields"),
     ("api_url", {"api_url": "api.jetti.io"}, "api_url"),
     ("api_url with a password", {"api_url": "https://user:hidden-word@host/api"}, "api_url"),
@@ -153,6 +172,29 @@ def test_a_catalog_that_is_none_is_named(content: str, sandbox: Sandbox, command
     """A catalog file that holds no Singer catalog ends the run before anything is read."""
     errors = clear(commands.run(config_for(sandbox), catalog=content))
     assert "atalog" in errors or "JSON" in errors
+    assert len(sandbox.requests) == 0
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"metadata": 5},
+        {"metadata": [{}]},
+        {"metadata": [{"breadcrumb": 5, "metadata": {}}]},
+        {"metadata": [{"breadcrumb": [], "metadata": 5}]},
+        {"schema": {"properties": 5}},
+        {"schema": {"properties": {"total": 5}}},
+        {"schema": {"properties": {"total": {"type": 5}}}},
+        {"schema": {"properties": {"total": {"type": [5, "null"]}}}},
+    ],
+    ids=str,
+)
+def test_a_malformed_stream_of_a_catalog_is_named(part: dict[str, Any], sandbox: Sandbox, commands: Commands) -> None:
+    """A catalog whose schema or metadata is not one ends the run with a line that names the stream."""
+    catalog = catalog_of("sales")
+    catalog["streams"][0] |= part
+    errors = clear(commands.run(config_for(sandbox), catalog=catalog))
+    assert "Invalid catalog: the schema or the metadata of sales is malformed" in errors
     assert len(sandbox.requests) == 0
 
 

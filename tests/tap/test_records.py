@@ -44,8 +44,8 @@ def one(sandbox: Sandbox, stream: str, row: dict[str, Any], **settings: Any) -> 
         ("sales", "total", 12345678901234567890, "12345678901234567890"),
         ("sales", "total", "-0.00", "-0.00"),
         ("sales", "total", "", "null"),
-        ("sales", "total", "n/a", '"n/a"'),
-        ("sales", "total", "NaN", '"NaN"'),
+        ("sales", "total", "n/a", "null"),
+        ("sales", "total", "NaN", "null"),
         ("sales", "companyId", "17", "17"),
         ("sales", "companyId", 17, "17"),
         ("sales", "companyId", "17.0", "17"),
@@ -54,11 +54,11 @@ def one(sandbox: Sandbox, stream: str, row: dict[str, Any], **settings: Any) -> 
         ("sales", "quantity", 3.0, "3"),
         ("sales", "cancelled", "false", "false"),
         ("sales", "cancelled", 1, "true"),
-        ("sales", "cancelled", "maybe", '"maybe"'),
+        ("sales", "cancelled", "maybe", "null"),
         ("sales", "dateOrdered", "2020-02-03T04:05:06.789123+01:00", '"2020-02-03T03:05:06.789Z"'),
         ("sales", "dateOrdered", "2020-02-03", '"2020-02-03T00:00:00.000Z"'),
         ("sales", "dateOrdered", "", "null"),
-        ("sales", "dateOrdered", "soon", '"soon"'),
+        ("sales", "dateOrdered", "soon", "null"),
         ("sales", "reference", 42, '"42"'),
         ("sales", "reference", 1.5, '"1.5"'),
         ("sales", "reference", True, '"true"'),
@@ -76,7 +76,7 @@ def one(sandbox: Sandbox, stream: str, row: dict[str, Any], **settings: Any) -> 
 def test_a_value_has_the_type_of_its_field(
     stream: str, field: str, value: Any, expected: str, sandboxes: Callable[..., Sandbox]
 ) -> None:
-    """A value comes out in its field's type, exactly; one that cannot be brought to it comes out as it was."""
+    """A value is written in the type of its field, exactly; one that cannot be converted is written as null."""
     sandbox = sandboxes()
     sandbox.replace(stream, [{"id": 1, "updatedAt": DAY, field: value}])
     output = run_here(config_for(sandbox), streams=(stream,))

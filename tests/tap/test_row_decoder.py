@@ -16,6 +16,8 @@ from runs import EXAMPLES
 from tap_jetti.facts import resources
 from tap_jetti.facts.secret_fields import mask_credentials, may_contain_credentials
 from tap_jetti.reading.page import MalformedPageError
+from tap_jetti.tap.column_names import ColumnNames
+from tap_jetti.tap.invalid_values import InvalidValues
 from tap_jetti.tap.row_decoder import RowDecoder
 
 if TYPE_CHECKING:
@@ -104,6 +106,8 @@ def leaves(content: bytes, *, typed: bool, deselected: set[str]) -> Any:
         deselected=deselected,
         includes=(),
         unknown_fields="warn",
+        invalid_values=InvalidValues("sales", "null", logging.getLogger("quiet")),
+        names=ColumnNames("api"),
         typed=typed,
         logger=logging.getLogger("quiet"),
     )
@@ -139,6 +143,8 @@ def test_both_ways_write_fields_in_the_same_order() -> None:
         deselected=(),
         includes=(),
         unknown_fields="warn",
+        invalid_values=InvalidValues("sales", "null", logging.getLogger("quiet")),
+        names=ColumnNames("api"),
         typed=True,
         logger=logging.getLogger("quiet"),
     )

@@ -82,12 +82,13 @@ class Progress:
         elif self._is_logged and self._is_due(LOG_SECONDS):
             self._logger.info("%s", self._log_text())
 
-    def end(self, outcome: str, proof: str | None = None) -> None:
+    def end(self, outcome: str, proof: str | None = None, *, invalid_values: int = 0) -> None:
         """Report that the stream has ended.
 
         Args:
             outcome: `complete`, `failed` or `interrupted`.
             proof: `proven`, `trusted` or `unproven` if it is complete.
+            invalid_values: The number of values that did not fit the schema.
         """
         if self._line:
             self._line.close()
@@ -97,7 +98,7 @@ class Progress:
         if proof == "unproven":
             self._unproven.append(self._stream)
         self._logger.info(
-            "stream=%s outcome=%s rows=%d seconds=%.1f rows_per_second=%.0f gets=%d%s",
+            "stream=%s outcome=%s rows=%d seconds=%.1f rows_per_second=%.0f gets=%d%s%s",
             self._stream,
             outcome,
             throughput.rows,
@@ -105,6 +106,7 @@ class Progress:
             throughput.rows / seconds if seconds else 0,
             throughput.gets,
             f" proof={proof}" if proof else "",
+            f" invalid_values={invalid_values}" if invalid_values else "",
         )
 
     def summarise(self, outcome: str) -> None:
