@@ -42,8 +42,18 @@ BUSINESS = (
 )
 """The 25 streams that tap-jetti reads by default."""
 
+INCREMENTAL = (
+    *(stream for stream in BUSINESS if stream not in {"purchase_invoices", "sale_invoices"}),
+    "purchase_return_items",
+    "purchase_returns",
+)
+"""25 streams that are read by updatedAt: those of `BUSINESS`, but for the two whose dates may be null."""
+
 PAGE = 100
-"""Rows per page: the largest page that Jetti is known to give."""
+"""Rows per page: the largest page that a client of Jetti is known to have asked for."""
+
+LARGEST_PAGE = 1000
+"""Rows of the largest page that tap-jetti asks for by default, where the server gives it."""
 
 TOKEN = "bench-token"  # noqa: S105 - of a server on this machine
 

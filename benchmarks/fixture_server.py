@@ -1,8 +1,9 @@
 """A very fast server, for what is measured without a rate limit.
 
 It implements the part of the API that the readers use: the bearer token, ``where`` on ``updatedAt`` and ``id``,
-``order``, ``limit``, ``from`` (pages) and ``count.json``. All rows are prepared as text, except for their id and
-updatedAt. It reads its orders as JSON lines from standard input, see `servers`, and stops at the end of the input.
+``order``, ``limit`` (up to 1,000 rows), ``from`` (pages) and ``count.json``. All rows are prepared as text, except for
+their id and updatedAt. It reads its orders as JSON lines from standard input, see `servers`, and stops at the end of
+the input.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote_plus
 
-from fixture import KINDS, PAGE, TOKEN, index_of, updated_at, wide_fields
+from fixture import KINDS, LARGEST_PAGE, TOKEN, index_of, updated_at, wide_fields
 
 _A_DAY = 2880
 _END = b"\r\n\r\n"
@@ -73,7 +74,7 @@ class Service:
         asked = dict(pair.partition("=")[::2] for pair in unquote_plus(query).split("&") if pair)
         if asked.pop("order[attribute]", "id") not in {"id", "updatedAt"}:
             return 400, b'{"title":"api.query.order.invalid","status":400}'
-        limit = min(int(asked.pop("limit", "50")), PAGE)
+        limit = min(int(asked.pop("limit", "50")), LARGEST_PAGE)
         page = int(asked.pop("from", "0"))
         start, stop = 0, self.rows.count
         for name, text in asked.items():

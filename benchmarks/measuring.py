@@ -36,7 +36,7 @@ class Run:
         ended: The same clock.
         cpu: Seconds of processor time, of all its threads and children.
         peak: Peak memory, in MB.
-        rows: The number of different rows that it gave, by stream; empty if they were not kept.
+        ids: The ids of the rows that it gave, by stream; empty if they were not kept.
         fields: The smallest number of fields that are not null in a record; None without records.
     """
 
@@ -45,7 +45,7 @@ class Run:
     ended: float
     cpu: float
     peak: float
-    rows: Mapping[str, int]
+    ids: Mapping[str, set[int]]
     fields: int | None
 
     @property
@@ -53,19 +53,26 @@ class Run:
         """Seconds from start to end."""
         return self.ended - self.started
 
+    @property
+    def rows(self) -> dict[str, int]:
+        """The number of different rows that it gave, by stream."""
+        return {stream: len(ids) for stream, ids in self.ids.items()}
+
 
 class Process:
-    """A running reader, in a temporary folder."""
+    """A running reader, in a folder of its own."""
 
-    def __init__(self, *, seconds: float, keep_rows: bool) -> None:
+    def __init__(self, *, seconds: float, keep_rows: bool, folder: Path | None = None) -> None:
         """Make the folder.
 
         Args:
             seconds: After so many seconds the process is stopped.
             keep_rows: Whether its output is kept and counted; otherwise it is discarded.
+            folder: The folder of an earlier run, with its state, which is kept. None: a temporary one.
         """
         (CACHE / "runs").mkdir(parents=True, exist_ok=True)
-        self.folder = Path(tempfile.mkdtemp(dir=CACHE / "runs"))
+        self.folder = folder or Path(tempfile.mkdtemp(dir=CACHE / "runs"))
+        self._keeps_folder = folder is not None
         self._seconds = seconds
         self._keep_rows = keep_rows
         self._launcher: subprocess.Popen[bytes] | None = None
@@ -77,11 +84,12 @@ class Process:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the process if it still runs, and remove its folder."""
+        """Stop the process if it still runs, and remove its temporary folder."""
         if self._launcher is not None and self._launcher.poll() is None:
             self._launcher.terminate()
             self._launcher.wait(LAUNCHER_PATIENCE)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if not self._keeps_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self, command: Sequence[str | Path], environment: Mapping[str, str]) -> None:
         """Start a command with a minimal environment."""
@@ -112,7 +120,7 @@ class Process:
             facts["ended"],
             facts["cpu"],
             facts["peak"] / MEGABYTE,
-            self._rows() if self._keep_rows else {},
+            self._ids() if self._keep_rows else {},
             min(map(_filled, _messages(self.folder / "output")), default=None) if self._keep_rows else None,
         )
 
@@ -126,13 +134,27 @@ class Process:
             words += [json.loads(line)["trace"]["error"]["internal_message"] or "" for line in traces[:1]]
         return words[-1][:200].replace("|", "/") if words else "no message"
 
-    def _rows(self) -> dict[str, int]:
+    def _ids(self) -> dict[str, set[int]]:
         ids = defaultdict[str, set[int]](set)
         for stream, row in _messages(self.folder / "output"):
             ids[stream].add(int(row["id"]))
         for stream, row_id in _loaded(self.folder / "loaded" / "jetti"):
             ids[stream].add(row_id)
-        return {stream: len(found) for stream, found in ids.items()}
+        return dict(ids)
+
+
+def state_of(output: Path) -> object:
+    """The state for the next run: the last one of a tap, or the last one of each stream of an Airbyte source."""
+    state: object = None
+    by_stream: dict[str, object] = {}
+    with output.open(encoding="utf-8") as lines:
+        for line in lines:
+            message = json.loads(line) if '"STATE"' in line else {}
+            if message.get("type") == "STATE":
+                state = message.get("value")
+                if "state" in message:
+                    by_stream[message["state"]["stream"]["stream_descriptor"]["name"]] = message["state"]
+    return list(by_stream.values()) or state
 
 
 def _filled(message: tuple[str, dict[str, Any]]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,10 @@ class Job:
         scale: How many times as fast as real time the clock runs; pauses are divided by it.
         home: The folder through which the processes of one machine share their rate limit; None: they do not.
         store: The setting `rate_limit_store` of tap-jetti.
+        token: The API token.
+        page_size: Rows per page that the reader asks for.
+        is_adaptive: Whether tap-jetti chooses the size of its pages itself, as by default.
+        state: The file with the state of the run before; None: there was none.
     """
 
     api_url: str
@@ -44,6 +48,8 @@ class Job:
     store: str | None = None
     token: str = TOKEN
     page_size: int = PAGE
+    is_adaptive: bool = False
+    state: str | None = None
 
 
 Command = tuple[list[str | Path], dict[str, str]]
@@ -90,6 +96,7 @@ def _tap_jetti(job: Job, folder: Path) -> Command:
             if not entry["breadcrumb"]:
                 entry["metadata"]["selected"] = True
     config: dict[str, Any] = {"api_url": job.api_url, "api_token": job.token}
+    config |= {} if job.is_adaptive else {"page_size": job.page_size}
     if job.rate is None:
         config |= {"rate_limit": WITHOUT_LIMIT, "rate_limit_burst": WITHOUT_LIMIT, "rate_limit_store": "memory://"}
     else:
@@ -99,6 +106,7 @@ def _tap_jetti(job: Job, folder: Path) -> Command:
     for name, content in files.items():
         (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
     options = [option for name in files for option in (f"--{name}", folder / f"{name}.json")]
+    options += ["--state", Path(job.state)] if job.state else []
     return [_program(), *options], {"XDG_STATE_HOME": job.home or str(folder)}
 
 
@@ -113,7 +121,8 @@ def _job_file(job: Job, folder: Path) -> Path:
 
 
 def _singer_sdk_plain(job: Job, folder: Path) -> Command:
-    return [python_of("singer_sdk_plain"), HERE / "singer_sdk_plain" / "tap.py", "--config", _job_file(job, folder)], {}
+    program = [python_of("singer_sdk_plain"), HERE / "singer_sdk_plain" / "tap.py", "--config", _job_file(job, folder)]
+    return [*program, *(["--state", job.state] if job.state else [])], {}
 
 
 def _dlt_rest_api(job: Job, folder: Path) -> Command:
@@ -134,6 +143,13 @@ def _floor(job: Job, folder: Path) -> Command:
 
 
 TAP_JETTI = Reader("tap_jetti", "tap-jetti", "tap-jetti", _tap_jetti)
+ADAPTIVE = Reader(
+    "tap_jetti",
+    "tap-jetti, larger pages",
+    "tap-jetti",
+    lambda job, folder: _tap_jetti(replace(job, is_adaptive=True), folder),
+)
+"""tap-jetti with its default page size, for the parts in which it otherwise asks for pages of 100 rows."""
 PLAIN = Reader("singer_sdk_plain", "plain singer-sdk", "singer-sdk", _singer_sdk_plain)
 DLT = Reader("dlt_rest_api", "dlt rest_api", "dlt", _dlt_rest_api)
 AIRBYTE = Reader("airbyte_cdk", "Airbyte low-code", "airbyte-cdk", _airbyte_cdk)

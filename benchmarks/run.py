@@ -2,7 +2,7 @@
 
 Usage: make bench
 A few minutes, and only some of the parts:
-python benchmarks/run.py --only throughput,saturation,shared,growth --quick
+python benchmarks/run.py --only throughput,saturation,shared,growth,night,pages --quick
 
 Each reader has its own environment. All of them read from the same servers on this machine. Each part that is
 measured replaces the same part in results.json. Table and chart show all parts in that file.
@@ -24,12 +24,14 @@ from typing import TYPE_CHECKING, Any
 
 import chart
 import growth
+import night
+import pages
 import saturation
 import shared
 import tables
 import throughput
 from environments import HERE, ROOT, UnavailableError, prepare, versions
-from readers import FLOOR, PLAIN, READERS, TAP_JETTI, Reader
+from readers import ADAPTIVE, FLOOR, PLAIN, READERS, TAP_JETTI, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,8 +73,14 @@ def main() -> None:
     print(f"Wrote results.md, results.json and results.svg to {chosen.output}.")
 
 
+def _with_adaptive(readers: list[Reader]) -> list[Reader]:
+    """The readers, and tap-jetti a second time with its default page size."""
+    return [one for reader in readers for one in ((reader, ADAPTIVE) if reader is TAP_JETTI else (reader,))]
+
+
 def _throughput(readers: list[Reader], chosen: argparse.Namespace) -> object:
-    return throughput.measure(readers, rows=20_000 if chosen.quick else 100_000, repeat=1 if chosen.quick else 3)
+    rows, repeat = (20_000, 1) if chosen.quick else (100_000, 3)
+    return throughput.measure(_with_adaptive(readers), rows=rows, repeat=repeat)
 
 
 def _saturation(readers: list[Reader], chosen: argparse.Namespace) -> object:
@@ -92,7 +100,17 @@ def _shared(readers: list[Reader], chosen: argparse.Namespace) -> object:
 
 def _growth(readers: list[Reader], chosen: argparse.Namespace) -> object:
     sizes = (1_000, 10_000, 50_000) if chosen.quick else (10_000, 100_000, 1_000_000)
-    return growth.measure([reader for reader in readers if reader in {TAP_JETTI, PLAIN}], sizes=sizes)
+    measured = [reader for reader in readers if reader in {TAP_JETTI, PLAIN}]
+    return growth.measure(_with_adaptive(measured), sizes=sizes)
+
+
+def _night(readers: list[Reader], chosen: argparse.Namespace) -> object:
+    return night.measure([reader for reader in readers if reader is not FLOOR], scale=chosen.scale)
+
+
+def _pages(readers: list[Reader], chosen: argparse.Namespace) -> object:
+    limited = [reader for reader in readers if reader is not FLOOR]
+    return pages.measure(limited, rows=2_000 if chosen.quick else 20_000, scale=chosen.scale)
 
 
 PARTS: dict[str, Callable[[list[Reader], argparse.Namespace], object]] = {
@@ -100,6 +118,8 @@ PARTS: dict[str, Callable[[list[Reader], argparse.Namespace], object]] = {
     "saturation": _saturation,
     "shared": _shared,
     "growth": _growth,
+    "night": _night,
+    "pages": _pages,
 }
 
 

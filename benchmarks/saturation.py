@@ -8,20 +8,12 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from fixture import BUSINESS, PAGE, RESOURCE
-from measuring import Process
+from limited_run import RATE, run_limited
 from readers import Job, Reader
 from servers import Server
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-RATE = 2.0
-"""Requests per second that Jetti allows."""
-
-REFUSED = 429
-
-MOST_TIMES_IDEAL = 6
-"""A read that takes longer than so many times the ideal is stopped."""
 
 
 @dataclass(frozen=True)
@@ -75,25 +67,19 @@ def measure(
 
 
 def _read(server: Server, reader: Reader, job: Job, shape: Shape, latency: float) -> dict[str, Any]:
-    ideal = shape.least_gets / (job.rate or RATE)
-    server.ask("reset")
-    with Process(seconds=30 + MOST_TIMES_IDEAL * (ideal + shape.least_gets * latency), keep_rows=True) as process:
-        reader.start(process, job)
-        run = process.finish()
-    arrived = server.ask("look")
-    times = [when for when, _, _ in arrived] or [run.started]
-    failure = run.failure
-    if failure is None and run.rows != shape.rows:
-        failure = f"gave {sum(run.rows.values())} of {sum(shape.rows.values())} rows"
+    one = run_limited(server, reader, job, least_gets=shape.least_gets, latency=latency)
+    failure = one.run.failure
+    if failure is None and one.run.rows != shape.rows:
+        failure = f"gave {sum(one.run.rows.values())} of {sum(shape.rows.values())} rows"
+    rate = job.rate or RATE
     return {
         "failure": failure,
-        # From when the first request left to when the last answer was back.
-        "over_ideal": (times[-1] - times[0] + latency) / ideal,
-        "over_own": (times[-1] - times[0] + latency) / (len(times) / (job.rate or RATE)),
-        "process_over_ideal": run.wall / ideal,
+        "over_ideal": one.seconds / (shape.least_gets / rate),
+        "over_own": one.seconds / (one.gets / rate) if one.gets else 0.0,
+        "process_over_ideal": one.run.wall / (shape.least_gets / rate),
         "least_gets": shape.least_gets,
-        "gets": len(arrived),
-        "refused": sum(status == REFUSED for _, _, status in arrived),
+        "gets": one.gets,
+        "refused": one.refused,
     }
 
 

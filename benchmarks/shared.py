@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from fixture import PAGE, RESOURCE, SECOND_RESOURCES
+from limited_run import MOST_TIMES_IDEAL, RATE, REFUSED
 from measuring import Process
 from readers import TAP_JETTI, Job, Reader
-from saturation import MOST_TIMES_IDEAL, RATE, REFUSED
 from servers import Redis, Server
 
 if TYPE_CHECKING:

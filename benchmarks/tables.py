@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+import get_tables
+from markdown import failures, scale_note, table, unique
 
 TAP_JETTI = "tap-jetti"
 PLAIN = "plain singer-sdk"
@@ -13,9 +13,6 @@ FLOOR = "floor: requests + orjson"
 
 NOISY = 1.25
 """If the fastest run is more than so many times as fast as the slowest, the figures are marked as unreliable."""
-
-FAIREST = 3
-"""With a clock faster than so many times real time, the comparison is marked as unfair."""
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -29,7 +26,14 @@ def markdown(results: dict[str, Any]) -> str:
     ]
     for reader, reason in results["unavailable"].items():
         lines += [f"**{reader} was left out**: {reason}.", ""]
-    writers = {"throughput": _throughput, "saturation": _saturation, "shared": _shared, "growth": _growth}
+    writers = {
+        "throughput": _throughput,
+        "night": get_tables.night,
+        "pages": get_tables.pages,
+        "saturation": _saturation,
+        "shared": _shared,
+        "growth": _growth,
+    }
     for name, write in writers.items():
         if name in parts:
             part = parts[name]
@@ -68,7 +72,9 @@ def _throughput(part: dict[str, Any]) -> list[str]:
     head += ["whole process s", "GETs"]
     notes = (
         f"Medians of {data['repeat']} runs. Rows/s are measured from the first request to the end of the process. CPU"
-        " includes the start of the process. All readers read the same prepared pages of 100 rows from one server."
+        " includes the start of the process. All readers read the same prepared rows from one server, in pages of 100;"
+        " *larger pages* is tap-jetti with its default settings, which ask for up to 1,000 rows where the server gives"
+        " them."
         f" That server gives {ceiling['fixture']:,.0f} rows/s to a client that only discards them (the sandbox:"
         f" {ceiling['sandbox']:,.0f}). Singer and Airbyte messages go to /dev/null. dlt extracts, normalises and loads"
         " into JSONL files."
@@ -76,7 +82,7 @@ def _throughput(part: dict[str, Any]) -> list[str]:
     return [
         f"## Without a rate limit: {data['rows']:,} rows of 40 fields, 1.5 KB each",
         "",
-        *_table(head, rows),
+        *table(head, rows),
         "",
         notes,
         *(["", "**The machine was busy: runs of one reader differ by more than 25 %. Measure again.**"] * noisy),
@@ -85,9 +91,9 @@ def _throughput(part: dict[str, Any]) -> list[str]:
 
 def _saturation(part: dict[str, Any]) -> list[str]:
     data = part["data"]
-    readers = _unique(one["reader"] for one in data)
+    readers = unique(one["reader"] for one in data)
     rows = []
-    for shape, capacity, latency in _unique((one["shape"], one["capacity"], one["latency"]) for one in data):
+    for shape, capacity, latency in unique((one["shape"], one["capacity"], one["latency"]) for one in data):
         cells = []
         for reader in readers:
             matching = [
@@ -103,15 +109,17 @@ def _saturation(part: dict[str, Any]) -> list[str]:
     return [
         "## Within the rate limit: wall time over the ideal",
         "",
-        *_table(["what is read", "capacity", "latency", *titles], rows),
+        *table(["what is read", "capacity", "latency", *titles], rows),
         "",
-        "Each cell: the time from the first request to the last response divided by the ideal; in brackets the GETs"
-        " and how many of them were refused (429). Ideal: one GET per page of 100 rows, at 2 per second."
-        + _scale(part)
+        "tap-jetti is set to pages of 100 rows here (`page_size: 100`), as the other readers are; see"
+        " *Rows per GET* for larger ones. Each cell: the time from the first request to the last response divided by"
+        " the ideal; in brackets the GETs and how many of them were refused (429). Ideal: one GET per page of 100 rows,"
+        " at 2 per second."
+        + scale_note(part)
         + " Every run gave all rows, unless the cell says that it failed. Only tap-jetti asks the server to count the"
-        " rows, which takes one more GET per stream of ten rows or more. The column *over its own GETs* therefore"
+        " rows: in a first load, as here, one GET per stream. The column *over its own GETs* therefore"
         " divides by the ideal time of the GETs that it sent.",
-        *_failures(
+        *failures(
             (f"{one['reader']}, {one['shape']}, capacity {one['capacity']:g}, {one['latency']:g} s", one["failure"])
             for one in data
         ),
@@ -137,20 +145,20 @@ def _shared(part: dict[str, Any]) -> list[str]:
     return [
         "## Several processes on one token",
         "",
-        *_table(["", "reader", "limit used", "refused", "longest wait / fair share", "failed"], rows),
+        *table(["", "reader", "limit used", "refused", "longest wait / fair share", "failed"], rows),
         "",
         "Measured while all processes read. *Limit used*: accepted GETs divided by those that 2 per second allow."
         " *Longest wait*: the longest time between two GETs of one process. *Fair share*: processes / rate. Capacity"
-        " 2, latency 0.05 s." + _scale(part),
-        *_failures((f"{one['reader']}, {one['case']}", one["failure"]) for one in part["data"]),
+        " 2, latency 0.05 s." + scale_note(part),
+        *failures((f"{one['reader']}, {one['case']}", one["failure"]) for one in part["data"]),
     ]
 
 
 def _growth(part: dict[str, Any]) -> list[str]:
     data = part["data"]
-    readers = _unique(one["reader"] for one in data)
+    readers = unique(one["reader"] for one in data)
     rows = []
-    for size in _unique(one["rows"] for one in data):
+    for size in unique(one["rows"] for one in data):
         cells = []
         for reader in readers:
             one = next(one for one in data if one["reader"] == reader and one["rows"] == size)
@@ -158,38 +166,14 @@ def _growth(part: dict[str, Any]) -> list[str]:
             cells += [f"failed: {one['failure']}", "", ""] if one["failure"] else figures
         rows.append([f"{size:,}", *cells])
     head = [f"{reader}: {what}" for reader in readers for what in ("s", "CPU s", "peak MB")]
-    return ["## Growth, without a rate limit", "", *_table(["rows", *head], rows)]
-
-
-def _failures(found: Iterable[tuple[str, str | None]]) -> list[str]:
-    """The list of what failed, and why."""
-    lines = [f"- {what}: {reason}" for what, reason in found if reason]
-    return ["", "Failures:", "", *lines] if lines else []
-
-
-def _scale(part: dict[str, Any]) -> str:
-    scale = part["scale"]
-    if scale == 1:
-        return ""
-    text = (
-        f" The benchmark's clock runs {scale:g} times as fast as real time: {2 * scale:g} requests per second, and"
-        f" latencies and the readers' pauses divided by {scale:g}. The readers' own work is not faster, so it counts"
-        f" {scale:g} times as much as in reality."
-    )
-    return text + (" **That is too fast for a fair comparison: see run.py.**" if scale > FAIREST else "")
+    return [
+        "## Growth, without a rate limit",
+        "",
+        *table(["rows", *head], rows),
+        "",
+        "Pages of 100 rows; *larger pages* is tap-jetti with its default settings.",
+    ]
 
 
 def _ratio(value: float, base: float | None) -> str:
     return f"{value / base:.2f}" if base else "-"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return [
-        f"| {' | '.join(head)} |",
-        f"|{'---|' * len(head)}",
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
-
-
-def _unique(values: Iterable[Any]) -> list[Any]:
-    return list(dict.fromkeys(values))

@@ -80,6 +80,7 @@ def main() -> None:
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (folder / "catalog.json").write_text(json.dumps(catalogue), encoding="utf-8")
     sys.argv[1:] = ["read", "--config", str(folder / "config.json"), "--catalog", str(folder / "catalog.json")]
+    sys.argv += ["--state", job["state"]] if job["state"] else []
     run()
 
 

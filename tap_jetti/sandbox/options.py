@@ -91,6 +91,8 @@ class Options:
     from_means: str = _option("page", "Unit of the query parameter `from`: pages or rows.", choices=("page", "offset"))
     default_limit: int = _option(50, "Rows per page if the query has no limit.")
     page_cap: int = _option(100, "Maximum rows per page, whatever limit the query has.")
+    refuse_limit: int = _option(0, "Refuse a limit above this number of rows; 0: never.")
+    refuse_limit_status: str = _option("400", "Status of a refused limit.", choices=("400", "500"))
     short_pages: float = _option(
         0.0, "Probability that a page has fewer rows than its limit although more rows follow."
     )

@@ -144,6 +144,15 @@ def test_paging(client, options, query, expected):
     assert client.ids(query + ORDER) == expected
 
 
+@pytest.mark.parametrize("status", [400, 500])
+def test_refused_limit(client, status):
+    """A limit above the largest accepted one is refused, with the status of the options; the largest one is not."""
+    client.sandbox.options.refuse_limit = 4
+    client.sandbox.options.refuse_limit_status = str(status)
+    assert client.ids("limit=4" + ORDER) == [1, 2, 3, 4]
+    assert client.get("sales.json?limit=5").status_code == status
+
+
 def test_ignored_order(client):
     """A server that ignores `order` returns rows in an arbitrary order."""
     client.sandbox.replace("sales", [{"id": number, "updatedAt": "2024-01-01"} for number in range(1, 50)])

@@ -81,6 +81,9 @@ class Reader:
 
     def _size(self, query: Mapping[str, Any]) -> int:
         limit = _integer(query, "limit", self.options.default_limit)
+        if 0 < self.options.refuse_limit < limit:
+            status = int(self.options.refuse_limit_status)
+            raise Problem(status, "api.query.limit.invalid", f"limit must be {self.options.refuse_limit} at most.")
         return min(limit or self.options.default_limit, self.options.page_cap)
 
     def _condition(self, resource: str, query: Mapping[str, Any]) -> conditions.Sql:
