@@ -31,7 +31,7 @@ class Request:
         data: The body, or None.
         repeatable: Whether the server may act on it twice without harm.
         retry: Whether it is sent again after a failure that may pass.
-        permit: The permit of the rate limit for the next attempt, if the caller already has one.
+        acquire: Waits for the permit of each attempt. None: the rate limit of the host does.
     """
 
     method: str
@@ -41,7 +41,7 @@ class Request:
     data: bytes | None = None
     repeatable: bool = True
     retry: bool = True
-    permit: Permit | None = None
+    acquire: Callable[[], Permit] | None = None
 
     @property
     def path(self) -> str:

@@ -107,7 +107,7 @@ class JettiSession:
         self._aborted = False
 
     def take_permit(self) -> Permit:
-        """Wait until the rate limit has room for a GET. Pass the permit to `get`, at once."""
+        """Wait until the rate limit has room for a GET, which must be sent at once."""
         return self._api.limiter.acquire(READ_COST)
 
     @property
@@ -126,7 +126,7 @@ class JettiSession:
         query: Pairs | None = None,
         *,
         decode: Callable[[bytes], Any] | None = None,
-        permit: Permit | None = None,
+        acquire: Callable[[], Permit] | None = None,
         retry: bool = True,
     ) -> Response:
         """Read from the API.
@@ -136,14 +136,14 @@ class JettiSession:
             query: The query, see `tap_jetti.client.query`.
             decode: Turns the bytes of the response into its body, or raises `msgspec.DecodeError`
                 if they are not complete JSON; by default any JSON, with exact decimals.
-            permit: What `take_permit` returned, if it was called for the first attempt.
+            acquire: Waits for the permit of each attempt; by default the rate limit, first come, first served.
             retry: Whether it is retried after a failure that may pass.
 
         Raises:
             RequestError: The request failed permanently, or until the time for retries was over.
         """
         url = self._api.url_of(path) + (f"?{encode(query)}" if query else "")
-        return self._send(Request("GET", url, self._api, decode or decode_json, permit=permit, retry=retry))
+        return self._send(Request("GET", url, self._api, decode or decode_json, acquire=acquire, retry=retry))
 
     def write(self, method: str, path: str, body: object, *, repeatable: bool) -> Response:
         """Write to the API.
@@ -210,7 +210,6 @@ class JettiSession:
             except RequestError as error:
                 if self._aborted:
                     raise Interrupted from error
-                request = replace(request, permit=None)
                 self._end_run_if_postponed(error)
                 delay = self._retry.delay(
                     error,
@@ -259,7 +258,7 @@ class JettiSession:
 
     def _exchange(self, request: Request) -> HttpResponse:
         """Wait for the rate limit, send one request, and let the limiter see the response."""
-        permit = request.permit or request.host.limiter.acquire(request.cost)
+        permit = request.acquire() if request.acquire else request.host.limiter.acquire(request.cost)
         self.stats.add(waited=permit.waited, gets=int(request.is_read), writes=int(not request.is_read))
         response = self._http.send(request)
         is_refusal = response.status == HTTPStatus.TOO_MANY_REQUESTS
@@ -321,7 +320,7 @@ def _redirected(request: Request, location: str) -> Request:
         raise refusal("Did not follow a redirect to an invalid URL") from error
     if (scheme, host, port) != origin_of(request.url):
         raise refusal(f"Did not follow a redirect to {scheme}://{host}:{port}: the token is sent to its own host only")
-    return replace(request, url=target, permit=None)
+    return replace(request, url=target)
 
 
 def _decode_write(content: bytes) -> Any:  # noqa: ANN401 - any JSON

@@ -39,7 +39,7 @@ def full_read(
     def reader(pages: PageReader) -> IdRead:
         return IdRead(pages, verify_counts=verify_counts, logger=logger)
 
-    return StreamRead(pages_from, reader)
+    return StreamRead(pages_from, reader, may_count=verify_counts != "never")
 
 
 def incremental_read(
@@ -77,4 +77,4 @@ def incremental_read(
             logger=logger,
         )
 
-    return StreamRead(pages_from, reader)
+    return StreamRead(pages_from, reader, may_count=run.verify_counts != "never")

@@ -96,7 +96,7 @@ class Account:
                 decode=decode,
             )
 
-        return StreamRead(pages_from, reader)
+        return StreamRead(pages_from, reader, may_count=verify_counts != "never")
 
     def serial(self, *resources, page_size=100, **shape):
         """The pages of each resource, read by one reader after another."""
@@ -480,8 +480,8 @@ class TestGate:
 
         def ask(name):
             try:
-                with gate.passing(lambda: urgencies[name]) as permit:
-                    ends[name] = session.get(f"{name}.json", permit=permit).status
+                with gate.request(lambda: urgencies[name]) as acquire:
+                    ends[name] = session.get(f"{name}.json", acquire=acquire).status
             except Stopped:
                 ends[name] = "dropped"
 
@@ -597,3 +597,41 @@ class TestCost:
             time.sleep(0.3)
         ahead.close()
         assert asked <= 5 + 1000 * PLACE_BYTES // (20 * 50_000) + 8  # and those under way
+
+
+class TestCounts:
+    """What is counted, and when."""
+
+    def test_nothing_is_counted_where_it_is_not_wanted(self, account):
+        """With `verify_counts: never` windows begin without a count of the length."""
+        one = account({"sales": made_rows(SHAPES["unique"])})
+        one.together("sales", verify_counts="never")
+        assert not any("count.json" in entry.path for entry in one.sandbox.requests)
+        assert any("from=" in entry.query for entry in one.sandbox.requests)
+
+
+class TestRetries:
+    """An attempt after a failure waits for its permit as the first one did."""
+
+    def test_a_retry_of_the_reader_goes_before_what_is_read_ahead(self, account):
+        """Of two requests that wait, the urgent one gets the permit, though it is its second attempt."""
+        one = account(dict.fromkeys(("sales", "products"), made_rows(SHAPES["a few"])))
+        session = one.session(rate=4, burst=1)
+        scheduler = PriorityScheduler(session, 1, SystemClock())
+        order = []
+        with scheduler.request(lambda: (0, 0)) as acquire:
+            acquire()
+
+            def read_ahead():
+                with scheduler.request(lambda: (1, 0)) as acquire_ahead:
+                    acquire_ahead()
+                    order.append("ahead")
+
+            thread = threading.Thread(target=read_ahead)
+            thread.start()
+            while not scheduler._waiting:
+                time.sleep(0.001)
+            acquire()
+            order.append("retry")
+        thread.join(10)
+        assert order == ["retry", "ahead"]

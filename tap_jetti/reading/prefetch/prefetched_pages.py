@@ -55,7 +55,7 @@ class PrefetchedPages:
         self._held = 0
         self._may_probe = True
         self._has_measured = False
-        self._total: int | None = None
+        self._total: int | None = None if stream_read.may_count else UNKNOWN
         self._all: tuple[KeyRange, ...] | None = None
         self._bound: str | None = None
         self._page_size = 0

@@ -25,19 +25,26 @@ class Stopped(BaseException):
     """Ends a thread whose work is not wanted any more."""
 
 
-class _Ticket:
+class _Flight:
+    """A request, from its first permit to its end, with all its attempts."""
+
     def __init__(self, priority: Callable[[], Priority]) -> None:
         self.priority = priority
+        self.has_begun = False
         self.granted: Permit | None = None
         self.is_dropped = False
 
+    def begin_attempt(self) -> None:
+        """Need a permit again."""
+        self.granted = None
+
 
 class PriorityScheduler:
-    """Takes the limiter's slots one at a time, and gives each to whoever is the most urgent *then*.
+    """Takes the limiter's permits one at a time, and gives each to the most urgent request *then*, retries included.
 
-    A caller that took its own slot would be served in the order of asking, and a request that
-    somebody waits for would stand behind those sent on the off chance. There is no thread for
-    this: one of those who wait takes the slot, for itself or for another.
+    A caller that took its own permit would be served in the order of asking, and a request that somebody waits for
+    would stand behind those sent on the off chance. There is no thread for this: one of those who wait takes the
+    permit, for itself or for another.
 
     Args:
         session: Whose limiter it is.
@@ -50,29 +57,28 @@ class PriorityScheduler:
         self._clock = clock
         self._most = most
         self._condition = threading.Condition()
-        self._waiting: list[_Ticket] = []
+        self._waiting: list[_Flight] = []
         self._flying = 0
         self._taking = False
         self._closed = False
 
     @contextmanager
-    def passing(self, priority: Callable[[], Priority]) -> Iterator[Permit]:
-        """Wait for a slot, and count as in flight until the context ends; yields the permit for `JettiSession.get`.
+    def request(self, priority: Callable[[], Priority]) -> Iterator[Callable[[], Permit]]:
+        """Count a request as in flight from its first permit until the context ends.
 
-        Raises:
-            Stopped: The request is not wanted any more.
-            Interrupted: The gate or the clock was stopped.
-            StoreError: The limiter's store failed.
+        Yields:
+            What waits for the permit of each attempt. It raises `Stopped` if the request is not wanted any more,
+            `Interrupted` if the scheduler or the clock was stopped, and `StoreError` if the limiter's store failed.
         """
-        ticket = _Ticket(priority)
+        flight = _Flight(priority)
         try:
-            yield self._enter(ticket)
+            yield lambda: self._acquire(flight)
         finally:
             with self._condition:
-                if ticket.granted:
+                if flight.has_begun:
                     self._flying -= 1
-                elif ticket in self._waiting:
-                    self._waiting.remove(ticket)
+                if flight in self._waiting:
+                    self._waiting.remove(flight)
                 self._condition.notify_all()
 
     def close(self) -> None:
@@ -81,24 +87,25 @@ class PriorityScheduler:
             self._closed = True
             self._condition.notify_all()
 
-    def _enter(self, ticket: _Ticket) -> Permit:
+    def _acquire(self, flight: _Flight) -> Permit:
         with self._condition:
-            self._waiting.append(ticket)
+            flight.begin_attempt()
+            self._waiting.append(flight)
         while True:
             with self._condition:
-                while not self._is_called(ticket) and (self._taking or self._flying >= self._most):
+                while not self._is_called(flight) and (self._taking or not self._may_fly(flight)):
                     self._clock.wait(self._condition)
                 if self._closed:
                     raise Interrupted
-                if ticket.is_dropped:
+                if flight.is_dropped:
                     raise Stopped
-                if ticket.granted:
-                    return ticket.granted
+                if flight.granted:
+                    return flight.granted
                 self._taking = True
             self._take()
 
     def _take(self) -> None:
-        """Take a slot and give it away; the lock is free meanwhile."""
+        """Take a permit and give it away; the lock is free meanwhile."""
         permit = None
         try:
             permit = self._session.take_permit()
@@ -108,23 +115,28 @@ class PriorityScheduler:
                 chosen = self._most_urgent() if permit else None
                 if chosen:
                     chosen.granted = permit
-                    self._flying += 1
+                    self._flying += not chosen.has_begun
+                    chosen.has_begun = True
                 self._condition.notify_all()
 
-    def _is_called(self, ticket: _Ticket) -> bool:
-        return self._closed or ticket.is_dropped or ticket.granted is not None
+    def _is_called(self, flight: _Flight) -> bool:
+        return self._closed or flight.is_dropped or flight.granted is not None
 
-    def _most_urgent(self) -> _Ticket | None:
-        """Take the most urgent ticket from those that wait, and drop the unwanted ones."""
-        wanted: list[tuple[tuple[int, Any], _Ticket]] = []
-        for ticket in self._waiting:
-            priority = ticket.priority()
+    def _may_fly(self, flight: _Flight) -> bool:
+        """Whether a request may be sent beside those in flight, as one of which a retry counts already."""
+        return flight.has_begun or self._flying < self._most
+
+    def _most_urgent(self) -> _Flight | None:
+        """Take the most urgent request from those that wait, and drop the unwanted ones."""
+        wanted: list[tuple[tuple[int, Any], _Flight]] = []
+        for flight in self._waiting:
+            priority = flight.priority()
             if priority is None:
-                ticket.is_dropped = True
+                flight.is_dropped = True
             else:
-                wanted.append((priority, ticket))
-        chosen = min(wanted, key=itemgetter(0), default=(None, None))[1]
-        self._waiting = [ticket for _, ticket in wanted if ticket is not chosen]
+                wanted.append((priority, flight))
+        chosen = min((one for one in wanted if self._may_fly(one[1])), key=itemgetter(0), default=(None, None))[1]
+        self._waiting = [flight for _, flight in wanted if flight is not chosen]
         return chosen
 
 
@@ -165,11 +177,17 @@ class ScheduledSession:
     ) -> Response:
         """Read from the API when the scheduler lets it, see `JettiSession.get`."""
         response = None
-        with self._scheduler.passing(self._priority) as permit:
-            if self._granted is not None:
-                self._granted()
+        with self._scheduler.request(self._priority) as acquire:
             try:
-                response = self._session.get(path, query, decode=decode, permit=permit, retry=retry)
+                response = self._session.get(
+                    path, query, decode=decode, acquire=lambda: self._sent_with(acquire()), retry=retry
+                )
             finally:
                 self._observe(path, response)
         return response
+
+    def _sent_with(self, permit: Permit) -> Permit:
+        """Let others begin when a request may go, before it is sent."""
+        if self._granted is not None:
+            self._granted()
+        return permit

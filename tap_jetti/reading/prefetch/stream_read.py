@@ -34,7 +34,9 @@ class StreamRead:
     Attributes:
         pages_from: Its pages, by a session and what makes pages of bytes.
         reader: A reader of pages.
+        may_count: Whether the server may be asked to count.
     """
 
     pages_from: Callable[[Reads, Decode | None], ResourcePages]
     reader: Callable[[PageReader], Reader]
+    may_count: bool = True
