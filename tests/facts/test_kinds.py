@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tap_jetti.facts import resources
-from tap_jetti.facts.kinds import Kind, items_of, kind_of
+from tap_jetti.facts.kinds import ANY_TYPE, Kind, items_of, kind_of, types_of
 
 ANY_JSON = ["object", "array", "string", "number", "boolean", "null"]
 KINDS: dict[tuple[tuple[str, ...], str | None], Kind] = {
@@ -68,3 +68,18 @@ def test_arrays_hold_texts() -> None:
 def test_schemas_of_others_have_kinds(property_schema: dict[str, Any], kind: Kind) -> None:
     """Forms of a property that occur in catalogs of other taps, but not in the schema files."""
     assert kind_of(property_schema) is kind
+
+
+@pytest.mark.parametrize(
+    ("property_schema", "types"),
+    [
+        ({"type": "string"}, {"string"}),
+        ({"type": ["integer", "null"]}, {"integer"}),
+        ({"type": "null"}, set()),
+        ({}, ANY_TYPE),
+    ],
+    ids=str,
+)
+def test_a_property_without_types_may_hold_any(property_schema: dict[str, Any], types: set[str]) -> None:
+    """The types of a property are those that it lists, except null; without a list there is no limit."""
+    assert types_of(property_schema) == types
