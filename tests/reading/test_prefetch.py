@@ -22,6 +22,7 @@ from tap_jetti.client.session import JettiSession
 from tap_jetti.client.transport import Transport
 from tap_jetti.errors import AuthenticationError, ForbiddenError, Interrupted, SettingsError
 from tap_jetti.facts.json_codec import decode_json
+from tap_jetti.facts.timestamps import from_epoch
 from tap_jetti.reading.id_read import IdRead
 from tap_jetti.reading.keyset import IncrementalRead
 from tap_jetti.reading.page import decode_objects
@@ -30,6 +31,7 @@ from tap_jetti.reading.pages import Projection, ResourcePages
 from tap_jetti.reading.prefetch import Prefetcher, StreamRead
 from tap_jetti.reading.prefetch.memory import PLACE_BYTES, PLACES
 from tap_jetti.reading.prefetch.scheduler import PriorityScheduler, Stopped
+from tap_jetti.reading.resource_facts import ResourceFacts
 from tap_jetti.reading.server_profile import ServerProfile
 from tap_jetti.sandbox import Options, Sandbox
 
@@ -70,8 +72,8 @@ class Account:
         self._stack.callback(session.close)
         return session
 
-    def plan(self, resource, profile, *, full=False, start=None, verify_counts="auto"):
-        """How a resource is read."""
+    def plan(self, resource, profile, *, full=False, start=None, verify_counts="auto", **known):
+        """How a resource is read, of which so much is known."""
 
         def reader(source):
             if full:
@@ -92,6 +94,7 @@ class Account:
                 resource,
                 projection=Projection(),
                 profile=profile,
+                facts=ResourceFacts(resource, **known),
                 logger=LOGGER,
                 decode=decode,
             )
@@ -206,6 +209,14 @@ class TestSameAsSerial:
         """Wherever the server cuts its pages."""
         one = account({"sales": made_rows(SHAPES[shape][:1200])}, page_cap=page_cap)
         assert given_by(one.together("sales")) == given_by(one.serial("sales"))
+
+    def test_a_capped_page_is_no_end(self, account):
+        """Where pages are known to be capped below what is asked for, and no count is due, windows do not end early."""
+        one = account({"sales": made_rows(SHAPES["unique"][:1200])}, page_cap=37)
+        known = {"largest": 37, "is_capped": True, "proven_at": from_epoch(time.time() - 3600)}
+        [(pages, _)] = one.together("sales", **known)
+        assert any("from=" in entry.query for entry in one.sandbox.requests)
+        assert len(flat(pages)) == 1200
 
     @pytest.mark.parametrize("concurrency", [2, 3, 16])
     def test_any_concurrency(self, account, concurrency):

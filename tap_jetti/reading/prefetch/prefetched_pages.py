@@ -274,7 +274,7 @@ class PrefetchedPages:
         for page in self._window_reader(window, source).pages():
             with changed:
                 window.add(page, windows.name)
-                if window.end is None and source.was_short:
+                if window.end is None and source.is_at_end:
                     windows.finish(window)
                 source.release()
                 self._account(windows)

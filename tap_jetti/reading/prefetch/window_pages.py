@@ -55,8 +55,8 @@ class WindowPages:
         self._asked.facts = self.facts = replace(facts)
         self.resource = self._asked.resource
         self.profile = self._asked.profile
-        self.was_short = False
-        """Whether the last page was shorter than asked for."""
+        self.is_at_end = False
+        """Whether the reader of the stream would take the last page for the end without a count."""
 
     def began(self, at: float) -> float | None:  # noqa: ARG002 - it is a part of another read
         """The server's clock when the read of the whole stream began."""
@@ -71,7 +71,9 @@ class WindowPages:
         """One page, see `ResourcePages.page`."""
         self._reserve()
         asked = self._asked.page(*ranges)
-        self.was_short = len(asked.page) < asked.limit
+        rows = len(asked.page)
+        # A page may have fewer rows than asked for because the server caps pages.
+        self.is_at_end = not self.facts.is_full(rows, asked.limit) and self.facts.is_trusted_size(rows)
         return asked
 
     def newest_id(self) -> int | None:
