@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_jetti.errors import (
-    EXIT_PERMISSION,
     EXIT_RETRY,
     ClientError,
     DecodeError,
@@ -57,7 +56,7 @@ class FailedStreams:
         """What the run ends with: a retry is worth its while if it may help any stream."""
         if EXIT_RETRY in self._exit_codes:
             return EXIT_RETRY
-        return EXIT_PERMISSION if self._exit_codes == {EXIT_PERMISSION} else int(bool(self._exit_codes))
+        return next(iter(self._exit_codes)) if len(self._exit_codes) == 1 else int(bool(self._exit_codes))
 
     def note_success(self) -> None:
         """Record that a stream was read completely."""

@@ -8,7 +8,7 @@ import pytest
 
 from runs import LOGGER, config_for
 from tap_jetti.client.http_errors import error_from_response
-from tap_jetti.errors import RetriableError
+from tap_jetti.errors import ForbiddenError, ResponseTooLargeError, RetriableError, ServerError
 from tap_jetti.tap.failed_streams import FailedStreams
 
 if TYPE_CHECKING:
@@ -36,3 +36,27 @@ def test_an_error_that_ends_the_run_is_not_of_one_stream(status: int) -> None:
     error.ends_run = True
     with pytest.raises(RetriableError):
         FailedStreams(LOGGER).add("sales", error)
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [
+        ([], 0),
+        (["permission", "permission"], 77),
+        (["size"], 78),
+        (["permission", "size"], 1),
+        (["permission", "server", "size"], 75),
+    ],
+)
+def test_the_exit_code_is_what_a_retry_can_do(errors: list[str], code: int) -> None:
+    """A retry that may help one stream is advised; otherwise all failures must agree on the code."""
+    known = {
+        "permission": ForbiddenError("Forbidden", method="GET", path="/api/sales.json"),
+        "size": ResponseTooLargeError("Too large", method="GET", path="/api/sales.json"),
+        "server": ServerError("Failed", method="GET", path="/api/sales.json"),
+    }
+    failed = FailedStreams(LOGGER)
+    for name in errors:
+        failed.add(name, known[name])
+        failed.note_success()
+    assert failed.exit_code == code

@@ -508,6 +508,18 @@ class TestGate:
 class TestEnd:
     """Nothing is left behind."""
 
+    def test_a_reader_that_was_interrupted_while_it_read_ahead_has_no_end(self, account):
+        """The main thread gets the interruption, and does not take the pages so far for all of the stream."""
+        one = account({"sales": made_rows(SHAPES["unique"])})
+        ahead = Prefetcher(one.session(), concurrency=2, clock=one.clock, logger=LOGGER)
+        stream = ahead.open(one.plan("sales", fixed(7)))
+        one.clock.stop()
+        stream.begin()
+        with pytest.raises(Interrupted):
+            stream.run()
+        with pytest.raises(Interrupted):
+            list(stream.hand_over(decode_objects))
+
     def test_no_thread_is_left(self, account):
         """All threads have ended when `close` returns."""
         one = account({"sales": made_rows(SHAPES["unique"])})

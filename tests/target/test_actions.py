@@ -185,6 +185,19 @@ def test_a_record_becomes_the_call_that_the_api_documents(case: str) -> None:
         assert sandbox.log == []
 
 
+@pytest.mark.parametrize(("count", "warned"), [("none", 1), ("all", 0)])
+def test_a_look_up_that_cannot_be_proven_is_said(count: str, warned: int, caplog: pytest.LogCaptureFixture) -> None:
+    """If Jetti does not count what is looked up, one warning says that a row may be created a second time."""
+    with jetti(count=count) as sandbox:
+        deliver(
+            sandbox,
+            schema("dropship_providers"),
+            record("dropship_providers", externalId="new", name="New"),
+            record("dropship_providers", externalId="other", name="Other"),
+        )
+    assert caplog.text.count("Jetti does not count dropship_providers") == warned
+
+
 def test_effects_are_those_of_the_records() -> None:
     """Providers, statuses, custom fields and sales end up in Jetti as they were given."""
     with jetti() as sandbox:

@@ -42,7 +42,7 @@ class StreamPrefetch:
         self.reader = stream_read.reader(self.source)
         self._generator = self.reader.pages()
         self._queue: deque[tuple[Page, int]] = deque()
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._is_running = False
         self._is_over = False
         self._is_awaited = False
@@ -102,8 +102,8 @@ class StreamPrefetch:
         self._memory.reserve(wanted, is_wanted=lambda: not self._is_awaited, may_go=self._may_go)
         try:
             page = next(self._generator, None)
-        except (Interrupted, Stopped):
-            self._is_over = True
+        except (Interrupted, Stopped) as error:
+            self._failure = error  # the reader was ended by it: the main thread must not take that for the end
             raise
         except Exception as error:  # noqa: BLE001 - it is raised in the main thread, in its turn
             self._failure, page = error, None

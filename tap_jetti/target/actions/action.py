@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tap_jetti.errors import AuthenticationError, ForbiddenError, NotFoundError, SettingsError
 from tap_jetti.reading.id_read import IdRead
 from tap_jetti.reading.pages import Projection, ResourcePages
+from tap_jetti.reading.proof import Proof
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -124,7 +125,16 @@ class Action(ABC):
         )
         self._context.summary.add(self.name, calls=1)
         read = IdRead(source, verify_counts="auto", logger=self._context.logger)
-        return [row for page in read.pages() for row in page]
+        rows = [row for page in read.pages() for row in page]
+        if read.proof is Proof.UNPROVEN:
+            self._context.profile.warn_once(
+                self._context.logger,
+                "%s: Jetti does not count %s, so it is not certain that all of them were found. One that was not found"
+                " may be created a second time.",
+                self.name,
+                resource,
+            )
+        return rows
 
     def _warn_unknown_fields(self, record: Mapping[str, Any]) -> None:
         """Warn about fields that this action does not send: a misspelt field must not be dropped silently."""
