@@ -19,7 +19,11 @@ SLOW := \
   tests/reading/test_prefetch.py \
   tests/sandbox/test_sandbox_lifecycle.py \
   tests/tap/test_bad_input.py \
+  tests/tap/test_catalog_columns.py \
+  tests/tap/test_column_names.py \
+  tests/tap/test_invalid_values.py \
   tests/tap/test_kill.py \
+  tests/tap/test_odd_values.py \
   tests/tap/test_progress.py \
   tests/tap/test_records.py \
   tests/tap/test_state.py \
