@@ -21,7 +21,11 @@ SLOW := \
   tests/sandbox/test_sandbox_lifecycle.py \
   tests/simulation/test_simulation.py \
   tests/tap/test_bad_input.py \
+  tests/tap/test_catalog_columns.py \
+  tests/tap/test_column_names.py \
+  tests/tap/test_invalid_values.py \
   tests/tap/test_kill.py \
+  tests/tap/test_odd_values.py \
   tests/tap/test_progress.py \
   tests/tap/test_records.py \
   tests/tap/test_state.py \

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
-def decode_json(content: bytes) -> Any:  # noqa: ANN401 - any JSON
-    """Decode JSON. Numbers with a fraction or an exponent become decimals.
+def decode_json(content: bytes, *, huge_as_text: bool = False) -> Any:  # noqa: ANN401 - any JSON
+    """Decode JSON. Numbers with a fraction or an exponent become decimals, half a surrogate pair becomes U+FFFD.
 
-    Half a surrogate pair becomes U+FFFD. A number with an exponent of more digits than a decimal can hold
-    becomes its text.
+    Args:
+        content: The JSON.
+        huge_as_text: Whether a number with an exponent beyond that of a decimal becomes its text. Otherwise it is an
+            error.
 
     Raises:
-        msgspec.DecodeError: The content is not complete JSON.
+        msgspec.DecodeError: The content is not complete JSON, or holds a number that a decimal cannot.
         RecursionError: It is nested too deep.
     """
     try:
         return _DECODER.decode(content)
     except (msgspec.DecodeError, ArithmeticError) as error:
-        found = _decode_odd(content)
+        found = _decode_odd(content, huge=str if huge_as_text else _refuse)
         if found is None:
             raise msgspec.DecodeError(str(error)) from error
         return found
@@ -36,28 +42,28 @@ def encode_json(value: object) -> bytes:
     return _ENCODER.encode(value)
 
 
-def _decode_odd(content: bytes) -> Any:  # noqa: ANN401 - any JSON
+def _decode_odd(content: bytes, *, huge: Callable[[str], Any]) -> Any:  # noqa: ANN401 - any JSON
     r"""Decode JSON that may have half a surrogate pair, such as ``"\ud83d"``. Return None if it is not JSON.
 
     JavaScript cuts texts in the middle of such a pair and writes what is left.
     """
     try:
-        return _repaired(json.loads(content, parse_float=_exact, parse_constant=_refuse))
+        return _repaired(json.loads(content, parse_float=partial(_exact, huge=huge), parse_constant=_refuse))
     except (ValueError, RecursionError):
         return None
 
 
-def _exact(number: str) -> Decimal | str:
-    """Return a number as a decimal, or as the text that it is if a decimal cannot hold its exponent."""
+def _exact(number: str, *, huge: Callable[[str], Any]) -> Any:  # noqa: ANN401 - what `huge` returns
+    """Return a number as a decimal, or what `huge` makes of it if a decimal cannot hold its exponent."""
     try:
         return Decimal(number)
     except ArithmeticError:
-        return number
+        return huge(number)
 
 
-def _refuse(constant: str) -> None:
-    """Refuse NaN and the infinities, which JSON does not have."""
-    raise ValueError(constant)
+def _refuse(number: str) -> None:
+    """Refuse a number, such as NaN and the infinities, which JSON does not have."""
+    raise ValueError(number)
 
 
 def _repaired(value: Any) -> Any:  # noqa: ANN401 - any JSON

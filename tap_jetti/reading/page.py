@@ -73,7 +73,7 @@ def decode_objects(content: bytes) -> Page:
         msgspec.DecodeError: The content is no complete JSON.
         MalformedPageError: It is not a list of objects with an ``id``.
     """
-    rows = decode_json(content)
+    rows = decode_json(content, huge_as_text=True)
     if not isinstance(rows, list):
         raise MalformedPageError(f"expected a JSON array, got {type(rows).__name__}")
     for row in rows:
@@ -102,7 +102,7 @@ def decode_raw(content: bytes) -> Page:
     except msgspec.ValidationError as error:
         raise MalformedPageError(f"expected rows with their keys: {error}") from error
     except msgspec.DecodeError:
-        return decode_raw(encode_json(decode_json(content)))  # with what it has a remedy for
+        return decode_raw(encode_json(decode_json(content, huge_as_text=True)))  # with what it has a remedy for
     rows: list[dict[str, Any]] = [{PRIMARY_KEY: row.id, REPLICATION_KEY: row.updatedAt} for row in found]
     for row in rows:
         _normalise_keys(row)

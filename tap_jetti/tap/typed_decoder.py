@@ -210,7 +210,7 @@ class TypedDecoder:
         convert = self._converters[field]
         for row in rows:
             raw = getattr(row, attribute)
-            value = None if raw is UNSET else decode_json(bytes(raw))
+            value = None if raw is UNSET else decode_json(bytes(raw), huge_as_text=True)
             if value is not None:
                 try:
                     value = convert(value)

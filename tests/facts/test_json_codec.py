@@ -22,11 +22,13 @@ from tap_jetti.facts.timestamps import normalise
 )
 def test_decoding_is_exact_and_bounded(content: bytes, value: object) -> None:
     """Decimals keep their digits; an exponent that no decimal can hold makes a text; nothing is expanded."""
-    assert decode_json(content) == value
+    assert decode_json(content, huge_as_text=True) == value
     assert len(encode_json(value)) < 100
 
 
-@pytest.mark.parametrize("content", [b"", b"[", b"[NaN]", b"[1e99999999999999999999", b"9" * 5_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"[", b"[NaN]", b"[1e99999999999999999999]", rb'["\ud83d", 1e99999999999999999999]', b"9" * 5_000]
+)
 def test_what_is_not_json_is_one_error(content: bytes) -> None:
     """Every failure is a `msgspec.DecodeError`."""
     with pytest.raises(msgspec.DecodeError):

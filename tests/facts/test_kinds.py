@@ -78,7 +78,7 @@ def test_schemas_of_others_have_kinds(property_schema: dict[str, Any], kind: Kin
         ({"type": "null"}, set()),
         ({}, ANY_TYPE),
     ],
-    ids=["one type", "a type or null", "null", "none"],
+    ids=["one", "a list", "null only", "none"],
 )
 def test_a_property_without_types_may_hold_any(property_schema: dict[str, Any], types: set[str]) -> None:
     """The types of a property are those that it lists, except null; without a list there is no limit."""
