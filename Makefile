@@ -1,6 +1,7 @@
 # `make demo` and `make test` need only Python 3.10 to 3.14. `make help` lists all targets.
 
 PYTHON ?= python3
+comma := ,
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
@@ -33,7 +34,7 @@ SLOW := \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick coverage lint format types schemas generate build check ci lock clean
+.PHONY: help demo test quick coverage soak mutations lint format types schemas generate build check ci lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +47,12 @@ test: $(VENV)/.dev ## Run all tests.
 
 quick: $(VENV)/.dev ## Run the tests that take less than 30 s in all.
 	$(BIN)/python -m pytest $(addprefix --ignore=,$(SLOW))
+
+soak: $(VENV)/.dev ## Play random schedules against a model of Jetti: make soak SEEDS=first:count KIND=mixed.
+	$(BIN)/python tests/simulation/schedules.py $(or $(KIND),all) --seeds $(or $(SEEDS),0:1000)
+
+mutations: $(VENV)/.dev ## Apply known bugs one at a time, and show which tests notice (20 minutes); BUGS=name,name for some.
+	$(BIN)/python tests/simulation/mutations.py $(subst $(comma), ,$(BUGS))
 
 coverage: $(VENV)/.dev ## Run all tests and measure the lines and branches that they run.
 	rm -rf .cache/coverage

@@ -14,6 +14,7 @@ from tap_jetti.errors import (
     NotFoundError,
     RateLimitedError,
     RequestError,
+    RetriableError,
     ServerError,
     TransportError,
 )
@@ -53,21 +54,30 @@ class Limit:
 
     Attributes:
         rows: The number.
-        is_probe: Whether no page so large has come in this run: such a request is sent once and not retried.
+        is_probe: Whether no page so large of its resource has come in this run: such a request is sent once and not
+            retried.
+        resource: The resource.
     """
 
     rows: int
     is_probe: bool = False
+    resource: str = ""
 
 
 class PageLimit:
     """Chooses the size of pages for all streams of a run.
 
     A page that came full, fast and small is followed by one twice as large. The first request for a size that no page
-    of this run has had is a *probe*: only one is in flight at a time, and it is never retried, for it may be the size
-    that fails. Then the last size that worked is asked for at once, and the size counts as refused only if that works.
-    A 4xx is believed at once. Anything that may pass (5xx, a time-out, a cut body) is doubted: the next probe is
-    smaller, halfway to the size that worked, and only if that fails, too, does its size count as refused.
+    of its resource has had in this run is a *probe*. It is never retried, for it may be the size that fails, and what
+    works for small rows may fail for large ones. Only one probe of a resource is in flight at a time, and only one in
+    all of a size that no resource has had.
+
+    When a probe fails, the last size that worked is asked for at once. The size counts as refused only if that works:
+
+    - A 4xx is believed at once.
+    - Anything that may pass (5xx, a time-out, a cut body) is doubted. The next probe is smaller, halfway to the size
+      that worked, and only if that fails, too, does its size count as refused.
+    - A 429 and a lost connection say nothing of the size.
 
     Threads may share it.
 
@@ -93,12 +103,13 @@ class PageLimit:
         self._max_bytes = min(MAX_BYTES, BYTES_IN_FLIGHT // concurrency)
         self._logger = logger
         self._lock = threading.Lock()
-        self._first = self._worked = min(first, maximum)
+        self._first = min(first, maximum)
+        self._worked: dict[str, int] = {}
         self._refused: int | None = None
         self._refused_at: str | None = None
         self._doubted: int | None = None
         self._failures = 0
-        self._is_probing = False
+        self._probes: dict[str, int] = {}
 
     def to_bookmark(self) -> dict[str, Any]:
         """The least size that the server refused, and when, for each stream's bookmark."""
@@ -114,25 +125,30 @@ class PageLimit:
         with self._lock:
             if self._refused is None or rows < self._refused:
                 self._refused, self._refused_at = rows, at
-            if rows <= self._worked:
-                self._worked = max(1, rows // 2)
+            if rows <= self._first:
+                self._first = max(1, rows // 2)
 
-    def first(self, largest: int) -> int:
+    def first(self, resource: str, largest: int) -> int:
         """The size that a resource begins with, whose largest page had so many rows."""
-        return self._fixed or self._allowed(max(self._first, largest))
+        if self._fixed is not None:
+            return self._fixed
+        with self._lock:
+            return self._allowed(resource, max(self._first, largest))
 
-    def ask(self, wanted: int) -> Limit:
+    def ask(self, resource: str, wanted: int) -> Limit:
         """What the next request asks for; whoever gets a probe must report how it ended."""
         if self._fixed is not None:
-            return Limit(self._fixed)
+            return Limit(self._fixed, resource=resource)
         with self._lock:
-            allowed = self._allowed(wanted)
-            if allowed <= self._worked:
-                return Limit(allowed)
-            if self._is_probing:
-                return Limit(self._worked)
-            self._is_probing = True
-            return Limit(allowed, is_probe=True)
+            worked = self._worked_for(resource)
+            allowed = self._allowed(resource, wanted)
+            if allowed <= worked:
+                return Limit(allowed, resource=resource)
+            known = max(self._worked.values(), default=self._first)
+            if resource in self._probes or (allowed > known and max(self._probes.values(), default=0) > known):
+                return Limit(worked, resource=resource)
+            self._probes[resource] = allowed
+            return Limit(allowed, is_probe=True, resource=resource)
 
     def after(self, limit: Limit, *, rows: int, seconds: float, size: int, may_grow: bool) -> int:
         """Take note of a page; returns the size that its resource wants next.
@@ -148,29 +164,35 @@ class PageLimit:
             return self._fixed
         with self._lock:
             if limit.is_probe:
-                self._is_probing = False
-                self._worked = max(self._worked, limit.rows)
+                self._probes.pop(limit.resource, None)
+                self._worked[limit.resource] = max(self._worked_for(limit.resource), limit.rows)
                 self._doubted = None
             is_roomy = rows == limit.rows and seconds < MAX_SECONDS and 2 * size <= self._max_bytes
-            return self._allowed(2 * limit.rows if is_roomy and may_grow else limit.rows)
+            return self._allowed(limit.resource, 2 * limit.rows if is_roomy and may_grow else limit.rows)
 
-    def failed(self, error: JettiError) -> Limit | None:
-        """Take note that a probe failed; returns what to ask for instead, or None if its size is not to blame.
+    def failed(self, limit: Limit, error: JettiError) -> Limit | None:
+        """Take note that a probe failed; returns what to ask for instead, or None if that would fail, too.
 
-        `refuse` is to follow if that works.
+        `refuse` is to follow if it works.
         """
         with self._lock:
-            self._is_probing = False
-            return Limit(self._worked) if may_be_too_large(error) else None
+            self._probes.pop(limit.resource, None)
+            worked = Limit(self._worked_for(limit.resource), resource=limit.resource)
+            return worked if may_be_too_large(error) or isinstance(error, RetriableError) else None
 
     def give_up(self, limit: Limit) -> None:
         """Take note that a request was given up before it ended."""
         if limit.is_probe:
             with self._lock:
-                self._is_probing = False
+                self._probes.pop(limit.resource, None)
 
     def refuse(self, limit: Limit, error: JettiError, *, now: str | None) -> None:
-        """Take note that the size that worked before works where a probe has failed."""
+        """Take note that the size that worked before works where a probe has failed.
+
+        A 429 and a lost connection say nothing of the size.
+        """
+        if not may_be_too_large(error):
+            return
         is_final = isinstance(error, ClientError)
         with self._lock:
             self._failures += 1
@@ -178,7 +200,7 @@ class PageLimit:
                 self._doubted = limit.rows
                 return
             self._refused, self._refused_at = limit.rows, now
-            worked = self._worked
+            worked = self._worked_for(limit.resource)
         if self._logger is not None:
             self._logger.warning(
                 "Jetti gave no page of %d rows, but one of %d: pages stay smaller for %d days."
@@ -190,17 +212,21 @@ class PageLimit:
                 error,
             )
 
-    def _allowed(self, wanted: int) -> int:
+    def _worked_for(self, resource: str) -> int:
+        """The largest size that has worked for a resource in this run, or that reads begin with."""
+        return self._worked.get(resource, self._first)
+
+    def _allowed(self, resource: str, wanted: int) -> int:
         """A size up to what was wanted that may be asked for."""
-        wanted = min(wanted, self._maximum)
+        wanted, worked = min(wanted, self._maximum), self._worked_for(resource)
         if self._failures >= MAX_FAILURES:
-            return min(wanted, self._worked)
+            return min(wanted, worked)
         failed = self._refused or self._doubted
         if failed is None or wanted < failed:
             return wanted
-        if failed <= CLOSE_ENOUGH * self._worked:
-            return min(wanted, self._worked if self._refused else failed)
-        return (self._worked + failed) // 2
+        if failed <= CLOSE_ENOUGH * worked:
+            return min(wanted, worked if self._refused else failed)
+        return (worked + failed) // 2
 
 
 def may_be_too_large(error: JettiError) -> bool:

@@ -177,7 +177,7 @@ class ResourcePages:
         self._projection = projection
         self._logger = logger
         self._where = dict(where or {})
-        self._wanted = profile.page_limit.first(self.facts.largest)
+        self._wanted = profile.page_limit.first(resource, self.facts.largest)
         self._last_limit = 0
 
     @property
@@ -197,18 +197,18 @@ class ResourcePages:
             RequestError: The request failed.
         """
         limits = self.profile.page_limit
-        limit = limits.ask(self._wanted)
+        limit = limits.ask(self.resource, self._wanted)
         try:
             page, response = self._checked(ranges, limit)
         except JettiError as error:
-            smaller = limits.failed(error) if limit.is_probe else None
+            smaller = limits.failed(limit, error) if limit.is_probe else None
             if smaller is None:
                 raise
             page, response = self._checked(ranges, smaller)
             began = self.began(response.sent)
             limits.refuse(limit, error, now=None if began is None else from_epoch(began))
             limit = smaller
-            self._wanted = limits.first(self.facts.largest)
+            self._wanted = limits.first(self.resource, self.facts.largest)
         except BaseException:
             limits.give_up(limit)
             raise

@@ -41,7 +41,7 @@ class Table:
     limit: int = 10
     cuts: deque[int] = field(default_factory=deque)
     counts: deque[int | None] = field(default_factory=deque)
-    newest: deque[int | None | ClientError] = field(default_factory=deque)
+    newest: deque[int | ClientError | None] = field(default_factory=deque)
     on_request: Callable[[], None] = lambda: None
     asked: list[tuple[str, KeyRange | None]] = field(default_factory=list)
     resource: str = "sales"

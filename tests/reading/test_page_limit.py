@@ -154,7 +154,7 @@ class TestGrowth:
         """The bytes of a page twice as large must fit as often as there are requests in flight."""
         for size, grows in ((most // 2, True), (most // 2 + 1, False)):
             limits = PageLimit(concurrency=concurrency)
-            wanted = limits.after(limits.ask(100), rows=100, seconds=0.1, size=size, may_grow=True)
+            wanted = limits.after(limits.ask("sales", 100), rows=100, seconds=0.1, size=size, may_grow=True)
             assert wanted == (200 if grows else 100)
 
 
@@ -170,26 +170,26 @@ class TestProbes:
     def test_one_is_in_flight_at_a_time(self) -> None:
         """Others ask for the size that worked until it has come, fails, or is given up."""
         limits = PageLimit()
-        probe = limits.ask(200)
-        assert probe == Limit(200, is_probe=True)
-        assert limits.ask(200) == limits.ask(400) == Limit(100)
+        probe = limits.ask("sales", 200)
+        assert probe == Limit(200, is_probe=True, resource="sales")
+        assert limits.ask("sales", 200) == limits.ask("sales", 400) == Limit(100, resource="sales")
         limits.after(probe, rows=200, seconds=0.1, size=1, may_grow=True)
-        assert limits.ask(200) == Limit(200)
-        probe = limits.ask(400)
+        assert limits.ask("sales", 200) == Limit(200, resource="sales")
+        probe = limits.ask("sales", 400)
         assert probe.is_probe
         limits.give_up(probe)
-        probe = limits.ask(400)
+        probe = limits.ask("sales", 400)
         assert probe.is_probe
-        limits.failed(BUSY)
-        assert limits.ask(400).is_probe
+        limits.failed(probe, BUSY)
+        assert limits.ask("sales", 400).is_probe
 
     def test_giving_up_another_request_leaves_the_probe(self) -> None:
         """Only a probe ends a probe."""
         limits = PageLimit()
-        limits.ask(200)
-        limits.give_up(Limit(100))
-        limits.after(Limit(100), rows=100, seconds=0.1, size=1, may_grow=True)
-        assert not limits.ask(200).is_probe
+        limits.ask("sales", 200)
+        limits.give_up(Limit(100, resource="sales"))
+        limits.after(Limit(100, resource="sales"), rows=100, seconds=0.1, size=1, may_grow=True)
+        assert not limits.ask("sales", 200).is_probe
 
     def test_threads_send_one_at_a_time(self) -> None:
         """However many ask at once."""
@@ -198,14 +198,16 @@ class TestProbes:
 
         def ask() -> None:
             barrier.wait()
-            given.append(limits.ask(200))
+            given.append(limits.ask("sales", 200))
 
         threads = [threading.Thread(target=ask) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert sorted(given, key=lambda limit: limit.rows) == [Limit(100)] * 7 + [Limit(200, is_probe=True)]
+        assert sorted(given, key=lambda limit: limit.rows) == [Limit(100, resource="sales")] * 7 + [
+            Limit(200, is_probe=True, resource="sales")
+        ]
 
     def test_an_interrupted_probe_is_given_up(self) -> None:
         """Or no size would ever be probed again."""
@@ -261,6 +263,27 @@ class TestRefusals:
         assert sizes(second, 8) == [100] * 8
         assert len(server.asked) == asked + 8
 
+    def test_a_size_that_works_for_one_resource_is_a_probe_for_another(self) -> None:
+        """Pages of large rows may be refused at a size that works for small ones."""
+        first = pages_from(Server())
+        sizes(first, 6)
+        server = Server(above(150, REFUSED))
+        second = ResourcePages(server, "variants", projection=Projection(), profile=first.profile, logger=LOGGER)
+        found = sizes(second, 8)
+        assert found[-1] >= 100
+        assert len(server.asked) - len(found) <= 3
+        assert sizes(first, 1) == [1000]
+
+    def test_probes_of_a_size_that_is_known_go_together(self) -> None:
+        """Several resources may grow at once up to what one of them has shown to work; only one goes beyond."""
+        limits = PageLimit()
+        limits.after(limits.ask("sales", 400), rows=400, seconds=0.1, size=1, may_grow=True)
+        assert limits.ask("variants", 200).is_probe
+        assert limits.ask("products", 400).is_probe
+        assert limits.ask("sales", 800).is_probe
+        assert limits.ask("prices", 800) == Limit(100, resource="prices")
+        assert limits.ask("prices", 400).is_probe
+
     @pytest.mark.parametrize("number", range(2, 6))
     def test_one_passing_failure_pins_nothing(self, number: int) -> None:
         """Whichever probe it meets, the pages grow to the maximum, and nothing is kept for later runs."""
@@ -281,35 +304,37 @@ class TestRefusals:
         assert sizes(pages, 1) == [200]
 
     @pytest.mark.parametrize(
-        ("error", "is_blamed"),
+        ("error", "is_blamed", "is_final"),
         [
-            (REFUSED, True),
-            (FAILED, True),
-            (BUSY, True),
-            (DecodeError("The response is cut", **PLACE), True),
-            (TransportError("Timed out", may_have_arrived=True, **PLACE), True),
-            (TransportError("No connection", may_have_arrived=False, **PLACE), False),
-            (RateLimitedError("Rate limit exceeded", status=429, **PLACE), False),
-            (AuthenticationError("Jetti refused the token", status=401, **PLACE), False),
-            (ForbiddenError("Not allowed", status=403, **PLACE), False),
-            (NotFoundError("Not found", status=404, **PLACE), False),
-            (RequestError("The certificate is not trusted", **PLACE), False),
-            (UnreliableResponseError("Rows in another order"), False),
+            (REFUSED, True, False),
+            (FAILED, True, False),
+            (BUSY, True, False),
+            (DecodeError("The response is cut", **PLACE), True, False),
+            (TransportError("Timed out", may_have_arrived=True, **PLACE), True, False),
+            (TransportError("No connection", may_have_arrived=False, **PLACE), False, False),
+            (RateLimitedError("Rate limit exceeded", status=429, **PLACE), False, False),
+            (AuthenticationError("Jetti refused the token", status=401, **PLACE), False, True),
+            (ForbiddenError("Not allowed", status=403, **PLACE), False, True),
+            (NotFoundError("Not found", status=404, **PLACE), False, True),
+            (RequestError("The certificate is not trusted", **PLACE), False, True),
+            (UnreliableResponseError("Rows in another order"), False, True),
         ],
         ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
     )
-    def test_which_failures_are_blamed_on_the_size(self, error: JettiError, is_blamed: bool) -> None:
-        """Those that a smaller page may not meet. All others are raised at once."""
+    def test_what_follows_a_failed_probe(self, error: JettiError, is_blamed: bool, is_final: bool) -> None:
+        """The size that worked, unless that would fail, too. Only what a smaller page may not meet is blamed on it."""
         assert may_be_too_large(error) is is_blamed
         server = Server(lambda number, _limit: error if number == 2 else None)
         pages = pages_from(server)
         pages.page(ALL)
-        if is_blamed:
-            assert sizes(pages, 1) == [100]
-        else:
+        if is_final:
             with pytest.raises(type(error)):
                 pages.page(ALL)
             assert server.limits == [100, 200]
+        else:
+            assert sizes(pages, 1) == [100]
+            assert server.asked == [(100, True), (200, False), (100, True)]
+            assert sizes(pages, 1)[0] == (150 if is_blamed else 200)
 
     def test_a_refusal_is_reported_once(self, caplog: pytest.LogCaptureFixture) -> None:
         """With the setting that would have avoided it."""
@@ -363,8 +388,8 @@ class TestMemory:
         limits = PageLimit()
         refused_at = later(NOW, milliseconds=-round(days * 86_400_000))
         limits.recall({"refused_page_size": 110, "refused_at": refused_at}, now=NOW)
-        assert limits.first(0) == 100
-        assert (limits.ask(200) == Limit(200, is_probe=True)) is not is_known
+        assert limits.first("sales", 0) == 100
+        assert (limits.ask("sales", 200) == Limit(200, is_probe=True, resource="sales")) is not is_known
 
     def test_the_least_refused_size_is_taken(self) -> None:
         """Each stream keeps what its run has learnt."""
@@ -377,7 +402,7 @@ class TestMemory:
         """100 rows are not asked for where 60 were refused."""
         limits = PageLimit()
         limits.recall({"refused_page_size": 60, "refused_at": NOW}, now=NOW)
-        assert 1 <= limits.ask(limits.first(0)).rows < 60
+        assert 1 <= limits.ask("sales", limits.first("sales", 0)).rows < 60
 
     @pytest.mark.parametrize(
         "stored",

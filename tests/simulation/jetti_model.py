@@ -34,15 +34,18 @@ class Freedoms:
         count: right, missing, low, zero, high or stale.
         refuse_above: Rows asked for that are refused with a 400; 0: none are.
         fail_above: Rows asked for that fail with a 500; 0: none do.
-        busy: The share of requests that fail in passing where they are not retried.
+        busy: The share of requests that fail in passing. Without a session only those that are not retried do.
         micros: Whether dates are stored with microseconds.
         mass: The share of writes that stamp many rows with one instant.
         churn: Writes per request, on average.
         late: Seconds by which a commit may come after its date at most.
         skew: Seconds by which the server's clock differs from this machine's.
         no_date: Whether responses carry no Date header.
+        frozen_date: The share of runs in which the Date header stands still, as that of a cache does.
         replica_lag: Seconds by which a read may show an older state at most.
         ignores_descending: Whether a descending order is ignored.
+        reorders: Whether rows of one instant come in another order each time.
+        from_means: What ``from`` counts: offset, page or nothing.
     """
 
     cap: int = 0
@@ -59,8 +62,16 @@ class Freedoms:
     late: float = 0.0
     skew: float = 0.0
     no_date: bool = False
+    frozen_date: float = 0.0
     replica_lag: float = 0.0
     ignores_descending: bool = False
+    reorders: bool = True
+    from_means: str = "offset"
+
+    @property
+    def is_capped_by_rows_only(self) -> bool:
+        """Whether all pages are the whole answer, or a constant number of its rows."""
+        return not (self.cut or self.cap_bytes or self.cap_from or self.replica_lag)
 
 
 @dataclass(frozen=True)
@@ -70,13 +81,19 @@ class Version:
     updated: int
     write: int
 
+    @property
+    def shown(self) -> str:
+        """When it was stored, as the API shows it: cut to milliseconds."""
+        return from_epoch(self.updated // 1000 / 1000 + 0.0001)
+
 
 @dataclass
 class JettiModel:
-    """One resource on a server, and the clock of all.
+    """One resource on a server. Several may share a clock.
 
     Attributes:
         rows: The committed rows.
+        created: When each row was created, in seconds since the epoch.
         gets: The requests so far.
         counts: Those of them that were counts.
     """
@@ -85,13 +102,13 @@ class JettiModel:
     freedoms: Freedoms
     clock: VirtualClock = field(default_factory=lambda: VirtualClock(wall=START))
     rows: dict[int, Version] = field(default_factory=dict)
+    created: dict[int, float] = field(default_factory=dict)
     gets: int = 0
     counts: int = 0
     run: int = 0
     is_quiet: bool = False
     is_honest: bool = False
     next_id: int = 1
-    largest_cut: int = 0
     _writes: int = 0
     _met: set[int] = field(default_factory=set)
     _waiting: list[tuple[float, int, Version]] = field(default_factory=list)
@@ -101,21 +118,32 @@ class JettiModel:
 
     def __post_init__(self) -> None:
         """Begin with a clock that is unknown to the reader."""
+        self._began = self.clock.monotonic()
+        self._frozen_at: float | None = None
         self.server_clock = ServerClock()
         self.has_cut = False
 
     # What happens on the server.
 
     def now(self) -> float:
-        """The server's clock, in seconds since the epoch."""
-        return self.clock.time() + self.freedoms.skew
+        """The server's clock, in seconds since the epoch, whatever this machine's shows."""
+        return START + self.clock.monotonic() - self._began + self.freedoms.skew
+
+    @property
+    def shows_one_past(self) -> bool:
+        """Whether no answer of this run was cut while others showed an older state than those before them.
+
+        Otherwise a row that has moved on, and that a replica still shows, can pay for one that was counted and cut.
+        """
+        return not (self.has_cut and self.freedoms.replica_lag)
 
     def fill(self, rows: int, *, days: float) -> None:
         """Begin with so many rows, changed over so many days, some of them at the same instant."""
         for _ in range(rows):
             self._instants.append(self._micros(self.now() - 60 - self.chance.random() * days * 86_400))
             instant = self.chance.choice(self._instants[-3:]) if self.chance.random() < self.freedoms.mass else None
-            self._store(self._new_id(), self._instants[-1] if instant is None else instant)
+            micros = self._instants[-1] if instant is None else instant
+            self._store(self._new_id(micros), micros)
         self._history.clear()
 
     def restart(self) -> None:
@@ -123,6 +151,8 @@ class JettiModel:
         self.server_clock = ServerClock()
         self.has_cut = False
         self.run += 1
+        is_frozen = self.chance.random() < self.freedoms.frozen_date and not self.is_honest
+        self._frozen_at = self.now() - self.chance.random() * 20 if is_frozen else None
 
     def pass_time(self, seconds: float, *, writes: int) -> None:
         """Let time pass, and rows change in it."""
@@ -134,6 +164,12 @@ class JettiModel:
         self.clock.advance(seconds / (writes + 1))
         self._commit_due()
 
+    def live(self) -> None:
+        """Let happen at once what happens between two requests."""
+        self._commit_due()
+        for _ in range(self._poisson()):
+            self._write()
+
     def settle(self) -> None:
         """Commit what waits."""
         self._commit_due(all_of_it=True)
@@ -143,7 +179,7 @@ class JettiModel:
         micros = self._micros(self.now())
         late = self.chance.random() * self.freedoms.late if self.chance.random() < 0.3 else 0.0
         if kind < 0.25 or not self.rows:
-            self._commit(self._new_id(), micros, late)
+            self._commit(self._new_id(micros), micros, late)
         elif kind < 0.4:
             del self.rows[self.chance.choice(list(self.rows))]
         elif kind < 0.4 + self.freedoms.mass:
@@ -186,8 +222,9 @@ class JettiModel:
         self._writes += 1
         return Version(micros, self._writes)
 
-    def _new_id(self) -> int:
+    def _new_id(self, micros: int) -> int:
         self.next_id += 1
+        self.created[self.next_id - 1] = micros / MICROSECOND
         return self.next_id - 1
 
     def _micros(self, seconds: float) -> int:
@@ -201,30 +238,36 @@ class JettiModel:
         self.gets += 1
         sent = self.clock.monotonic()
         self.pass_time(0.02 + self.chance.random() * 0.2, writes=self._poisson())
-        asked = dict(query or [])
+        content, date = self.serve(path, dict(query or []), fails_in_passing=not retry)
+        self.pass_time(0.02 + self.chance.random() * 0.1, writes=self._poisson())
+        received = self.clock.monotonic()
+        if date is not None:
+            self.server_clock.observe(date, received=received)
+        return Response(200, decode(content) if decode else json.loads(content), len(content), sent, received)
+
+    def serve(self, path: str, asked: dict[str, str], *, fails_in_passing: bool) -> tuple[bytes, str | None]:
+        """The body of an answer, and its Date header.
+
+        Raises:
+            RequestError: The server fails.
+        """
         limit = int(asked.get("limit", 50))
-        self._fail(path, limit, retry=retry)
-        rows = self._shown()
-        matching = [(row_id, version) for row_id, version in rows.items() if _matches(asked, row_id, version)]
+        self._fail(path, limit, in_passing=fails_in_passing)
+        matching = [(row_id, version) for row_id, version in self._shown().items() if _matches(asked, row_id, version)]
         if path.endswith("count.json"):
             self.counts += 1
             body: Any = {"count": self._count(str(sorted(asked.items())), len(matching), path)}
         else:
             body = self._page(asked, matching, limit)
-        date = None if self.freedoms.no_date else formatdate(math.floor(self.now()), usegmt=True)
-        self.pass_time(0.02 + self.chance.random() * 0.1, writes=self._poisson())
-        received = self.clock.monotonic()
-        if date is not None:
-            self.server_clock.observe(date, received=received)
-        content = json.dumps(body).encode()
-        return Response(200, decode(content) if decode else json.loads(content), len(content), sent, received)
+        date = self.now() if self._frozen_at is None else self._frozen_at
+        return json.dumps(body).encode(), None if self.freedoms.no_date else formatdate(math.floor(date), usegmt=True)
 
     def _poisson(self) -> int:
         if self.is_quiet or self.chance.random() >= self.freedoms.churn:
             return 0
         return self.chance.randrange(1, 4)
 
-    def _fail(self, path: str, limit: int, *, retry: bool) -> None:
+    def _fail(self, path: str, limit: int, *, in_passing: bool) -> None:
         place = {"method": "GET", "path": path}
         if path.endswith("count.json"):
             if self.freedoms.count == "missing":
@@ -234,7 +277,7 @@ class JettiModel:
             raise ClientError("Jetti refused the request", status=400, **place)
         if self.freedoms.fail_above and limit > self.freedoms.fail_above:
             raise ServerError("Jetti failed", status=500, **place)
-        if not retry and self.chance.random() < self.freedoms.busy:
+        if in_passing and self.chance.random() < self.freedoms.busy:
             if self.chance.random() < 0.5:
                 raise ServerError("Jetti failed", status=503, **place)
             raise TransportError("Timed out after 0 bytes", may_have_arrived=True, **place)
@@ -259,7 +302,8 @@ class JettiModel:
         return right
 
     def _page(self, asked: dict[str, str], matching: list[tuple[int, Version]], limit: int) -> list[dict[str, Any]]:
-        self.chance.shuffle(matching)  # equal keys come in another order each time
+        if self.freedoms.reorders:
+            self.chance.shuffle(matching)
         if asked["order[attribute]"] == "id":
             is_descending = "order[descending]" in asked and not self.freedoms.ignores_descending
             matching.sort(key=lambda row: row[0], reverse=is_descending)
@@ -267,6 +311,8 @@ class JettiModel:
             matching.sort(key=lambda row: row[1].updated)
         most = limit
         freedoms = self.freedoms
+        if "from" in asked and freedoms.from_means != "nothing":
+            matching = matching[int(asked["from"]) * (limit if freedoms.from_means == "page" else 1) :]
         if freedoms.cap and self.run >= freedoms.cap_from:
             most = min(most, freedoms.cap)
         if freedoms.cap_bytes:
@@ -275,19 +321,8 @@ class JettiModel:
             most = min(most, self.chance.randrange(limit + 1))
         self.has_cut = self.has_cut or most < min(limit, len(matching))
         return [
-            {"id": row_id, "updatedAt": _shown(version.updated), "write": version.write}
-            for row_id, version in matching[:most]
+            {"id": row_id, "updatedAt": version.shown, "write": version.write} for row_id, version in matching[:most]
         ]
-
-
-def _shown(micros: int) -> str:
-    """An instant as the API shows it: cut to milliseconds."""
-    return from_epoch(micros // 1000 / 1000 + 0.0001)
-
-
-def shown(version: Version) -> str:
-    """When a row was changed, as the API shows it."""
-    return _shown(version.updated)
 
 
 def _matches(asked: dict[str, str], row_id: int, version: Version) -> bool:
