@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from operator import ge, gt, le
 from typing import TYPE_CHECKING, Any
 
 from tap_jetti.client.clock import VirtualClock
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 MICROSECOND = 1_000_000
 START = 1_600_000_000
 """The server's clock at the beginning of a schedule, in seconds since the epoch."""
+
+
+OPERATORS = {"$gte": ge, "$gt": gt, "$lte": le}
+"""The conditions that the model understands."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Freedoms:
         replica_lag: Seconds by which a read may show an older state at most.
         ignores_descending: Whether a descending order is ignored.
         reorders: Whether rows of one instant come in another order each time.
+        gone_after: The date after which rows cannot be read: a 404. Empty: all can.
         from_means: What ``from`` counts: offset, page or nothing.
     """
 
@@ -66,6 +72,7 @@ class Freedoms:
     replica_lag: float = 0.0
     ignores_descending: bool = False
     reorders: bool = True
+    gone_after: str = ""
     from_means: str = "offset"
 
     @property
@@ -253,6 +260,8 @@ class JettiModel:
         """
         limit = int(asked.get("limit", 50))
         self._fail(path, limit, in_passing=fails_in_passing)
+        if self.freedoms.gone_after and asked.get("where[updatedAt][$gte]", "") > self.freedoms.gone_after:
+            raise NotFoundError("Jetti does not know this resource", method="GET", path=path, status=404)
         matching = [(row_id, version) for row_id, version in self._shown().items() if _matches(asked, row_id, version)]
         if path.endswith("count.json"):
             self.counts += 1
@@ -327,10 +336,10 @@ class JettiModel:
 
 def _matches(asked: dict[str, str], row_id: int, version: Version) -> bool:
     for field_name, value in (("id", row_id), ("updatedAt", version.updated)):
-        for operator, sign in (("$gte", 1), ("$lte", -1)):
+        for operator, fits in OPERATORS.items():
             wanted = asked.get(f"where[{field_name}][{operator}]")
             if wanted is not None:
                 limit = int(wanted) if field_name == "id" else round(to_epoch(wanted) * MICROSECOND)
-                if sign * (value - limit) < 0:
+                if not fits(value, limit):
                     return False
     return True

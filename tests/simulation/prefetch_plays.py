@@ -14,7 +14,8 @@ from model_network import Conditions, ModelNetwork
 from stream_plays import LAG, LOGGER, freedoms_of
 from tally import Tally
 from tap_jetti.client.clock import VirtualClock
-from tap_jetti.errors import IncompleteReadError, JettiError, RetriableError
+from tap_jetti.errors import IncompleteReadError, JettiError, NotFoundError, RetriableError
+from tap_jetti.facts.timestamps import from_epoch
 from tap_jetti.reading.id_read import IdRead
 from tap_jetti.reading.keyset import IncrementalRead
 from tap_jetti.reading.page import decode_objects
@@ -87,6 +88,8 @@ def _plans(kind: str, chance: random.Random, *, first: int, is_fixed: bool) -> l
                 cap=chance.choice([0, 0, 0, chance.randrange(8, 40)]),
                 reorders=False,
             )
+            if is_fixed and not freedoms.cap and chance.random() < 0.2:
+                freedoms = replace(freedoms, gone_after=from_epoch(START - chance.random() * 86_400))
         else:
             freedoms = replace(freedoms_of("honest", chance), skew=0.0, no_date=False, frozen_date=0.0)
             # The size that reads begin with is not refused.
@@ -106,15 +109,21 @@ def _limits(chance: random.Random) -> dict[str, Any]:
 
 
 def serial(plans: list[Plan], limits: dict[str, Any]) -> list[tuple[list[dict[str, Any]], str | None]]:
-    """The rows and the bookmark of each stream, read one after another."""
+    """The rows of each stream, and its bookmark or how it failed, read one after another."""
     clock = VirtualClock(wall=START)
     profile = ServerProfile(page_limit=PageLimit(**limits))
-    found = []
+    found: list[tuple[list[dict[str, Any]], str | None]] = []
     for plan in plans:
         read = plan.stream_read(profile, clock)
         reader = read.reader(read.pages_from(plan.model(clock), decode_objects))
-        rows = [row for page in reader.pages() for row in page.rows]
-        found.append((rows, getattr(reader, "final_bookmark", None)))
+        rows: list[dict[str, Any]] = []
+        try:
+            for page in reader.pages():
+                rows += page.rows
+        except NotFoundError as error:
+            found.append((rows, type(error).__name__))
+        else:
+            found.append((rows, getattr(reader, "final_bookmark", None)))
     return found
 
 
@@ -193,6 +202,9 @@ class Run:
                     rows.append(row)
         except (IncompleteReadError, RetriableError):
             self.tally.failed += 1
+            return
+        except NotFoundError as error:
+            self.found.append((rows, type(error).__name__))
             return
         self.found.append((rows, getattr(reader, "final_bookmark", None)))
         self.tally.note_proof(reader.proof.value)

@@ -52,17 +52,19 @@ class Result:
     violations: list[str] = field(default_factory=list)
 
 
-def play(kind: str, first: int, count: int, *, jobs: int = 1) -> Result:
-    """Play the schedules of so many seeds."""
+def play(kind: str, first: int, count: int, *, jobs: int = 1, fail_fast: bool = False) -> Result:
+    """Play the schedules of so many seeds, or until one shows a violation."""
     work = [(kind, seed) for seed in range(first, first + count)]
     result = Result()
     with Pool(jobs) as pool:
-        played = map(_try, work) if jobs == 1 else pool.imap_unordered(_try, work, chunksize=20)
+        played = map(_try, work) if jobs == 1 else pool.imap_unordered(_try, work, chunksize=5 if fail_fast else 20)
         for found in played:
             if isinstance(found, Tally):
                 result.tally.add(found)
             else:
                 result.violations.append(found)
+                if fail_fast:
+                    break
     return result
 
 
@@ -86,12 +88,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000, help="how many seeds")
     parser.add_argument("--seeds", help="both, as first:count")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--fail-fast", action="store_true", help="stop at the first violation of a kind")
     chosen = parser.parse_args()
     first, count = map(int, chosen.seeds.split(":")) if chosen.seeds else (chosen.first, chosen.count)
     broken = 0
     for kind in PLAYS if chosen.kind == "all" else [chosen.kind]:
         started = time.monotonic()
-        result = play(kind, first, count, jobs=chosen.jobs)
+        result = play(kind, first, count, jobs=chosen.jobs, fail_fast=chosen.fail_fast)
         broken += len(result.violations)
         print(*result.violations, f"{kind}: {result.tally} in {time.monotonic() - started:.0f} s", sep="\n", flush=True)
     sys.exit(f"{broken} schedules broke an invariant." if broken else None)
