@@ -1,0 +1,60 @@
+"""Instants larger than a page: where the bookmark stands after them, whatever the server counts."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from jetti_model import Freedoms, JettiModel
+from stream_plays import StreamRuns
+from tap_jetti.facts.timestamps import later
+
+FREEDOMS = Freedoms(churn=0.0)
+HOUR = 3600.0
+
+
+def read_instant(freedoms: Freedoms, *, rows: int = 30, limit: int = 8) -> tuple[StreamRuns, str, str]:
+    """Read so many rows of one instant; returns the runs, the instant, and the bookmark after the first one."""
+    model = JettiModel(random.Random(1), freedoms)
+    model.fill(1, days=0.001)
+    instant = model.rows[1]
+    for _ in range(rows - 1):
+        model.rows[model.next_id] = replace(instant, write=model.next_id)
+        model.next_id += 1
+    model.clock.advance(HOUR)
+    runs = StreamRuns(model, limit, verify_counts="auto")
+    runs.run()
+    assert len(runs.warehouse.loaded) == rows
+    return runs, instant.shown, runs.warehouse.position or ""
+
+
+@pytest.mark.parametrize(
+    ("count", "passes_it"),
+    [("right", True), ("missing", False)],
+)
+def test_only_a_count_moves_the_bookmark_past_an_instant(count: str, passes_it: bool) -> None:
+    """Two empty pages end it, too, but a server that cuts may have given both."""
+    _, instant, bookmark = read_instant(replace(FREEDOMS, count=count))
+    assert bookmark == (later(instant, milliseconds=1) if passes_it else instant)
+
+
+@pytest.mark.parametrize("count", ["right", "missing"])
+def test_a_row_that_comes_late_is_read_in_the_next_run(count: str) -> None:
+    """One of the same instant where that is not proven, and one behind it wherever."""
+    runs, _, _ = read_instant(replace(FREEDOMS, count=count))
+    model = runs.model
+    instant = model.rows[1]
+    if count == "missing":
+        model.rows[99] = replace(instant, write=99)
+    model.rows[100] = replace(instant, updated=instant.updated + 1000, write=100)
+    runs.run()
+    runs.warehouse.check_equal(model)
+
+
+def test_microseconds_behind_an_instant_are_read() -> None:
+    """What is shown as one instant is many: a bound at the instant shown misses all that was stored after it."""
+    runs, instant, bookmark = read_instant(replace(FREEDOMS, micros=True))
+    assert bookmark == later(instant, milliseconds=1)
+    assert runs.model.rows[1].updated % 1000 > 0
