@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 
-from jetti_model import Freedoms, JettiModel
+from jetti_model import MICROSECOND, Freedoms, JettiModel, Version
 from stream_plays import StreamRuns
 from tap_jetti.facts.timestamps import later
 
@@ -58,3 +59,33 @@ def test_microseconds_behind_an_instant_are_read() -> None:
     runs, instant, bookmark = read_instant(replace(FREEDOMS, micros=True))
     assert bookmark == later(instant, milliseconds=1)
     assert runs.model.rows[1].updated % 1000 > 0
+
+
+def test_a_read_by_id_that_misses_rows_given_before_pins_the_bookmark() -> None:
+    """An empty page and a count of zero may lie together: the next run comes back to the instant."""
+    model = JettiModel(random.Random(1), FREEDOMS)
+    model.fill(20, days=1)
+    runs = StreamRuns(model, 8, verify_counts="auto")
+    runs.run()  # proven, so that the next run does not count
+    model.clock.advance(HOUR)
+    micros = round(model.now()) * MICROSECOND
+    for row_id in range(21, 51):
+        model.rows[row_id] = Version(micros, row_id)
+    model.rows[99] = Version(micros + 60 * MICROSECOND, 99)
+    model.clock.advance(HOUR)
+    instant = model.rows[21]
+    serve = model.serve
+
+    def lie(path: str, asked: dict[str, str], *, fails_in_passing: bool) -> tuple[bytes, str | None]:
+        body, date = serve(path, asked, fails_in_passing=fails_in_passing)
+        if "where[id][$gte]" in asked:
+            body = b'{"count": 0}' if path.endswith("count.json") else b"[]"
+        return body, date
+
+    with mock.patch.object(model, "serve", lie):
+        runs.run()
+    assert runs.warehouse.has(99, model.rows[99])
+    assert len(runs.warehouse.loaded) < len(model.rows)
+    assert runs.warehouse.position == instant.shown
+    runs.run()
+    runs.warehouse.check_equal(model)

@@ -131,18 +131,19 @@ class TestGrowth:
         assert server.asked == [(37, True)] * 3
 
     @pytest.mark.parametrize(
-        ("server", "options"),
+        ("answers", "options"),
         [
-            (Server(cap=99), {}),
-            (Server(seconds=2.0), {}),
-            (Server(row_bytes=MAX_BYTES // 200 + 1), {}),
-            (Server(), {"projection": Projection(include=[{"model": "Item"}])}),
-            (Server(), {"facts": ResourceFacts("sales", 100, is_capped=True)}),
+            ({"cap": 99}, {}),
+            ({"seconds": 2.0}, {}),
+            ({"row_bytes": MAX_BYTES // 200 + 1}, {}),
+            ({}, {"projection": Projection(include=[{"model": "Item"}])}),
+            ({}, {"facts": ResourceFacts("sales", 100, is_capped=True)}),
         ],
         ids=["short pages", "slow", "large", "associated models", "a known cap"],
     )
-    def test_pages_do_not_grow(self, server: Server, options: dict[str, Any]) -> None:
+    def test_pages_do_not_grow(self, answers: dict[str, Any], options: dict[str, Any]) -> None:
         """Where a larger one would not come, or would be too slow or too large."""
+        server = Server(**answers)
         sizes(pages_from(server, **options), 3)
         assert server.limits == [100, 100, 100]
 
