@@ -399,11 +399,14 @@ class TestMemory:
             limits.recall({"refused_page_size": size, "refused_at": NOW}, now=NOW)
         assert limits.to_bookmark() == {"refused_page_size": 110, "refused_at": NOW}
 
-    def test_a_refusal_below_the_first_size_makes_pages_smaller(self) -> None:
-        """100 rows are not asked for where 60 were refused."""
+    @pytest.mark.parametrize("size", [2, 60, 100])
+    def test_a_refusal_of_the_first_size_makes_pages_smaller(self, size: int) -> None:
+        """100 rows are not asked for where they, or fewer, were refused, but half of what was."""
         limits = PageLimit()
-        limits.recall({"refused_page_size": 60, "refused_at": NOW}, now=NOW)
-        assert 1 <= limits.ask("sales", limits.first("sales", 0)).rows < 60
+        limits.recall({"refused_page_size": size, "refused_at": NOW}, now=NOW)
+        server = Server(above(size - 1, REFUSED))
+        assert sizes(pages_from(server, limits), 1) == [size // 2]
+        assert server.asked == [(size // 2, True)]
 
     @pytest.mark.parametrize(
         "stored",
