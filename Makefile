@@ -19,6 +19,7 @@ SLOW := \
   tests/packaging/test_distribution.py \
   tests/reading/test_prefetch.py \
   tests/sandbox/test_sandbox_lifecycle.py \
+  tests/simulation/test_simulation.py \
   tests/tap/test_bad_input.py \
   tests/tap/test_kill.py \
   tests/tap/test_progress.py \
