@@ -312,7 +312,8 @@ def play_snapshots(kind: str, seed: int) -> Tally:
     for _ in range(chance.randrange(2, 6)):
         model.pass_time(chance.choice([1, 30, DAY]), writes=chance.choice([0, 5, 20]))
         model.restart()
-        stream = _snapshot_stream(model, _read_by_id(model, chance.randrange(8, 65), verify_counts="always"), settings)
+        read = _read_by_id(model, chance.randrange(8, 65), verify_counts="always")
+        stream = _snapshot_stream(model, read, settings)
         stayed, rows = set(model.rows), list[dict[str, Any]]()
         tally.runs += 1
         try:
@@ -323,7 +324,9 @@ def play_snapshots(kind: str, seed: int) -> Tally:
             if rows:
                 raise Violation(f"I2: {len(rows)} rows of a snapshot left that is not whole") from error
             continue
-        tally.note_proof("proven")
+        tally.note_proof(read.proof.value)
+        if read.proof is not Proof.PROVEN:
+            raise Violation("I2: a snapshot left that is not proven")
         if not rows or model.freedoms.count != "right":
             continue
         snapshot_at = rows[0]["snapshotAt"]
