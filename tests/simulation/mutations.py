@@ -24,6 +24,7 @@ UNIT_TESTS = [
     "tests/reading/test_page_limit.py",
     "tests/reading/test_id_read.py",
     "tests/reading/test_instants.py",
+    "tests/reading/test_learning.py",
     "tests/client/test_rate_limit.py",
     "tests/simulation/test_simulation.py::test_threads_that_share_a_limiter_never_fill_the_bucket",
 ]
