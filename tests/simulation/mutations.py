@@ -166,7 +166,7 @@ BUGS = [
         "            pass",
     ),
     Bug("a-cap-is-not-learnt", FACTS, "            self.is_capped = True\n            return", "            return"),
-    Bug("late-rows-are-a-cut", KEYSET, " and fresh.keys[0] < self.range.ceiling:", ":"),
+    Bug("late-rows-are-a-cut", KEYSET, " and fresh.keys[0] < self.range.ceiling:", ":", "it costs counts, never rows"),
     Bug(
         "drop-equal-timestamps",
         KEYSET,
