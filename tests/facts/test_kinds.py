@@ -63,7 +63,7 @@ def test_arrays_hold_texts() -> None:
         ({"type": ["null"]}, Kind.JSON),
         ({}, Kind.JSON),
     ],
-    ids=str,
+    ids=repr,
 )
 def test_schemas_of_others_have_kinds(property_schema: dict[str, Any], kind: Kind) -> None:
     """Forms of a property that occur in catalogs of other taps, but not in the schema files."""

@@ -264,9 +264,11 @@ def play_prefetch(kind: str, seed: int) -> Tally:
     except JettiError as error:
         raise Violation(f"unexpected: {error!r}") from error
     if kind == "quiet" and not run.tally.killed and not run.tally.failed:
-        for plan, alone, together in zip(run.plans, serial(run.plans, run.limits), run.found, strict=True):
+        for plan, alone, found in zip(run.plans, serial(run.plans, run.limits), run.found, strict=True):
+            # Where a serial read cannot begin a page, a window may have read on.
+            together = (found[0][: len(alone[0])], alone[1]) if alone[1] == NotFoundError.__name__ else found
             if alone != together:
                 raise Violation(
-                    f"{plan.resource}: {len(alone[0])} rows to {alone[1]}, not {len(together[0])} to {together[1]}"
+                    f"{plan.resource}: {len(alone[0])} rows to {alone[1]}, not {len(found[0])} to {found[1]}"
                 )
     return run.tally

@@ -13,6 +13,7 @@ from jetti_model import START
 from model_network import ServerBucket
 from prefetch_plays import play_prefetch
 from schedules import PLAYS, play
+from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
 
 SCHEDULES = {
     "honest": 220,
@@ -125,3 +126,28 @@ class TestCooperativeThreads:
         condition = Condition(threads)
         with pytest.raises(Deadlock), condition:
             condition.wait(None)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_threads_that_share_a_limiter_never_fill_the_bucket(seed: int) -> None:
+    """Whichever of them is replaced by another between reading the bucket and writing it."""
+    threads = Threads(random.Random(seed))
+    with threads.replaced():
+        clock = Clock(threads, wall=START)
+        limiter = RateLimiter(MemoryStore(clock), rate=10, burst=5, clock=clock)
+    sent: list[float] = []
+
+    def work() -> None:
+        for _ in range(10):
+            limiter.acquire()
+            sent.append(threads.now)
+
+    started = [Thread(threads, target=work, name="", daemon=True) for _ in range(5)]
+    for thread in started:
+        thread.start()
+    for thread in started:
+        thread.join(60)
+    bucket = ServerBucket(rate=10, burst=5)
+    for at in sent:
+        bucket.add(at)
+    assert len(sent) == 50
