@@ -483,7 +483,7 @@ class TestGate:
     def test_a_request_that_is_not_wanted_any_more_takes_none(self, account):
         """Of two that wait for a slot, the one that was dropped meanwhile ends, and the other one goes."""
         one = account(dict.fromkeys(("sales", "products"), made_rows(SHAPES["a few"])))
-        session = one.session(rate=5, burst=1)
+        session = one.session(rate=1, burst=1)
         session.get("sales.json")
         gate = PriorityScheduler(session, 2, SystemClock())
         urgencies = {"sales": (0, 0), "products": (1, 0)}
