@@ -101,7 +101,7 @@ class ModelNetwork(Transport):
 
     def __post_init__(self) -> None:
         """Begin with an empty bucket."""
-        super().__init__()
+        super().__init__(self.clock, seconds=3600)
         self._bucket = ServerBucket(self.conditions.rate, self.conditions.burst)
         self._storm: dict[int, bool] = {}
         self.store = MemoryStore(self.clock)
