@@ -511,7 +511,7 @@ class TestEnd:
     def test_a_reader_that_was_interrupted_while_it_read_ahead_has_no_end(self, account):
         """The main thread gets the interruption, and does not take the pages so far for all of the stream."""
         one = account({"sales": made_rows(SHAPES["unique"])})
-        ahead = Prefetcher(one.session(), concurrency=2, clock=one.clock, logger=LOGGER)
+        ahead = Prefetcher(one.session(rate=1, burst=1), concurrency=2, clock=one.clock, logger=LOGGER)
         stream = ahead.open(one.plan("sales", fixed(7)))
         one.clock.stop()
         stream.begin()
