@@ -78,7 +78,7 @@ class PageLimit:
     - A 4xx, or something else than rows, is believed at once.
     - Anything that may pass (5xx, a time-out, a cut body) is doubted. The next probe is smaller, halfway to the size
       that worked, and only if that fails, too, does its size count as refused.
-    - A 429 and a lost connection say nothing of the size.
+    - A 429 and a connection that was not made say nothing of the size.
 
     Threads may share it.
 
@@ -190,7 +190,7 @@ class PageLimit:
     def refuse(self, limit: Limit, error: JettiError, *, now: str | None) -> None:
         """Take note that the size that worked before works where a probe has failed.
 
-        A 429 and a lost connection say nothing of the size.
+        A 429 and a connection that was not made say nothing of the size.
         """
         if not may_be_too_large(error):
             return
