@@ -47,7 +47,7 @@ CLIENT_SETTINGS = th.PropertiesList(
         th.NumberType(nullable=False, exclusive_minimum=0),
         default=60,
         title="Time-out",
-        description="Read timeout in seconds. A request that times out, or takes five times as long in all, is retried.",
+        description="Read timeout in seconds. A request that times out, or takes five times that in all, is retried.",
     ),
     th.Property(
         "retry_seconds",
