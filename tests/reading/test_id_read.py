@@ -232,9 +232,9 @@ class TestUpperBound:
             read(table)
         assert table.kinds().count("count") == MAX_OPEN_COUNTS
 
-    def test_the_only_row_is_no_answer_of_an_ascending_order(self) -> None:
-        """One row that is both the first and the newest is asked for again after the next page."""
-        table = Table({7, 9}, limit=1, newest=deque([7]))
+    def test_one_row_is_no_answer(self) -> None:
+        """Where the response did not show which end of the table it is, the newest id is asked after the next page."""
+        table = Table({7, 9}, limit=1, newest=deque([None]))
         given, reader = read(table)
         assert given == [7, 9]
         assert reader.proof is Proof.PROVEN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 from functools import partial
@@ -344,10 +345,14 @@ def _snapshot_stream(model: JettiModel, read: IdRead, settings: dict[str, Any]) 
     """What `SnapshotStream` needs of itself and of a run, with the model in place of the session."""
     stream = SimpleNamespace(
         name="sales_ids",
-        run=SimpleNamespace(clock=model.clock, session=model, settings=settings),
+        run=SimpleNamespace(
+            clock=model.clock, session=model, settings=settings, deferred_interrupts=contextlib.nullcontext
+        ),
+        logger=LOGGER,
         open_pages=lambda _decode: _within(read.pages(), model),
         _reader=read,
         _resource="sales",
+        _columns={name: name for name in ("id", "snapshotAt")},
     )
     stream._snapshot_at = partial(SnapshotStream._snapshot_at, cast("SnapshotStream", stream))
     return stream

@@ -71,7 +71,7 @@ SETTINGS = [
     ("page_size 0", {"page_size": 0}, "page_size"),
     ("bookmark_lag negative", {"bookmark_lag": -1}, "bookmark_lag"),
     ("bookmark_lag endless", {"bookmark_lag": 1e12}, ""),
-    ("bookmark_lag beyond all dates", {"bookmark_lag": 1e300}, "bookmark_lag must be between"),
+    ("bookmark_lag beyond all dates", {"bookmark_lag": 1e300}, "bookmark_lag must be at most"),
     ("bookmark_lag NaN", {"bookmark_lag": float("nan")}, "bookmark_lag"),
     ("end_date of year 1", {"end_date": "0001-01-01"}, "end_date"),
     (

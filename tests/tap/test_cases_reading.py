@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +112,7 @@ def test_r3_a_snapshot_that_fails_half_way_does_not_leave(
     server.script = fail
     config = config_for(server, id_snapshots=["sales"], page_size=100)
     output = commands.run(config, catalog=catalog_of("sales_ids", config=config))
-    assert (output.code, output.ids("sales_ids")) == (1, [])
+    assert (output.code, output.ids("sales_ids")) == (77 if end == "token" else 75, [])
 
 
 def test_r4_a_cap_of_one_resource_is_not_that_of_another(
@@ -152,7 +153,7 @@ def test_r10_a_clock_that_differs_is_named(
     server = servers(date=date)
     server.fill("sales", [time.time() - 10_000 + 30 * n for n in range(300)])
     output = commands.run(config_for(server), streams=("sales",))
-    assert "clocks of Jetti and of this machine differ by more than a minute" in output.errors
+    assert re.search(r"Jetti's clock is \d+ min (behind|ahead of) this machine's", output.errors)
     server.freedoms.date = "right"
     after = commands.run(config_for(server), streams=("sales",), state=output.state)
     assert {*output.ids("sales"), *after.ids("sales")} == set(range(1, 301))
@@ -164,7 +165,7 @@ def test_r11_a_bookmark_of_the_future_is_an_error(servers: Callable[..., Hostile
     server.fill("sales", [START + n for n in range(10)])
     state = {"bookmarks": {"sales": {"replication_key": "updatedAt", "replication_key_value": "2099-01-01T00:00:00Z"}}}
     output = commands.run(config_for(server), streams=("sales",), state=state)
-    assert output.code == 1
+    assert output.code == 78
     assert "2099-01-01T00:00:00.000Z is later than Jetti's clock" in output.errors
 
 
@@ -202,7 +203,7 @@ def test_an_instant_before_the_end_date_that_cannot_be_counted_is_unproven(
     assert output.code == 0, output.errors
     assert sorted(output.ids("sales")) == list(range(1, 251))
     assert "proof=unproven" in output.errors
-    assert "Read without a count that proves it: sales" in output.errors
+    assert "Not proven complete: sales" in output.errors
 
 
 @pytest.mark.parametrize("source", ["file", "ENV"])

@@ -333,7 +333,7 @@ def test_a_closed_output_is_said_and_ends_the_run(tmp_path: Path) -> None:
         process.stdout = None
         _, errors = process.communicate(as_lines([schema(), variant(1, 1), state(1)]).encode(), timeout=30)
         assert process.returncode == 1
-        assert b"The reader of standard output closed it" in errors
+        assert b"The program that reads standard output closed it" in errors
         assert b"Traceback" not in errors
         assert b"Exception ignored" not in errors
 
