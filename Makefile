@@ -12,15 +12,18 @@ COMPILE := .cache/lock/bin/uv pip compile pyproject.toml --quiet --universal --p
 
 # The tests that `make quick` leaves out: each of these files takes more than 4 s. A new file is quick until it stands here.
 SLOW := \
+  tests/client/test_bounds.py \
   tests/client/test_rate_limit_headers.py \
   tests/client/test_rate_limit_redis.py \
   tests/client/test_rate_limit_sqlite.py \
   tests/packaging/test_demo_warehouse.py \
   tests/packaging/test_distribution.py \
+  tests/process/test_exit_codes.py \
   tests/reading/test_prefetch.py \
   tests/sandbox/test_sandbox_lifecycle.py \
   tests/simulation/test_simulation.py \
   tests/tap/test_bad_input.py \
+  tests/tap/test_cases_reading.py \
   tests/tap/test_catalog_columns.py \
   tests/tap/test_column_names.py \
   tests/tap/test_invalid_values.py \
@@ -28,9 +31,11 @@ SLOW := \
   tests/tap/test_odd_values.py \
   tests/tap/test_progress.py \
   tests/tap/test_records.py \
+  tests/tap/test_snapshots.py \
   tests/tap/test_state.py \
   tests/tap/test_tap_prefetch.py \
   tests/tap/test_two_signals.py \
+  tests/tap/test_unwritten_rows.py \
   tests/target/test_confirmation.py \
   tests/target/test_faults.py \
   tests/target/test_freedoms.py \
