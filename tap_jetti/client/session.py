@@ -26,6 +26,7 @@ from tap_jetti.errors import (
     RedirectError,
     RequestError,
     RetriableError,
+    ServerError,
     SettingsError,
 )
 from tap_jetti.facts.json_codec import decode_json, encode_json
@@ -223,6 +224,8 @@ class JettiSession:
                     # What is not waited for here does not stop the others who share the limit either.
                     request.host.limiter.block(min(delay or backoff, self._retry.seconds))
                 if delay is None or not request.retry:
+                    if isinstance(error, ServerError) and request.repeatable and not error.maybe_permanent:
+                        error.advice = error.advice or "Run again later"
                     raise
                 self.stats.add(retries=1)
                 self._logger.warning("%s Retrying in %.1f s.", error, delay)

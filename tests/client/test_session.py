@@ -693,3 +693,12 @@ def test_empty_values_of_a_query_are_sent(
     body = sessions(sandbox).get("sale-items.json", [("where[saleId][$ne]", "")]).body
     assert [row["id"] for row in body] == [1]
     assert sandbox.requests[-1].query.endswith("%5B%24ne%5D=")
+
+
+def test_the_last_server_error_says_to_run_again(
+    scripted: Callable[..., Scripted], connect: Callable[..., JettiSession]
+) -> None:
+    """When no time is left for a retry, the error tells what to do."""
+    server = scripted(http(503, "busy"))
+    with pytest.raises(ServerError, match=r"\(503 on GET /api/sales\.json\)\. Run again later\.$"):
+        connect(server.url, retry_seconds=0).get("sales.json", QUERY)
