@@ -224,7 +224,8 @@ class JettiSession:
                     # What is not waited for here does not stop the others who share the limit either.
                     request.host.limiter.block(min(delay or backoff, self._retry.seconds))
                 if delay is None or not request.retry:
-                    if isinstance(error, ServerError) and request.repeatable and not error.maybe_permanent:
+                    is_passing = isinstance(error, ServerError) and not error.maybe_permanent
+                    if is_passing and request.retry and request.repeatable:
                         error.advice = error.advice or "Run again later"
                     raise
                 self.stats.add(retries=1)
