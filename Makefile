@@ -31,6 +31,7 @@ SLOW := \
   tests/tap/test_odd_values.py \
   tests/tap/test_progress.py \
   tests/tap/test_records.py \
+  tests/tap/test_run_summary.py \
   tests/tap/test_snapshots.py \
   tests/tap/test_state.py \
   tests/tap/test_tap_prefetch.py \

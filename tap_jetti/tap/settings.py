@@ -116,6 +116,13 @@ TAP_SETTINGS = th.PropertiesList(
         " to detect deleted rows.",
     ),
     th.Property(
+        "summary_path",
+        th.StringType,
+        title="Summary path",
+        description="File for the closing summary of the run in JSON: outcome, exit code, cause, and the figures of"
+        " each stream. It is also written if the run fails. Default: none.",
+    ),
+    th.Property(
         "progress",
         th.StringType(nullable=False, allowed_values=["auto", "always", "never"]),
         default="auto",
