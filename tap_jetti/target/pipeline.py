@@ -23,8 +23,8 @@ from tap_jetti.target.delivery.read_back import Confirmation
 from tap_jetti.target.delivery.rejects import RejectsFile
 from tap_jetti.target.delivery.sender import BatchSender
 from tap_jetti.target.delivery.summary import Summary, as_table
-from tap_jetti.target.feed_file.feed_file import FeedFile
-from tap_jetti.target.feed_file.location import FeedLocation
+from tap_jetti.target.feed_file.feed_file import FeedFile, FeedPolicy
+from tap_jetti.target.feed_file.places import place_of, store_path_of
 
 if TYPE_CHECKING:
     import logging
@@ -86,10 +86,7 @@ class Pipeline:
         self._dispatcher = Dispatcher(
             BatchSender(outcomes, self.summary, clock).send, concurrency=config["concurrency"], clock=clock
         )
-        self._file = None
-        if config["delivery"] == FILE:
-            location = FeedLocation(config["feed_path"])
-            self._file = FeedFile(location, config["feed_format"], action=FeedVariants.name, outcomes=outcomes)
+        self._file = self._new_file(config, outcomes) if config["delivery"] == FILE else None
         self.processor = RecordProcessor(
             self._file or self._dispatcher,
             outcomes,
@@ -98,33 +95,37 @@ class Pipeline:
             policy=SendPolicy(
                 max_updates=None if self._file else config.get("max_updates"),  # a file holds the whole inventory
                 largest_first=config["max_updates_order"] == "largest_change",
-                dry_run=self._dry_run,
+                dry_run=self._dry_run and not self._file,  # a file makes its plan itself
             ),
         )
 
-    def check_rejects(self, source: int | None) -> None:
-        """Check that the rejects file can be written, and that it is not the input.
+    def prepare(self, source: int | None) -> None:
+        """Check, before any input is read, that the files of the run can be used: rejects file and feed file.
 
         Args:
             source: The file descriptor of the input; None if it has none.
 
         Raises:
-            SettingsError: The file cannot be used.
+            SettingsError: The rejects file cannot be written, or is the input.
+            FeedFileError: The feed file cannot be used.
+            StoreError: The store of the feed file cannot be used.
         """
         if self._rejects is not None:
             self._rejects.check(source)
+        if self._file is not None:
+            self._file.open()
 
     def finish(self) -> None:
         """Deliver everything that was received, and confirm it.
 
         Raises:
             JettiError: The delivery failed.
-            OSError: The feed file cannot be written.
         """
-        if self._dry_run:
+        if self._dry_run and self._file is None:
             return
         if self._file is not None and not self.processor.has_streams:
             self._logger.warning("The input has no SCHEMA message, so the feed file was not replaced.")
+            self._file.leave()
             return
         self.processor.finish()
         if self._confirmation is not None:
@@ -164,6 +165,14 @@ class Pipeline:
         if self._dry_run or config["on_reject"] != "set_aside" or not config.get("rejects_path"):
             return None
         return RejectsFile(Path(config["rejects_path"]), clock=self._clock, secrets=secrets_of(config))
+
+    def _new_file(self, config: Mapping[str, Any], outcomes: Outcomes) -> FeedFile:
+        place = place_of(config["feed_path"])
+        policy = FeedPolicy(
+            config["feed_format"], config["feed_mode"], config["feed_shrink_percent"], dry_run=self._dry_run
+        )
+        held = self.checkpoints.add_record()
+        return FeedFile(place, store_path_of(place), policy, held=held, outcomes=outcomes, logger=self._logger)
 
     def _new_context(self, config: Mapping[str, Any]) -> ActionContext:
         defaults = Defaults(

@@ -187,7 +187,7 @@ class TargetJetti(CommandLine, Target):
             JettiError: The input is invalid, or the delivery failed.
         """
         try:
-            self.pipeline.check_rejects(_descriptor(file_input))
+            self.pipeline.prepare(_descriptor(file_input))
             self.listen(file_input)
         except InputError:
             self.pipeline.deliver_received()

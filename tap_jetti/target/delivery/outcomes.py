@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import logging
     from collections import Counter
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tap_jetti.errors import RecordError
     from tap_jetti.target.delivery.checkpoints import Checkpoint, Checkpoints
@@ -61,9 +61,15 @@ class Outcomes:
             operations = self.confirmation.track(operations)
         self._complete(origin for operation in operations for origin in operation.origins)
 
-    def mark_in_file(self, action: str, checkpoints: Counter[Checkpoint]) -> None:
-        """They are in the feed file: the number of records per checkpoint."""
-        self._summary.add(action, sent=checkpoints.total())
+    def mark_in_file(self, checkpoints: Counter[Checkpoint], figures: Mapping[str, Counter[str]]) -> None:
+        """The feed file is as the records say.
+
+        Args:
+            checkpoints: The number of records per checkpoint.
+            figures: The numbers of records by action and outcome.
+        """
+        for action, outcomes in figures.items():
+            self._summary.add(action, **outcomes)
         self._checkpoints.complete(checkpoints.elements())
 
     def mark_confirmed(self, operation: WriteOperation) -> None:
