@@ -37,6 +37,7 @@ SLOW := \
   tests/tap/test_tap_prefetch.py \
   tests/tap/test_two_signals.py \
   tests/tap/test_unwritten_rows.py \
+  tests/target/test_cancellations.py \
   tests/target/test_confirmation.py \
   tests/target/test_faults.py \
   tests/target/test_freedoms.py \
