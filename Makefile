@@ -32,6 +32,7 @@ SLOW := \
   tests/tap/test_progress.py \
   tests/tap/test_records.py \
   tests/tap/test_run_summary.py \
+  tests/tap/test_selection.py \
   tests/tap/test_snapshots.py \
   tests/tap/test_state.py \
   tests/tap/test_tap_prefetch.py \
