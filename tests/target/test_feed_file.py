@@ -172,6 +172,7 @@ def test_merge_changes_what_the_input_names(tmp_path: Path) -> None:
     assert (outcome.error, outcome.states) == (None, [1])
     assert lines(path) == ["e1,1,v1", "e2,20,v2", "e3,30,v3", "e4,4,v4", "e6,6,v6"]
     own, removals = outcome.of(), outcome.of(REMOVALS)
+    assert (own.added, own.changed, removals.changed) == (1, 2, 1)
     assert (own.received, own.sent, own.unchanged, own.merged) == (5, 3, 1, 1)
     assert (removals.received, removals.sent, removals.unchanged) == (2, 1, 1)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 REPLACE, MERGE = "replace", "merge"
 """The values of the setting feed_mode: the input is the whole inventory, or what changed since the last run."""
 
-_FIGURES = {Change.UNCHANGED: "unchanged", Change.MERGED: "merged"}
+_OUTCOMES = {Change.UNCHANGED: "unchanged", Change.MERGED: "merged"}
 _RENEW = "Run once with feed_mode replace and the whole inventory as input."
 _PERCENT = 100
 
@@ -125,11 +125,10 @@ class FeedFile:
             StoreError: The store failed.
         """
         key = str(operation.key.value)
-        action = operation.origins[0].input_stream.action.name
         if operation.route.kind == FILE_REMOVAL:
             is_removed = self._opened.remove(key)
             self._changes["removed"] += is_removed
-            self._figures[action]["sent" if is_removed else "unchanged"] += 1
+            self._count(operation, Change.CHANGED if is_removed else Change.UNCHANGED)
         else:
             if self._policy.feed_format == "xml":
                 try:
@@ -139,8 +138,7 @@ class FeedFile:
                     return True
             change = self._opened.put(key, operation.payload)
             self._changes[change.name.lower()] += 1
-            self._figures[action][_FIGURES.get(change, "sent")] += 1
-        self._checkpoints.update(origin.checkpoint for origin in operation.origins)
+            self._count(operation, change)
         return True
 
     def finish(self) -> None:
@@ -179,6 +177,14 @@ class FeedFile:
         """Close the store. Without `finish` it is as it was before the run."""
         if self._store is not None:
             self._store.close()
+
+    def _count(self, operation: WriteOperation, change: Change) -> None:
+        self._checkpoints.update(origin.checkpoint for origin in operation.origins)
+        figures = self._figures[operation.origins[0].input_stream.action.name]
+        figures[_OUTCOMES.get(change, "accepted")] += 1
+        if change is not Change.CHANGED:  # as which it was counted before it came here
+            figures["changed"] -= 1
+            figures["added"] += change is Change.ADDED
 
     @property
     def _opened(self) -> InventoryStore:

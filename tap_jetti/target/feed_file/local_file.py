@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from contextlib import contextmanager, suppress
@@ -30,7 +31,13 @@ class LocalFile(FeedLocation):
         with self._translated():
             if self._file.is_dir():
                 raise SettingsError(f"feed_path must be the path of a file, but {self.name} is a directory.")
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            folder = self._file.parent
+            while not folder.exists():
+                folder = folder.parent
+            if not folder.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     @override
     def read(self, consume: Callable[[bytes], object]) -> bool:
@@ -49,6 +56,8 @@ class LocalFile(FeedLocation):
     def staging(self) -> Iterator[Path]:
         # Beside the file, since only a rename within a file system replaces a file in one step.
         part = self._file.with_name(self._file.name + PART_SUFFIX)
+        with self._translated():
+            part.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield part
         finally:
