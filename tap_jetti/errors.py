@@ -20,6 +20,8 @@
     │       ├── ServerError              75   5xx, 408
     │       ├── DecodeError              75   2xx, but the body is incomplete or not JSON
     │       └── TransportError           75   no complete response: connection, time-out
+    ├── RefusalsError                    1    Jetti refuses every record with the same error
+    ├── AccountLimitError                75   the plan of the account allows no more updates for now
     ├── UnreliableResponseError          1    well-formed, but not what was requested: stop reading
     │   └── IncompleteReadError          1    fewer rows were read than the server counts
     └── RecordError                      1    the target cannot write this record; others can be written
@@ -216,6 +218,16 @@ class TransportError(RetriableError):
     def __init__(self, what: str, *, may_have_arrived: bool, **place: Any) -> None:  # noqa: ANN401 - see `RequestError`
         super().__init__(what, **place)
         self.may_have_arrived = may_have_arrived
+
+
+class RefusalsError(JettiError):
+    """Jetti refused many records in a row with the same error, which is then hardly about each of them."""
+
+
+class AccountLimitError(JettiError):
+    """The plan of the account allows no more updates for now."""
+
+    exit_code = EXIT_RETRY
 
 
 class UnreliableResponseError(JettiError):

@@ -83,6 +83,7 @@ class JettiSession:
         user_agent: The ``User-Agent`` header.
         connections: Connections that are kept open per host: at least one per thread.
         transport: The adapter that carries the requests; by default the network.
+        dry_run: Whether writes are counted instead of sent. Each of them succeeds, with an empty response.
         logger: The logger for retries.
     """
 
@@ -97,6 +98,7 @@ class JettiSession:
         user_agent: str = "tap-jetti",
         connections: int = 8,
         transport: HTTPAdapter | None = None,
+        dry_run: bool = False,
         logger: logging.Logger | None = None,
     ) -> None:
         self.stats = RequestStats()
@@ -109,6 +111,7 @@ class JettiSession:
         self._http = HttpClient(
             clock=clock, timeout=timeout, user_agent=user_agent, connections=connections, transport=transport
         )
+        self._dry_run = dry_run
         self._aborted = False
 
     def take_permit(self) -> Permit:
@@ -193,6 +196,11 @@ class JettiSession:
         self._http.abort()
 
     def _write(self, host: Host, method: str, path: str, body: object, *, repeatable: bool) -> Response:
+        if self._dry_run:
+            encode_json(body)  # what cannot be sent fails now, too
+            self.stats.add(writes=1)
+            now = self._clock.monotonic()
+            return Response(HTTPStatus.OK, None, 0, now, now)
         return self._send(
             Request(
                 method,
