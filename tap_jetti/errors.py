@@ -41,7 +41,10 @@ token or a permission must be corrected first, 78: so must the configuration or 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 EXIT_RETRY = 75
 """Exit code: the same command may succeed later (EX_TEMPFAIL)."""
@@ -51,6 +54,18 @@ EXIT_PERMISSION = 77
 
 EXIT_CONFIGURATION = 78
 """Exit code: settings, catalog, state or input must be corrected (EX_CONFIG)."""
+
+
+def worst_exit_code(codes: Collection[int]) -> int:
+    """The exit code of several failures: a retry is worth its while if it may help any of them.
+
+    Args:
+        codes: The exit code that each would end a command with; none of them means success.
+    """
+    if EXIT_RETRY in codes:
+        return EXIT_RETRY
+    distinct = set(codes)
+    return distinct.pop() if len(distinct) == 1 else int(bool(distinct))
 
 
 class JettiError(Exception):
