@@ -189,5 +189,6 @@ def open_session(
         user_agent=settings["user_agent"],
         connections=settings["concurrency"] + 1,  # one more for the main thread of the target
         redactor=redactor,
+        dry_run=bool(settings.get("dry_run")),
         logger=logger,
     )

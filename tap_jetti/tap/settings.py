@@ -116,6 +116,15 @@ TAP_SETTINGS = th.PropertiesList(
         " to detect deleted rows.",
     ),
     th.Property(
+        "select",
+        th.ArrayType(th.StringType(nullable=False), nullable=False),
+        default=[],
+        title="Select",
+        description="Streams and fields to read, by patterns as Meltano's: sales (its default fields), sales.*,"
+        " sales.total, purchase_*, !sales.billing*. Not together with a catalog, so not with Meltano, which has its"
+        " own select. Default: the streams that are selected by default.",
+    ),
+    th.Property(
         "summary_path",
         th.StringType,
         title="Summary path",

@@ -13,7 +13,7 @@ from singer_sdk import Tap
 from typing_extensions import override
 
 from tap_jetti.client.clock import SystemClock
-from tap_jetti.errors import Interrupted, JettiError, OutputError
+from tap_jetti.errors import Interrupted, JettiError, OutputError, SettingsError
 from tap_jetti.process.command import CommandLine, read_object, run_command
 from tap_jetti.process.settings import settings_schema
 from tap_jetti.process.settings_gate import read_environment
@@ -21,6 +21,7 @@ from tap_jetti.tap.base_stream import BaseStream
 from tap_jetti.tap.catalog_checks import check_catalog, check_selection
 from tap_jetti.tap.run_context import RunContext
 from tap_jetti.tap.run_summary import RunSummary, StreamFigures, closing_summary, summary_file
+from tap_jetti.tap.selection import apply_selection, report_overlooked
 from tap_jetti.tap.settings import TAP_SETTINGS, check_settings, rename_old_values
 from tap_jetti.tap.state_input import read_state
 from tap_jetti.tap.streams import all_streams, stream_names
@@ -78,7 +79,16 @@ class TapJetti(CommandLine, Tap):
 
     @override
     def discover_streams(self) -> Sequence[Stream]:
-        return all_streams(self, self.run_context)
+        streams = all_streams(self, self.run_context)
+        select = self.config["select"]
+        if select and self.input_catalog is not None:
+            raise SettingsError(
+                "select and --catalog exclude each other. Remove the setting select, or run without a catalog."
+                " With Meltano, which always passes a catalog, use the select of the plug-in."
+            )
+        if select:
+            apply_selection(select, {stream.name: stream for stream in streams}, self.logger)
+        return streams
 
     @override
     def setup_mapper(self) -> None:
@@ -123,6 +133,7 @@ class TapJetti(CommandLine, Tap):
         self._streams = selected
         self.summary.streams.update({name: StreamFigures() for name in selected})
         self.run_context.open()
+        report_overlooked(selected, self.config, self.logger)
         if not selected:
             self.logger.warning("No stream is selected, so nothing is synced. Select streams in the catalog.")
         self.run_context.prefetch(stream.stream_read for stream in selected.values() if isinstance(stream, BaseStream))

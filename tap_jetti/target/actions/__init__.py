@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tap_jetti.target.actions.cancellations import Cancellations
 from tap_jetti.target.actions.connections import Acknowledgements, Disconnections
 from tap_jetti.target.actions.custom_fields import CustomFields
 from tap_jetti.target.actions.feed_variants import FeedVariantRemovals, FeedVariants
@@ -39,6 +40,7 @@ ACTIONS: dict[str, type[Action]] = {
         InventoryLevels,
         ChannelInventoryLevels,
         Updates,
+        Cancellations,
     )
 }
 """All actions by name."""
