@@ -42,6 +42,10 @@ SLOW := \
   tests/target/test_cancellations.py \
   tests/target/test_confirmation.py \
   tests/target/test_faults.py \
+  tests/target/test_feed_file.py \
+  tests/target/test_feed_ftp.py \
+  tests/target/test_feed_s3.py \
+  tests/target/test_feed_sftp.py \
   tests/target/test_freedoms.py \
   tests/target/test_guarantees.py \
   tests/target/test_shipments.py
