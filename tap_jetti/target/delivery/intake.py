@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tap_jetti.errors import RecordError
 from tap_jetti.target.delivery.operations import Origin
 from tap_jetti.target.delivery.quota import FirstComeQuota, LargestChangeQuota
-from tap_jetti.target.delivery.record_errors import MissingKeyError
+from tap_jetti.target.delivery.record_errors import MissingKeyError, NothingToWriteError
+from tap_jetti.target.delivery.record_labels import label_of
 
 if TYPE_CHECKING:
     from tap_jetti.target.delivery.change_detection import ChangeDetector
@@ -105,16 +106,21 @@ class RecordProcessor:
             for key in input_stream.keys:
                 if key not in record:
                     raise MissingKeyError(f"{key}.missing", f"the key property {key} is missing")
-            operations = input_stream.action.operations_for(record)
+            columns = input_stream.columns
+            operations = input_stream.action.operations_for(columns.read(record))
         except RecordError as error:
-            self._outcomes.reject([origin], error, label=f"the record on line {line}")
+            if isinstance(error, (MissingKeyError, NothingToWriteError)):
+                error = type(error)(error.title, error.detail + input_stream.columns.hint(record))
+            self._outcomes.reject([origin], error, label=label_of(input_stream, record, line))
             return
         for number, operation in enumerate(operations):
             if number:  # a record of several operations is done when each of them is
                 origin = Origin(input_stream, raw, self._checkpoints.add_record())
             part = operation.part
-            if part and all(raw.get(name) == record.get(name) for name in part):
-                origin.record = {**raw, **part}  # in the rejects file this operation stands alone
+            if part:
+                part = {columns.column_of(name, record): value for name, value in part.items()}
+                if all(raw.get(column) == record.get(column) for column in part):
+                    origin.record = {**raw, **part}  # in the rejects file this operation stands alone
             operation.size = size
             operation.origins.append(origin)
             self._decide(operation)
@@ -127,7 +133,7 @@ class RecordProcessor:
         """
         input_stream.figures.received += 1
         origin = Origin(input_stream, raw, self._checkpoints.add_record())
-        self._outcomes.reject([origin], error, label=f"the record on line {line}")
+        self._outcomes.reject([origin], error, label=label_of(input_stream, raw, line))
 
     def finish(self) -> None:
         """Send what was kept until the end of the input, and return when everything is done.

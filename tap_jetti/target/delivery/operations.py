@@ -11,6 +11,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from tap_jetti.target.columns import Columns
     from tap_jetti.target.delivery.checkpoints import Checkpoint
     from tap_jetti.target.delivery.summary import Figures
 
@@ -108,6 +109,11 @@ class WriteAction(Protocol):
         ...
 
     @property
+    def key_fields(self) -> Sequence[str]:
+        """The fields of a record that identify it in a message."""
+        ...
+
+    @property
     def is_partial(self) -> bool:
         """Whether a call changes only the fields that it carries, so that records of one key are merged."""
         ...
@@ -175,6 +181,7 @@ class InputStream:
         keys: The key properties that each record must have.
         action: The action that writes its records.
         figures: The action's figures. Only the input thread changes received, added, changed and merged.
+        columns: Which fields its columns mean.
         fields: The fields that its SCHEMA lists.
     """
 
@@ -183,6 +190,7 @@ class InputStream:
     keys: Sequence[str]
     action: WriteAction
     figures: Figures
+    columns: Columns
     fields: frozenset[str] = frozenset()
 
 
