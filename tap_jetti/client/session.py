@@ -20,6 +20,7 @@ from tap_jetti.client.retry import RetryPolicy, parse_retry_after
 from tap_jetti.client.server_clock import ServerClock, parse_http_date
 from tap_jetti.client.stats import RequestStats
 from tap_jetti.errors import (
+    ClientError,
     DecodeError,
     Interrupted,
     RateLimitedError,
@@ -143,7 +144,7 @@ class JettiSession:
         Raises:
             RequestError: The request failed permanently, or until the time for retries was over.
         """
-        url = self._api.url_of(path) + (f"?{encode(query)}" if query else "")
+        url = _url(self._api, "GET", path) + (f"?{encode(query)}" if query else "")
         return self._send(Request("GET", url, self._api, decode or decode_json, acquire=acquire, retry=retry))
 
     def write(self, method: str, path: str, body: object, *, repeatable: bool) -> Response:
@@ -192,7 +193,7 @@ class JettiSession:
         return self._send(
             Request(
                 method,
-                host.url_of(path),
+                _url(host, method, path),
                 host,
                 _decode_write,
                 data=encode_json(body),
@@ -302,6 +303,23 @@ class JettiSession:
         # Not before: a page of HTML comes from another server than Jetti, with a clock of its own.
         self.server_clock.observe(response.headers.get("Date"), sent=response.sent, received=response.received)
         return Response(response.status, body, size, response.sent, response.received)
+
+
+def _url(host: Host, method: str, path: str) -> str:
+    """The URL of a path below the base of a host.
+
+    Raises:
+        ClientError: The path is not plain. Nothing is sent.
+    """
+    try:
+        return host.url_of(path)
+    except ValueError as error:
+        raise ClientError(
+            "The id or name in the path is invalid; nothing was sent",
+            method=method,
+            path=path.encode("unicode_escape").decode(),
+            advice="Correct the id",
+        ) from error
 
 
 def _redirected(request: Request, location: str) -> Request:

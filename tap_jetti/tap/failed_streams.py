@@ -40,16 +40,19 @@ class FailedStreams:
 
     Args:
         logger: Where failures are reported.
-
-    Attributes:
-        names: Their names, in the order of failure.
+        causes: Where it is kept why each failed, by stream, in the order of failure.
     """
 
-    def __init__(self, logger: logging.Logger) -> None:
-        self.names: list[str] = []
+    def __init__(self, logger: logging.Logger, causes: dict[str, str]) -> None:
+        self._causes = causes
         self._exit_codes: set[int] = set()
         self._logger = logger
         self._last_was_server_failure = False
+
+    @property
+    def names(self) -> list[str]:
+        """Their names, in the order of failure."""
+        return list(self._causes)
 
     @property
     def exit_code(self) -> int:
@@ -78,6 +81,6 @@ class FailedStreams:
         if is_outage or not is_of_one_stream:
             raise error
         self._last_was_server_failure = is_server_failure
-        self.names.append(stream)
+        self._causes[stream] = str(error)
         self._exit_codes.add(error.exit_code)
         self._logger.error("Stream %s failed; continuing with the others: %s", stream, error)

@@ -177,6 +177,7 @@ class Pipeline:
             webhook_hashes=WebhookHashes(self.session, defaults),
             delivery=config["delivery"],
             batch_size=config["batch_size"],
+            skip_unchanged=config["skip_unchanged"],
             summary=self.summary,
             clock=self._clock,
             profile=ServerProfile(),

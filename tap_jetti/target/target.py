@@ -16,7 +16,7 @@ from tap_jetti.client.clock import SystemClock
 from tap_jetti.errors import InputError, Interrupted, RecordError, SettingsError
 from tap_jetti.process.command import CommandLine, run_command
 from tap_jetti.process.settings import open_session, settings_schema
-from tap_jetti.target.actions import ACTIONS
+from tap_jetti.target.actions import ACTIONS, action_named, is_action
 from tap_jetti.target.actions.routes import FILE
 from tap_jetti.target.columns import Columns, two_columns
 from tap_jetti.target.delivery.operations import InputStream
@@ -256,18 +256,19 @@ class TargetJetti(CommandLine, Target):
             SettingsError: There is no such action, or it cannot write a file.
         """
         name = self.config["stream_actions"].get(stream, stream)
-        if name not in ACTIONS:
+        if not is_action(name):
             raise SettingsError(
-                f"No action for stream {stream}. Map it in stream_actions to one of: {', '.join(ACTIONS)}."
+                f"No action for stream {stream}. Map it in stream_actions to one of: {', '.join(ACTIONS)};"
+                " or to the updates of one resource, such as sales_updates."
             )
-        if self.config["delivery"] == FILE and not ACTIONS[name].has_feed_file:
+        if self.config["delivery"] == FILE and (name not in ACTIONS or not ACTIONS[name].has_feed_file):
             supported = ", ".join(action.name for action in ACTIONS.values() if action.has_feed_file)
             raise SettingsError(
                 f"delivery file writes {supported} only, but the action of stream {stream} is {name}."
                 " Set delivery to inbound or api."
             )
         if name not in self._actions:
-            self._actions[name] = ACTIONS[name](self.pipeline.context)
+            self._actions[name] = action_named(name)(self.pipeline.context)
         return self._actions[name]
 
 

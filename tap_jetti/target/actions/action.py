@@ -43,7 +43,7 @@ class Action(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    resource: ClassVar[str]
+    resource: str
     is_partial: ClassVar[bool] = False
     is_limited: ClassVar[bool] = False
     has_feed_file: ClassVar[bool] = False
@@ -99,6 +99,10 @@ class Action(ABC):
             RequestError: The call failed.
         """
 
+    def resource_of(self, record: Mapping[str, Any]) -> str:  # noqa: ARG002 - for actions with several resources
+        """Return the resource that a record writes, whose secret fields are withheld from the rejects file."""
+        return self.resource
+
     def batch_limit(self, route: Route) -> int:  # noqa: ARG002 - for actions with several kinds of routes
         """Return the largest number of operations in a batch of a route."""
         return 1
@@ -108,7 +112,10 @@ class Action(ABC):
         return True
 
     def already_done(self, operations: Sequence[WriteOperation]) -> Sequence[WriteOperation]:  # noqa: ARG002 - the same
-        """Return the operations of a batch that Jetti has already and that must not be sent."""
+        """Return the operations of a batch that Jetti has already and that must not be sent.
+
+        Of the others, the payload may be reduced to what Jetti does not have.
+        """
         return ()
 
     def calls(self, operations: Sequence[WriteOperation]) -> Iterator[Sequence[WriteOperation]]:

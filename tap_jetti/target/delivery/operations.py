@@ -105,7 +105,11 @@ class WriteAction(Protocol):
 
     @property
     def resource(self) -> str:
-        """The resource that it writes, whose secret fields are withheld from the rejects file."""
+        """The resource that it writes; empty if that depends on the record."""
+        ...
+
+    def resource_of(self, record: Mapping[str, Any]) -> str:
+        """Return the resource that a record writes, whose secret fields are withheld from the rejects file."""
         ...
 
     @property
@@ -147,6 +151,8 @@ class WriteAction(Protocol):
 
     def already_done(self, operations: Sequence[WriteOperation]) -> Sequence[WriteOperation]:
         """Return the operations of a batch that Jetti has already and that must not be sent.
+
+        Of the others, the payload may be reduced to what Jetti does not have.
 
         Raises:
             RequestError: A request failed.
