@@ -24,11 +24,11 @@ IGNORED_FIELDS = frozenset({"companyId", "createdAt", "updatedAt"})
 DELETION_MARKS = frozenset({"_sdc_deleted_at", "_ab_cdc_deleted_at", "_fivetran_deleted"})
 """Columns that are set in a row that the source has deleted."""
 
-_LOADERS_PREFIXES = ("_sdc_", "_ab_", "_airbyte_", "_dlt_", "_fivetran_", "_unmapped")
-"""How the columns begin that taps and loaders add."""
-
 _IGNORED = "_ignored:"
 """What the name of a column that is not sent begins with after renaming: actions leave out what begins with ``_``."""
+
+_LOADERS_PREFIXES = ("_sdc_", "_ab_", "_airbyte_", "_dlt_", "_fivetran_", "_unmapped", _IGNORED)
+"""How the columns begin that taps and loaders add."""
 
 _MOST_HINTS = 3
 """Unknown columns that a message about a record names."""
@@ -46,6 +46,7 @@ class FieldNames:
         is_open: Whether other fields are sent, too.
         resource: The resource whose secret fields no message shows.
         ignored: Fields that are known and left out.
+        finds_near: Whether a name that is close to a known one is taken for a misspelling of it.
     """
 
     known: frozenset[str]
@@ -53,6 +54,7 @@ class FieldNames:
     is_open: bool = False
     resource: str = ""
     ignored: frozenset[str] = IGNORED_FIELDS
+    finds_near: bool = True
 
     @classmethod
     def of_schema(
@@ -291,7 +293,7 @@ class Columns:
 
     def _decide_unknown(self, column: str, form: str) -> str:
         names = self._names
-        similar = near(form, names.writable)
+        similar = near(form, names.writable) if names.finds_near else None
         if similar and not (names.is_open and _is_plural(form, folded(similar))):
             self._fault(column, "unknown", f"is unknown; did you mean {self._path}{similar}?", ascii_only=True)
         elif names.is_open and (self._path or not column.startswith("_")):

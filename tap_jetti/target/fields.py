@@ -244,9 +244,13 @@ def _quantity(value: Value) -> int:
 
 
 def _number(value: Value) -> int | Decimal:
-    if type(value) is Decimal and value.__sizeof__() == _USUAL_SIZE and value.is_finite():
-        if -_LARGEST_EXPONENT <= value.adjusted() <= _LARGEST_EXPONENT:
-            return value
+    if (
+        type(value) is Decimal
+        and value.__sizeof__() == _USUAL_SIZE
+        and value.is_finite()
+        and -_LARGEST_EXPONENT <= value.adjusted() <= _LARGEST_EXPONENT
+    ):
+        return value
     return number_of(value)
 
 

@@ -18,7 +18,7 @@ from tap_jetti.process.command import CommandLine, run_command
 from tap_jetti.process.settings import open_session, settings_schema
 from tap_jetti.target.actions import ACTIONS, action_named, is_action
 from tap_jetti.target.actions.routes import FILE
-from tap_jetti.target.columns import Columns, two_columns
+from tap_jetti.target.columns import two_columns
 from tap_jetti.target.delivery.operations import InputStream
 from tap_jetti.target.delivery.record_errors import MissingSchemaError
 from tap_jetti.target.pipeline import Pipeline, secrets_of
@@ -26,7 +26,7 @@ from tap_jetti.target.settings import TARGET_SETTINGS, check_settings
 from tap_jetti.target.singer_input import SingerInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.plugin_base import _ConfigInput
@@ -119,7 +119,10 @@ class TargetJetti(CommandLine, Target):
                 continue
             action = self._action_of(stream_map.stream_alias)
             listed = stream_map.transformed_schema.get("properties", ())
-            columns = self._columns_of(stream, action, listed)
+            columns = action.columns(listed)
+            shared = columns.shared()
+            if shared is not None:
+                raise InputError(f"Line {self._line}: in the SCHEMA of {stream} {two_columns(shared)}.")
             input_stream = InputStream(
                 stream,
                 message_dict,
@@ -223,31 +226,6 @@ class TargetJetti(CommandLine, Target):
     @property
     def _line(self) -> int:
         return self.message_reader.line
-
-    def _columns_of(self, stream: str, action: Action, columns: Iterable[str]) -> Columns:
-        """Which fields the columns of a stream mean.
-
-        Raises:
-            InputError: Two columns mean one field.
-        """
-        context = self.pipeline.context
-
-        def warn(unknown: list[str]) -> None:
-            context.profile.warn_once(
-                self.logger,
-                "%s: Jetti has no field for these columns of stream %s; they are not sent: %s",
-                action.name,
-                stream,
-                ", ".join(unknown),
-            )
-
-        found = Columns(
-            action.field_names(), columns, refuse_unknown=self.config["unknown_fields"] == "error", warn=warn
-        )
-        shared = found.shared()
-        if shared is not None:
-            raise InputError(f"Line {self._line}: in the SCHEMA of {stream} {two_columns(shared)}.")
-        return found
 
     def _action_of(self, stream: str) -> Action:
         """The action of a stream: the one in the setting stream_actions, or else the one of the same name.

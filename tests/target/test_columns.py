@@ -57,6 +57,10 @@ RECORDS: dict[str, dict[str, Any]] = {
     "inventory_feeds": {"dropshipProviderId": 3, "name": "Stock", "resourceType": "webhook"},
     "shipments": {"purchaseId": 21, "trackingNumber": "T", "ids": [210]},
     "purchase_statuses": {"purchaseId": 21, "purchaseStatusId": 2},
+    "inventory_levels": {"variantId": 11, "quantity": 4, "adjustmentReasonId": 2},
+    "channel_inventory_levels": {"externalId": "x1", "quantity": 4, "channelId": CHANNEL},
+    "updates": {"resource": "sales", "id": 31, "internalNotes": "n", "updatedAt": "x"},
+    "cancellations": {"purchaseId": 21, "ids": [210]},
     "custom_fields": {"resource": "sales", "resourceId": 31, "key": "k", "value": {"aB": 1}},
 }
 """A record of each action."""
@@ -67,6 +71,11 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "dropship-providers": [{"id": 3, "externalId": "maker"}],
     "dropshipments": [],
     "inventory-feed-variants": [],
+    "variants": [{"id": 11, "sku": "s1", "inventoryQuantity": 1}],
+    "channel-variants": [{"id": 1, "externalId": "x1", "channelId": CHANNEL, "variantId": 11}],
+    "sales": [{"id": 31}],
+    "purchases": [{"id": 21}],
+    "purchase-items": [{"id": 210, "purchaseId": 21, "quantity": 2, "quantityCancelled": 0}],
 }
 """What the server shows."""
 
@@ -118,7 +127,7 @@ def test_every_action_is_tried_in_every_style() -> None:
 @pytest.mark.parametrize("action", ACTIONS)
 def test_every_field_of_an_action_has_one_meaning_in_every_style(action: str) -> None:
     """No two fields of an action share a spelling, so that each can be written from any warehouse."""
-    names = ACTIONS[action].field_names()
+    names = FieldNames.of_schema({"properties": ACTIONS[action].known_fields()})
     for style in (str, to_snake_case, str.upper):
         columns = Columns(names)
         for name in names.writable:
@@ -161,6 +170,8 @@ def test_a_name_close_to_a_known_one_is_rejected(fields: dict[str, Any], said: s
         ("custom_fields", {"resource": "sales", "resourceId": 31, "key": "k"}, "value is missing"),
         ("shipments", {"purchaseId": 21, "number": 1}, "number is unknown, the nearest known name is trackingNumber"),
         ("sales", {"externalId": "o", "lineItems": [{"quantty": 1}]}, "did you mean lineItems.quantity?"),
+        ("updates", {"resource": "sales", "id": 31, "colour": 1}, "no field of sales that can be written; colour is"),
+        ("sales_updates", {"ID": 31, "internal_note": 1}, "id 31 (line 2) was rejected: internal_note.unknown"),
     ],
 )
 def test_a_record_with_nothing_to_write_is_rejected(action: str, fields: dict[str, Any], said: str) -> None:

@@ -9,10 +9,10 @@ from tap_jetti.errors import AuthenticationError, ForbiddenError, NotFoundError,
 from tap_jetti.reading.id_read import IdRead
 from tap_jetti.reading.pages import Projection, ResourcePages
 from tap_jetti.reading.proof import Proof
-from tap_jetti.target.columns import FieldNames
+from tap_jetti.target.columns import Columns, FieldNames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tap_jetti.client.session import Response
     from tap_jetti.target.actions.context import ActionContext
@@ -61,11 +61,22 @@ class Action(ABC):
         """Return the JSON Schema of a record. Other fields are allowed."""
         return cls.schema
 
-    @classmethod
-    def field_names(cls) -> FieldNames:
-        """Return the fields that the columns of a record may mean."""
+    @property
+    def field_names(self) -> FieldNames:
+        """The fields that the columns of a record may mean."""
         return FieldNames.of_schema(
-            {"properties": cls.known_fields()}, is_open=cls.sends_unknown, resource=cls.resource
+            {"properties": self.known_fields()}, is_open=self.sends_unknown, resource=self.resource
+        )
+
+    def columns(self, listed: Iterable[str] = (), names: FieldNames | None = None) -> Columns:
+        """Return which fields columns mean.
+
+        Args:
+            listed: The columns that the SCHEMA lists.
+            names: The fields; None for `field_names`.
+        """
+        return Columns(
+            names or self.field_names, listed, refuse_unknown=self._context.refuse_unknown, warn=self._warn_unknown
         )
 
     @property
@@ -168,3 +179,11 @@ class Action(ABC):
                 resource,
             )
         return rows
+
+    def _warn_unknown(self, columns: Sequence[str]) -> None:
+        self._context.profile.warn_once(
+            self._context.logger,
+            "%s: Jetti has no field for these columns; they are not sent: %s",
+            self.name,
+            ", ".join(columns),
+        )

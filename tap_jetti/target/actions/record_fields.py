@@ -43,6 +43,22 @@ def id_in(record: Mapping[str, Any], name: str) -> int:
     return found
 
 
+def ids_in(record: Mapping[str, Any], name: str) -> list[int]:
+    """Return the ids in the array that a field holds; none if it is absent, null or empty.
+
+    Raises:
+        RecordError: It is not an array of positive integers.
+    """
+    if not has_value(record, name):
+        return []
+    value = record[name]
+    ids = [id_of(one) for one in value] if isinstance(value, list) else [None]
+    if None in ids:
+        wrong = value[ids.index(None)] if isinstance(value, list) else value
+        raise invalid("", name, "an array of integers", wrong)
+    return [one for one in ids if one is not None]
+
+
 def text_in(record: Mapping[str, Any], name: str) -> str:
     """Return the text that a field holds, also if the warehouse stores it as a number.
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tap_jetti.target.actions.action import Action
-from tap_jetti.target.actions.record_fields import id_in, text_in
+from tap_jetti.target.actions.record_fields import id_in, ids_in, text_in
 from tap_jetti.target.actions.routes import API
 from tap_jetti.target.actions.write_once import write_once
 from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
-from tap_jetti.target.fields import id_of, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +45,7 @@ class Shipments(Action):
     @override
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
         purchase_id, number = id_in(record, "purchaseId"), text_in(record, "trackingNumber").strip()
-        payload = {"inventoryStatus": "shipped", "trackingNumber": number, "ids": _item_ids(record.get("ids") or [])}
+        payload = {"inventoryStatus": "shipped", "trackingNumber": number, "ids": ids_in(record, "ids")}
         payload |= {name: record[name] for name in ("trackingCompany", "serviceLevel") if record.get(name)}
         key = OperationKey(self.resource, purchase_id, "trackingNumber", number)
         return (WriteOperation(self, Route(self.name, API), key, payload),)
@@ -80,15 +79,6 @@ class Shipments(Action):
         where = {"purchaseId": {"$in": purchase_ids} if len(purchase_ids) > 1 else purchase_ids[0]}
         rows = self._rows("dropshipments", ("purchaseId", "trackingNumber"), where)
         return {_shipment(row.get("purchaseId"), row.get("trackingNumber")) for row in rows}
-
-
-def _item_ids(given: object) -> list[int]:
-    if not isinstance(given, list):
-        raise invalid("", "ids", "an array of integers", given)
-    ids = [id_of(one) for one in given]
-    if None in ids:
-        raise invalid("", "ids", "an array of integers", given[ids.index(None)])
-    return [one for one in ids if one is not None]
 
 
 def _shipment_of(operation: WriteOperation) -> tuple[str, str]:
