@@ -194,7 +194,7 @@ class TargetJetti(CommandLine, Target):
             JettiError: The input is invalid, or the delivery failed.
         """
         try:
-            self.pipeline.check_rejects(_descriptor(file_input))
+            self.pipeline.prepare(_descriptor(file_input))
             self.listen(file_input)
         except (InputError, RecordError):
             self.pipeline.deliver_received()
