@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import msgspec
+from requests.structures import CaseInsensitiveDict
 
 from tap_jetti.client.hosts import origin_of
 from tap_jetti.client.http import HttpClient
@@ -57,6 +58,7 @@ class Response:
         size: The length of the body in bytes.
         sent: The monotonic clock, in seconds, when the attempt that succeeded was sent.
         received: The same clock when the response was complete.
+        headers: Its headers.
     """
 
     status: int
@@ -64,6 +66,7 @@ class Response:
     size: int
     sent: float
     received: float
+    headers: CaseInsensitiveDict[str] = field(default_factory=CaseInsensitiveDict)
 
 
 class JettiSession:
@@ -80,6 +83,7 @@ class JettiSession:
         user_agent: The ``User-Agent`` header.
         connections: Connections that are kept open per host: at least one per thread.
         transport: The adapter that carries the requests; by default the network.
+        dry_run: Whether writes are counted instead of sent. Each of them succeeds, with an empty response.
         logger: The logger for retries.
     """
 
@@ -94,6 +98,7 @@ class JettiSession:
         user_agent: str = "tap-jetti",
         connections: int = 8,
         transport: HTTPAdapter | None = None,
+        dry_run: bool = False,
         logger: logging.Logger | None = None,
     ) -> None:
         self.stats = RequestStats()
@@ -106,6 +111,7 @@ class JettiSession:
         self._http = HttpClient(
             clock=clock, timeout=timeout, user_agent=user_agent, connections=connections, transport=transport
         )
+        self._dry_run = dry_run
         self._aborted = False
 
     def take_permit(self) -> Permit:
@@ -190,6 +196,11 @@ class JettiSession:
         self._http.abort()
 
     def _write(self, host: Host, method: str, path: str, body: object, *, repeatable: bool) -> Response:
+        if self._dry_run:
+            encode_json(body)  # what cannot be sent fails now, too
+            self.stats.add(writes=1)
+            now = self._clock.monotonic()
+            return Response(HTTPStatus.OK, None, 0, now, now)
         return self._send(
             Request(
                 method,
@@ -302,7 +313,7 @@ class JettiSession:
             ) from error
         # Not before: a page of HTML comes from another server than Jetti, with a clock of its own.
         self.server_clock.observe(response.headers.get("Date"), sent=response.sent, received=response.received)
-        return Response(response.status, body, size, response.sent, response.received)
+        return Response(response.status, body, size, response.sent, response.received, response.headers)
 
 
 def _url(host: Host, method: str, path: str) -> str:

@@ -182,5 +182,6 @@ def open_session(config: Mapping[str, Any], *, clock: Clock, logger: logging.Log
         timeout=settings["timeout"],
         user_agent=settings["user_agent"],
         connections=settings["concurrency"] + 1,  # one more for the main thread of the target
+        dry_run=bool(settings.get("dry_run")),
         logger=logger,
     )

@@ -125,7 +125,7 @@ class TargetJetti(CommandLine, Target):
                 self.pipeline.summary.of(action.name),
                 frozenset(stream_map.transformed_schema.get("properties", ())),
             )
-            self.pipeline.processor.add_stream(input_stream)
+            self.pipeline.add_stream(input_stream)
             is_same = isinstance(stream_map, SameRecordTransform) and not stream_map.flattening_enabled
             mapped.append((None if is_same else stream_map.transform, input_stream))
         self._streams[stream] = mapped
@@ -187,15 +187,15 @@ class TargetJetti(CommandLine, Target):
             JettiError: The input is invalid, or the delivery failed.
         """
         try:
-            self.pipeline.check_rejects(_descriptor(file_input))
+            self.pipeline.prepare(_descriptor(file_input))
             self.listen(file_input)
-        except InputError:
+        except (InputError, RecordError):
             self.pipeline.deliver_received()
             raise
         finally:
             self.pipeline.close()
             self.clock.stop()
-        if self.pipeline.summary.total("rejected"):
+        if self.pipeline.has_failures:
             raise SystemExit(1)
 
     @classmethod

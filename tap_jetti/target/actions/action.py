@@ -81,9 +81,13 @@ class Action(ABC):
         """Return the largest number of operations in a batch of a route."""
         return 1
 
-    def can_merge(self, earlier: WriteOperation, later: WriteOperation) -> bool:  # noqa: ARG002 - for actions that check
-        """Whether the later of two operations with one key makes the earlier unnecessary."""
-        return True
+    def can_merge(self, earlier: WriteOperation, later: WriteOperation) -> bool:
+        """Whether a later operation of this action makes an earlier one of its key, of any action, unnecessary."""
+        return earlier.action is later.action and earlier.route == later.route
+
+    def merged(self, earlier: Record, later: Record) -> Record:
+        """Return the payload of two operations of this action that `can_merge`."""
+        return {**earlier, **later} if self.is_partial else later
 
     def already_done(self, operations: Sequence[WriteOperation]) -> Sequence[WriteOperation]:  # noqa: ARG002 - the same
         """Return the operations of a batch that Jetti has already and that must not be sent.

@@ -47,6 +47,7 @@ class WebhookHashes:
     def __init__(self, session: JettiSession, defaults: Defaults) -> None:
         self._session = session
         self._defaults = defaults
+        self._feed_of_file: int | None = None
         self._found: dict[tuple[str, int], Any] = {}
         self._lock = threading.Lock()
 
@@ -77,6 +78,25 @@ class WebhookHashes:
                 "inventoryFeedId.missing", "the record has no inventoryFeedId, and inventory_feed_id is not set"
             )
         return found
+
+    def check_feed_of_file(self, value: object) -> None:
+        """Check that a record is of the file's feed: the feed of the settings, or else that of the first record.
+
+        Args:
+            value: The record's ``inventoryFeedId``.
+
+        Raises:
+            RecordError: It is of another feed.
+        """
+        feed_id = self.known_feed_id(value)
+        if feed_id is None:
+            return
+        self._feed_of_file = self._feed_of_file or self.known_feed_id(None) or feed_id
+        if feed_id != self._feed_of_file:
+            raise RecordError(
+                "inventoryFeedId.mixed",
+                f"the feed file is for inventory feed {self._feed_of_file}, but the record is for {feed_id}",
+            )
 
     def channel_id(self, value: object, *, by_hash: bool) -> int | None:
         """Return the channel of a record, or that of the settings; None if only the hash of the settings is known.
