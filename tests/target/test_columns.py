@@ -138,7 +138,7 @@ def test_every_field_of_an_action_has_one_meaning_in_every_style(action: str) ->
     ("fields", "said"),
     [
         pytest.param(
-            {"inventory_quantitty": 1}, "inventory_quantitty is unknown; did you mean inventoryQuantity?", id="typo"
+            {"inventory_quantityx": 1}, "inventory_quantityx is unknown; did you mean inventoryQuantity?", id="typo"
         ),
         pytest.param({"inventoryQty": 1}, "did you mean inventoryQuantity?", id="abbreviation"),
         pytest.param({"vendor_suk": 1}, "did you mean vendorSku?", id="transposed"),
