@@ -16,6 +16,7 @@ SLOW := \
   tests/client/test_rate_limit_headers.py \
   tests/client/test_rate_limit_redis.py \
   tests/client/test_rate_limit_sqlite.py \
+  tests/doctor/test_doctor.py \
   tests/packaging/test_demo_warehouse.py \
   tests/packaging/test_distribution.py \
   tests/process/test_exit_codes.py \

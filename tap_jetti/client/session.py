@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import msgspec
+from requests.structures import CaseInsensitiveDict
 
 from tap_jetti.client.hosts import origin_of
 from tap_jetti.client.http import HttpClient
@@ -57,6 +58,7 @@ class Response:
         size: The length of the body in bytes.
         sent: The monotonic clock, in seconds, when the attempt that succeeded was sent.
         received: The same clock when the response was complete.
+        headers: Its headers.
     """
 
     status: int
@@ -64,6 +66,7 @@ class Response:
     size: int
     sent: float
     received: float
+    headers: CaseInsensitiveDict[str] = field(default_factory=CaseInsensitiveDict)
 
 
 class JettiSession:
@@ -310,7 +313,7 @@ class JettiSession:
             ) from error
         # Not before: a page of HTML comes from another server than Jetti, with a clock of its own.
         self.server_clock.observe(response.headers.get("Date"), sent=response.sent, received=response.received)
-        return Response(response.status, body, size, response.sent, response.received)
+        return Response(response.status, body, size, response.sent, response.received, response.headers)
 
 
 def _url(host: Host, method: str, path: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_jetti.errors import (
-    EXIT_RETRY,
     ClientError,
     DecodeError,
     ForbiddenError,
@@ -15,6 +14,7 @@ from tap_jetti.errors import (
     ServerError,
     TransportError,
     UnreliableResponseError,
+    worst_exit_code,
 )
 
 if TYPE_CHECKING:
@@ -56,10 +56,8 @@ class FailedStreams:
 
     @property
     def exit_code(self) -> int:
-        """What the run ends with: a retry is worth its while if it may help any stream."""
-        if EXIT_RETRY in self._exit_codes:
-            return EXIT_RETRY
-        return next(iter(self._exit_codes)) if len(self._exit_codes) == 1 else int(bool(self._exit_codes))
+        """What the run ends with."""
+        return worst_exit_code(self._exit_codes)
 
     def note_success(self) -> None:
         """Record that a stream was read completely."""
