@@ -50,7 +50,7 @@ class Choosy(FTPHandler):  # type: ignore[misc]  # it has no types
 class Sparse(Choosy):
     """Knows no SIZE, and greets in an old encoding."""
 
-    banner = "Willkommen für alle"
+    banner = "Grüezi"
     encoding = "latin-1"
 
     def ftp_SIZE(self, _path: str) -> None:  # noqa: N802 - the library's own
