@@ -197,7 +197,7 @@ class Pipeline:
     def _new_file(self, config: Mapping[str, Any]) -> FeedFile | None:
         if config["delivery"] != FILE:
             return None
-        place = place_of(config["feed_path"])
+        place = place_of(config["feed_path"], timeout=config["timeout"])
         policy = FeedPolicy(
             config["feed_format"], config["feed_mode"], config["feed_shrink_percent"], dry_run=self._dry_run
         )
@@ -228,6 +228,7 @@ class Pipeline:
             delivery=config["delivery"],
             batch_size=config["batch_size"],
             skip_unchanged=config["skip_unchanged"],
+            refuse_unknown=config["unknown_fields"] == "error",
             summary=self.summary,
             clock=self._clock,
             profile=ServerProfile(),
