@@ -231,6 +231,7 @@ class Pipeline:
             delivery=config["delivery"],
             batch_size=config["batch_size"],
             skip_unchanged=config["skip_unchanged"],
+            refuse_unknown=config["unknown_fields"] == "error",
             summary=self.summary,
             clock=self._clock,
             profile=ServerProfile(),

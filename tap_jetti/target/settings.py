@@ -130,6 +130,14 @@ TARGET_SETTINGS = th.PropertiesList(
         " them.",
     ),
     th.Property(
+        "unknown_fields",
+        th.StringType(nullable=False, allowed_values=["warn", "error"]),
+        default="warn",
+        title="Unknown fields",
+        description="What to do with a column that means no field of the action. warn: log its name and do not send it."
+        " error: reject the record. A name that is close to a known one is always rejected.",
+    ),
+    th.Property(
         "dry_run",
         th.BooleanType(nullable=False),
         default=False,

@@ -8,8 +8,8 @@ from typing_extensions import override
 
 from tap_jetti.errors import ClientError, JettiError, NotFoundError, ServerError
 from tap_jetti.facts import resources
-from tap_jetti.target.actions.action import Action
-from tap_jetti.target.actions.record_fields import has_value, id_in, text_in
+from tap_jetti.target.actions.action import ANY, Action
+from tap_jetti.target.actions.record_fields import has_value, id_in, require_content, text_in
 from tap_jetti.target.actions.routes import API, API_ROW, FILE, FILE_REMOVAL, INBOUND
 from tap_jetti.target.actions.visible_rows import RowVisibility
 from tap_jetti.target.delivery.operations import Comparison, OperationKey, Route, WriteOperation
@@ -63,11 +63,14 @@ class FeedVariants(Action):
             "anyOf": [{"required": ["externalId"]}, {"required": ["id"]}],
         }
 
+    @classmethod
+    @override
+    def known_fields(cls) -> dict[str, Any]:
+        return {**dict.fromkeys(resources.secret_fields(RESOURCE), ANY), **super().known_fields()}
+
     @override
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
-        payload, unknown = self._fields.project(record)
-        if unknown:
-            self._warn_not_sent(unknown)
+        payload = self._fields.project(record)
         has_external_id = has_value(record, "externalId")
         if has_value(record, "id") and not self._is_file and not (has_external_id and self._is_inbound):
             return (self._update_by_id(record, payload, has_external_id=has_external_id),)
@@ -75,6 +78,8 @@ class FeedVariants(Action):
             raise MissingKeyError("externalId.missing", "externalId is missing, and there is no id either")
         external_id = text_in(record, "externalId")
         payload["externalId"] = external_id
+        if len(payload) == 1:
+            require_content(payload, "externalId")
         route = self._route_of(record.get("inventoryFeedId"))
         key = OperationKey(RESOURCE, route.parent_id, "externalId", external_id)
         return (WriteOperation(self, route, key, payload),)
@@ -110,6 +115,7 @@ class FeedVariants(Action):
     def _update_by_id(
         self, record: Mapping[str, Any], payload: dict[str, Any], *, has_external_id: bool
     ) -> WriteOperation:
+        require_content({"id": None, **payload}, "id", *(["externalId"] if has_external_id else []))
         row_id, feed = id_in(record, "id"), self._webhook_hashes.known_feed_id(record.get("inventoryFeedId"))
         if not has_external_id or feed is None:
             return WriteOperation(
@@ -161,7 +167,6 @@ class FeedVariantRemovals(Action):
 
     @override
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
-        self._warn_unknown_fields(record)
         external_id = text_in(record, "externalId")
         if self._context.delivery == FILE:
             self._webhook_hashes.check_feed_of_file(record.get("inventoryFeedId"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jetti.client.query import select
 from tap_jetti.errors import ClientError, NotFoundError, RecordError, UnreliableResponseError
-from tap_jetti.target.fields import InvalidValueError, integer_of
+from tap_jetti.target.fields import id_of, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -215,9 +215,9 @@ def _row(response: Response) -> dict[str, Any]:
 
 
 def _id(value: object, default: int | None, field: str) -> int | None:
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and not value.strip()):
         return default
-    try:
-        return integer_of(value)
-    except InvalidValueError:
-        raise RecordError(f"{field}.invalid", f"{field} must be an integer") from None
+    found = id_of(value)
+    if found is None:
+        raise invalid("", field, "a positive integer", value)
+    return found
