@@ -19,7 +19,6 @@ SLOW := \
   tests/doctor/test_doctor.py \
   tests/facts/test_redaction.py \
   tests/packaging/test_demo_comparison.py \
-  tests/packaging/test_demo_warehouse.py \
   tests/packaging/test_distribution.py \
   tests/process/test_exit_codes.py \
   tests/process/test_logs.py \
