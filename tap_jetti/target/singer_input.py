@@ -16,12 +16,13 @@ from typing_extensions import override
 
 from tap_jetti.errors import InputError, RecordError
 from tap_jetti.facts.json_codec import decode_with
-from tap_jetti.facts.secret_fields import is_secret, mask_credentials
+from tap_jetti.facts.redaction import Redactor
+from tap_jetti.facts.secret_fields import is_secret
 from tap_jetti.target.name_matching import shown_name
 from tap_jetti.target.shown_values import shown_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 EXCERPT_LENGTH = 80
 """Characters of an invalid line that an error shows."""
@@ -48,14 +49,14 @@ class SingerInput(GenericSingerReader[bytes]):
     Attributes:
         line: The number of the line that is processed, starting with 1.
         size: Its length in bytes or characters, about as much memory as its record takes.
-        secrets: Values that no error shows.
+        redactor: What no error shows.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.line = 0
         self.size = 0
-        self.secrets: tuple[str, ...] = ()
+        self.redactor = Redactor()
         self._decoder = msgspec.json.Decoder(float_hook=Decimal)
 
     @property
@@ -91,7 +92,7 @@ class SingerInput(GenericSingerReader[bytes]):
                 message = self._decode_repaired(line)
                 if message is None:
                     raise InputError(
-                        f"Line {self.line} is not valid JSON ({error}): {excerpt(line, self.secrets)}"
+                        f"Line {self.line} is not valid JSON ({error}): {excerpt(line, self.redactor)}"
                     ) from None
             if nul in line:
                 _mark(message, _has_nul, "a text without the character U+0000")
@@ -100,7 +101,7 @@ class SingerInput(GenericSingerReader[bytes]):
             if callback is None:
                 raise InputError(
                     f"Line {self.line} is not a Singer message, since its type is unknown:"
-                    f" {excerpt(line, self.secrets)}"
+                    f" {excerpt(line, self.redactor)}"
                 )
             callback(message)
             counts[str(kind)] += 1
@@ -170,14 +171,12 @@ def _find(value: object, is_fault: Callable[[object], bool]) -> tuple[str, objec
     return None
 
 
-def excerpt(line: bytes | str, secrets: Sequence[str] = ()) -> str:
+def excerpt(line: bytes | str, redactor: Redactor) -> str:
     """Return the first characters of a line, with everything masked that is or may be a secret."""
     text = (
         line[: 4 * EXCERPT_LENGTH] if isinstance(line, str) else line[: 4 * EXCERPT_LENGTH].decode("utf-8", "replace")
     )
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    masked = _NAMED_VALUE.sub(_without_secret, mask_credentials(text.strip()))
+    masked = redactor.clean(_NAMED_VALUE.sub(_without_secret, text.strip()))
     return masked if len(masked) <= EXCERPT_LENGTH else masked[:EXCERPT_LENGTH] + "…"
 
 

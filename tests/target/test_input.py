@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from target_runs import FEED, VARIANTS, as_lines, deliver, jetti, record, rejects, schema, state, stock, variant
 
 from tap_jetti.errors import InputError, RecordError, SettingsError
+from tap_jetti.facts.redaction import Redactor
 from tap_jetti.target.actions import ACTIONS
 from tap_jetti.target.delivery.record_errors import MissingSchemaError
 from tap_jetti.target.fields import CHECKS, UNCHECKED_TYPES
@@ -60,10 +61,10 @@ def test_a_record_before_its_schema_is_an_error() -> None:
 def test_a_bad_line_shows_eighty_characters_and_no_secret() -> None:
     """What sounds like a secret, credentials in a URL and the settings' own secrets are masked."""
     line = '{"type": "RECORD", "api_token": "abc", "url": "ftp://u:pw@host/x", "note": "t0k3n" ' + "x" * 500
-    text = excerpt(line, ["t0k3n"])
+    text = excerpt(line, Redactor(["t0k3n"]))
     assert len(text) == EXCERPT_LENGTH + 1
     for secret in ("abc", "pw", "t0k3n"):
-        assert secret not in excerpt(line, ["t0k3n"])
+        assert secret not in excerpt(line, Redactor(["t0k3n"]))
     assert '"api_token": "***"' in text
 
 
@@ -71,7 +72,7 @@ def test_a_bad_line_shows_eighty_characters_and_no_secret() -> None:
 def test_the_value_of_a_secret_field_is_never_shown(value: str, name: str, cut: int) -> None:
     """However the value is written and wherever the line is cut, nothing of it gets out."""
     line = '{"a": 1, ' + json.dumps(name) + ": " + json.dumps("secret-" + value) + ', "b": '
-    assert "secret-" not in excerpt(line[: max(cut, len(name) + 14)])
+    assert "secret-" not in excerpt(line[: max(cut, len(name) + 14)], Redactor())
 
 
 def test_an_unknown_stream_is_refused_before_anything_is_sent() -> None:
