@@ -27,6 +27,7 @@ SLOW := \
   tests/simulation/test_simulation.py \
   tests/sync/test_sync.py \
   tests/sync/test_warehouse.py \
+  tests/tap/test_any_server.py \
   tests/tap/test_bad_input.py \
   tests/tap/test_cases_reading.py \
   tests/tap/test_catalog_columns.py \
@@ -44,6 +45,7 @@ SLOW := \
   tests/tap/test_tap_prefetch.py \
   tests/tap/test_two_signals.py \
   tests/tap/test_unwritten_rows.py \
+  tests/target/test_any_server_writes.py \
   tests/target/test_cancellations.py \
   tests/target/test_confirmation.py \
   tests/target/test_faults.py \
