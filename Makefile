@@ -16,6 +16,7 @@ SLOW := \
   tests/client/test_rate_limit_headers.py \
   tests/client/test_rate_limit_redis.py \
   tests/client/test_rate_limit_sqlite.py \
+  tests/doctor/test_doctor.py \
   tests/packaging/test_demo_warehouse.py \
   tests/packaging/test_distribution.py \
   tests/process/test_exit_codes.py \
@@ -31,11 +32,14 @@ SLOW := \
   tests/tap/test_odd_values.py \
   tests/tap/test_progress.py \
   tests/tap/test_records.py \
+  tests/tap/test_run_summary.py \
+  tests/tap/test_selection.py \
   tests/tap/test_snapshots.py \
   tests/tap/test_state.py \
   tests/tap/test_tap_prefetch.py \
   tests/tap/test_two_signals.py \
   tests/tap/test_unwritten_rows.py \
+  tests/target/test_cancellations.py \
   tests/target/test_confirmation.py \
   tests/target/test_faults.py \
   tests/target/test_freedoms.py \

@@ -48,6 +48,8 @@ def actions() -> str:
         others = ", ".join(f"`{field}`" for field in fields if f"`{field}`" not in needed)
         if len(fields) > _MOST_FIELDS:
             others = f"any field of `{action.resource}`"
+        if not action.resource:
+            others += ", and any field of that resource"
         rows.append(f"| `{name}` | {action.title} | {needed} | {others} |")
     return "\n".join(rows)
 

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 SUBCOMMANDS = {
     "demo": ("tap_jetti.demo.command", "Load a sandbox into a warehouse twice, and compare all counts.", "sandbox"),
+    "doctor": ("tap_jetti.doctor.command", "Check what this account's Jetti does, without writing anything.", ""),
     "sandbox": ("tap_jetti.sandbox.command", "Run a Jetti server with made-up data on this machine.", "sandbox"),
 }
 """Module, summary and extra of each subcommand. In the module, the command has the name of the subcommand."""

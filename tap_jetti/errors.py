@@ -20,6 +20,8 @@
     │       ├── ServerError              75   5xx, 408
     │       ├── DecodeError              75   2xx, but the body is incomplete or not JSON
     │       └── TransportError           75   no complete response: connection, time-out
+    ├── RefusalsError                    1    Jetti refuses every record with the same error
+    ├── AccountLimitError                75   the plan of the account allows no more updates for now
     ├── UnreliableResponseError          1    well-formed, but not what was requested: stop reading
     │   └── IncompleteReadError          1    fewer rows were read than the server counts
     └── RecordError                      1    the target cannot write this record; others can be written
@@ -34,7 +36,10 @@ token or a permission must be corrected first, 78: so must the configuration or 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 EXIT_RETRY = 75
 """Exit code: the same command may succeed later (EX_TEMPFAIL)."""
@@ -44,6 +49,18 @@ EXIT_PERMISSION = 77
 
 EXIT_CONFIGURATION = 78
 """Exit code: settings, catalog, state or input must be corrected (EX_CONFIG)."""
+
+
+def worst_exit_code(codes: Collection[int]) -> int:
+    """The exit code of several failures: a retry is worth its while if it may help any of them.
+
+    Args:
+        codes: The exit code that each would end a command with; none of them means success.
+    """
+    if EXIT_RETRY in codes:
+        return EXIT_RETRY
+    distinct = set(codes)
+    return distinct.pop() if len(distinct) == 1 else int(bool(distinct))
 
 
 class JettiError(Exception):
@@ -201,6 +218,16 @@ class TransportError(RetriableError):
     def __init__(self, what: str, *, may_have_arrived: bool, **place: Any) -> None:  # noqa: ANN401 - see `RequestError`
         super().__init__(what, **place)
         self.may_have_arrived = may_have_arrived
+
+
+class RefusalsError(JettiError):
+    """Jetti refused many records in a row with the same error, which is then hardly about each of them."""
+
+
+class AccountLimitError(JettiError):
+    """The plan of the account allows no more updates for now."""
+
+    exit_code = EXIT_RETRY
 
 
 class UnreliableResponseError(JettiError):

@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "tap": {"facts", "errors", "client", "reading", "process"},
     "target": {"facts", "errors", "client", "reading", "process"},
     "sandbox": {"facts"},
+    "doctor": {"facts", "errors", "client", "reading", "process", "tap"},
     "demo": {"facts", "errors", "client", "reading", "process", "tap", "target", "sandbox"},
     "cli": set(),
 }

@@ -70,6 +70,8 @@ with DAG(
             **SECRETS,
             "TAP_JETTI_START_DATE": "{{ data_interval_start | ts }}",
             "TAP_JETTI_END_DATE": "{{ data_interval_end | ts }}",
+            # They are read in full, by id, whatever the dates say: the nightly task reads them.
+            "TAP_JETTI_SELECT": '["!purchase_invoices", "!sale_invoices"]',
         },
         append_env=True,
     )

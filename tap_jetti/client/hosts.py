@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from requests.auth import AuthBase
 from requests.utils import get_environ_proxies
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from tap_jetti.client.rate_limit import RateLimiter
 
 WEBHOOK_HASH_HEADER = "jetti-webhook-hash"
+
+_SEGMENT = r"[A-Za-z0-9_~-][A-Za-z0-9_~.-]*"
+_PATH = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
+"""A path below the base. An id or a name in it can neither climb with ``..`` nor begin a query or another host."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +54,27 @@ class Host:
         return cls(base_url, limiter, proxies=get_environ_proxies(base_url))
 
     def with_webhook_hash(self, value: str) -> Self:
-        """The same host, with the webhook hash of one feed or channel as its credentials."""
+        """The same host, with the webhook hash of one feed or channel as its credentials.
+
+        Raises:
+            SettingsError: The hash cannot be sent as a header.
+        """
+        value = value.strip()  # one that was read from a file ends in a newline
+        if not (value.isascii() and value.isprintable()):
+            raise SettingsError(
+                "The webhook hash contains invalid characters. Correct inventory_feed_hash or channel_hash."
+            )
         return replace(self, auth=OriginBoundAuth(self.base_url, WEBHOOK_HASH_HEADER, value))
 
     def url_of(self, path: str) -> str:
-        """The URL of a path below the base, such as ``sales.json``."""
-        return urljoin(self.base_url, path)
+        """The URL of a path below the base, such as ``sales.json``.
+
+        Raises:
+            ValueError: The path is not plain: an id or a name in it would change what the URL means.
+        """
+        if not _PATH.fullmatch(path):
+            raise ValueError("not a plain path")
+        return self.base_url + path
 
 
 class OriginBoundAuth(AuthBase):
@@ -90,25 +111,44 @@ def origin_of(url: str) -> tuple[str, str, int | None]:
     return parts.scheme, (parts.hostname or "").lower(), port
 
 
-def parse_base_url(url: str, setting: str, *, default_path: str) -> str:
+def parse_base_url(url: str, setting: str, *, default_path: str, allow_http: bool = False) -> str:
     """The base URL that a setting stands for, with a trailing slash.
 
     Args:
         url: The value of the setting.
         setting: The name of the setting, for the error.
         default_path: The path to add if the URL has none.
+        allow_http: Whether the token may be sent to another machine unencrypted.
 
     Raises:
-        SettingsError: The URL is not an http or https URL, or it contains credentials or a query.
+        SettingsError: The URL is not an http or https URL, or it contains credentials or a query, or it is an http URL
+            of another machine.
     """
     try:
         parts = urlsplit(url.strip())
         parts.port  # noqa: B018 - an invalid port raises only when it is read
     except ValueError as error:
-        raise SettingsError(f"{setting} must be an http or https URL: {error}.") from error
+        raise SettingsError(f"{setting} must be an http or https URL, such as https://host/api/.") from error
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise SettingsError(f"{setting} must be an http or https URL, such as https://host/api/.")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise SettingsError(f"{setting} must be a plain URL without credentials, query or fragment.")
+    if parts.scheme == "http" and not allow_http and not _is_this_machine(parts.hostname):
+        raise SettingsError(
+            f"{setting} begins with http://, so the token would be sent to {parts.hostname} unencrypted. Use https://,"
+            " or set allow_http to true if nobody else can read the network."
+        )
     path = parts.path.rstrip("/") + "/" if parts.path.strip("/") else default_path
     return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def _is_this_machine(host: str) -> bool:
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback or mapped.is_unspecified)

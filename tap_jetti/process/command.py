@@ -81,10 +81,15 @@ class CommandLine(PluginBase):
     def __init__(self, *, config: Any = None, parse_env_config: bool = False, **arguments: Any) -> None:  # noqa: ANN401
         if parse_env_config:
             # Not by the SDK, which takes an empty variable for a value, and the text "auto" for false.
-            prefix, schema = f"{self.name.upper().replace('-', '_')}_", self._full_schema()
+            prefix, schema = self.environment_prefix(), self._full_schema()
             check_environment(schema, prefix, logger=self.logger)
             config = {**(config or {}), **read_environment(schema, prefix)}
         super().__init__(config=config, **arguments)
+
+    @classmethod
+    def environment_prefix(cls) -> str:
+        """What the environment variables of the settings begin with."""
+        return f"{cls.name.upper().replace('-', '_')}_"
 
     @classmethod
     def _full_schema(cls) -> dict[str, Any]:
@@ -146,6 +151,17 @@ def _announce(signum: int) -> None:
         os.write(2, f"Received {signal.Signals(signum).name}; stopping.\n".encode())
 
 
+def exit_code_of(error: BaseException | None) -> int:
+    """The exit code of a command that ends with this error, or without one."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, Interrupted):
+        return SIGNAL_EXIT + (error.signum or signal.SIGTERM)
+    if isinstance(error, (click.ClickException, JettiError)):
+        return error.exit_code
+    return int(error is not None)
+
+
 def run_command(plugin: type[PluginBase]) -> NoReturn:
     """Run the command of a tap or target and end the process. An error is one line, without a traceback."""
     code = 1
@@ -153,23 +169,22 @@ def run_command(plugin: type[PluginBase]) -> NoReturn:
         code = plugin.cli.main(standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
+        code = exit_code_of(error)
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        code = exit_code_of(end)
     except Interrupted as interruption:
         for again in (signal.SIGINT, signal.SIGTERM):  # the process ends now, and its exit code is known
             signal.signal(again, signal.SIG_IGN)
-        signum = interruption.signum or signal.SIGTERM
-        plugin.logger.warning("Stopped by %s.", signal.Signals(signum).name)
-        code = SIGNAL_EXIT + signum
+        code = exit_code_of(interruption)
+        plugin.logger.warning("Stopped by %s.", signal.Signals(code - SIGNAL_EXIT).name)
     except OutputError as error:
         plugin.logger.error("%s", error)  # noqa: TRY400 - no traceback
-        code = error.exit_code
+        code = exit_code_of(error)
         # The interpreter flushes standard output when it ends, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except JettiError as error:
         plugin.logger.error("%s", error)  # noqa: TRY400 - no traceback
-        code = error.exit_code
+        code = exit_code_of(error)
     except OSError as error:
         plugin.logger.error("%s", error)  # noqa: TRY400 - no traceback
     sys.exit(code)

@@ -29,11 +29,26 @@ CLIENT_SETTINGS = th.PropertiesList(
         description="API token. Create it in Jetti under Integrations > Api. It belongs to one company and one role.",
     ),
     th.Property(
+        "account",
+        th.StringType(nullable=False, min_length=1),
+        title="Account",
+        description="Any text that names the account. Processes with the same text share one rate limit, even if their"
+        " tokens belong to different API users. Default: a hash of host and token.",
+    ),
+    th.Property(
         "api_url",
         th.StringType(nullable=False),
         default="https://api.jetti.io/api/",
         title="API URL",
         description="Base URL of the API. Jetti was renamed to Onport: https://api.onport.com/api/ works, too.",
+    ),
+    th.Property(
+        "allow_http",
+        th.BooleanType(nullable=False),
+        default=False,
+        title="Allow http",
+        description="Whether a URL of Jetti may begin with http:// if its host is another machine. The token is then"
+        " sent unencrypted.",
     ),
     th.Property(
         "user_agent",
@@ -74,7 +89,7 @@ CLIENT_SETTINGS = th.PropertiesList(
         "rate_limit_store",
         th.StringType,
         title="Rate limit store",
-        description="Where the state of the rate limit is kept, so that processes with the same token share it:"
+        description="Where the state of the rate limit is kept, so that processes of the same account share it:"
         " sqlite:///path (this machine), redis://host:port/db (several machines) or memory:// (this process only)."
         " Default: a file in the user's state directory.",
     ),
@@ -129,6 +144,9 @@ def open_session(config: Mapping[str, Any], *, clock: Clock, logger: logging.Log
     token = str(settings["api_token"]).strip()  # a token that was read from a file ends in a newline
     if not (token.isascii() and token.isprintable()):
         raise SettingsError("api_token contains invalid characters. Copy it again from Integrations > Api.")
+    if not settings["user_agent"].isprintable() or not settings["user_agent"].isascii():
+        raise SettingsError("user_agent must be printable ASCII text: it is sent as a header.")
+    account, allow_http = settings.get("account"), settings["allow_http"]
 
     def limiter(url: str, rate: float, burst: float, *, prefix: str = "") -> RateLimiter:
         try:
@@ -136,6 +154,7 @@ def open_session(config: Mapping[str, Any], *, clock: Clock, logger: logging.Log
                 settings.get("rate_limit_store"),
                 host=prefix + ":".join(str(part) for part in origin_of(url)[1:]),
                 token=token,
+                account=account and prefix + account,
                 fallback=settings["rate_limit_fallback"],
                 clock=clock,
                 logger=logger,
@@ -144,10 +163,12 @@ def open_session(config: Mapping[str, Any], *, clock: Clock, logger: logging.Log
         except ValueError as error:
             raise SettingsError(str(error)) from error
 
-    api_url = parse_base_url(settings["api_url"], "api_url", default_path="/api/")
+    api_url = parse_base_url(settings["api_url"], "api_url", default_path="/api/", allow_http=allow_http)
     inbound = None
     if settings.get("inbound_url"):
-        inbound_url = parse_base_url(settings["inbound_url"], "inbound_url", default_path="/webhooks/")
+        inbound_url = parse_base_url(
+            settings["inbound_url"], "inbound_url", default_path="/webhooks/", allow_http=allow_http
+        )
         # The prefix gives the inbound API a bucket of its own even if a test serves both APIs on one address.
         inbound = Host.inbound(
             inbound_url,
@@ -161,5 +182,6 @@ def open_session(config: Mapping[str, Any], *, clock: Clock, logger: logging.Log
         timeout=settings["timeout"],
         user_agent=settings["user_agent"],
         connections=settings["concurrency"] + 1,  # one more for the main thread of the target
+        dry_run=bool(settings.get("dry_run")),
         logger=logger,
     )

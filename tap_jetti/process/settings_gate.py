@@ -68,8 +68,10 @@ def check_environment(schema: Mapping[str, Any], prefix: str, *, logger: logging
         SettingsError: A name is probably misspelt.
     """
     given = {name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)}
-    # The SDK reads its own switches, such as TAP_JETTI_LOGLEVEL, under the same prefix.
-    check_names(given - {"loglevel", "log_level"}, schema["properties"], where=" in the environment", logger=logger)
+    # Under the same prefix, the SDK reads its own switches, such as TAP_JETTI_LOGLEVEL, and Meltano passes what it has
+    # for itself, such as TAP_JETTI__SELECT.
+    given = {name for name in given if name[:1] != "_" and name not in {"loglevel", "log_level"}}
+    check_names(given, schema["properties"], where=" in the environment", logger=logger)
 
 
 def parse_settings(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:

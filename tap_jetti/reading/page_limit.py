@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 FIRST_LIMIT = 100
 """Rows to begin with: the largest page that any client of the API was seen to ask for."""
 
+DEFAULT_LIMIT = 50
+"""Rows of a page that is asked for without a limit (source: the vendor's guide): no server refuses so few."""
+
 MAX_SECONDS = 2.0
 """Seconds that a page may take for the next one to be larger."""
 
@@ -79,6 +82,8 @@ class PageLimit:
     - Anything that may pass (5xx, a time-out, a cut body) is doubted. The next probe is smaller, halfway to the size
       that worked, and only if that fails, too, does its size count as refused.
     - A 429 and a connection that was not made say nothing of the size.
+
+    The size to begin with is no probe: it has its retries. If it is refused all the same, `DEFAULT_LIMIT` is asked for.
 
     Threads may share it.
 
@@ -181,35 +186,48 @@ class PageLimit:
             worked = Limit(self._worked_for(limit.resource), resource=limit.resource)
             return worked if may_be_too_large(error) or isinstance(error, RetriableError) else None
 
+    def below_first(self, limit: Limit, error: JettiError) -> Limit | None:
+        """What to ask for where not even the first page of a resource came; None if that would fail, too.
+
+        `refuse` is to follow if it works.
+        """
+        is_refusal = isinstance(error, (ClientError, ResponseTooLargeError)) or (
+            isinstance(error, ServerError) and error.maybe_permanent
+        )
+        if self._fixed is not None or limit.rows <= DEFAULT_LIMIT or not (is_refusal and may_be_too_large(error)):
+            return None
+        return Limit(DEFAULT_LIMIT, resource=limit.resource)
+
     def give_up(self, limit: Limit) -> None:
         """Take note that a request was given up before it ended."""
         if limit.is_probe:
             with self._lock:
                 self._probes.pop(limit.resource, None)
 
-    def refuse(self, limit: Limit, error: JettiError, *, now: str | None) -> None:
-        """Take note that the size that worked before works where a probe has failed.
+    def refuse(self, limit: Limit, error: JettiError, *, worked: Limit, now: str | None) -> None:
+        """Take note that a smaller size works where another has failed.
 
         A 429 and a connection that was not made say nothing of the size.
         """
         if not may_be_too_large(error):
             return
-        is_final = isinstance(error, (ClientError, ResponseTooLargeError, UnreliableResponseError))
+        is_retried = not limit.is_probe
+        is_final = is_retried or isinstance(error, (ClientError, ResponseTooLargeError, UnreliableResponseError))
         with self._lock:
             self._failures += 1
+            self._first = min(self._first, worked.rows)
             if not is_final and self._refused is None and self._doubted is None:
                 self._doubted = limit.rows
                 return
             self._refused, self._refused_at = limit.rows, now
-            worked = self._worked_for(limit.resource)
         if self._logger is not None:
             self._logger.warning(
                 "Jetti returned no page of %d rows, but one of %d. Pages stay smaller than that for %d days."
                 " To fix their size, set page_size to %d. The failure was: %s",
                 limit.rows,
-                worked,
+                worked.rows,
                 REFUSAL_DAYS,
-                worked,
+                worked.rows,
                 error,
             )
 

@@ -204,12 +204,16 @@ class ResourcePages:
         try:
             page, response = self._checked(ranges, limit)
         except JettiError as error:
-            smaller = limits.failed(limit, error) if limit.is_probe else None
+            smaller = None
+            if limit.is_probe:
+                smaller = limits.failed(limit, error)
+            elif not self._last_limit:
+                smaller = limits.below_first(limit, error)
             if smaller is None:
                 raise
             page, response = self._checked(ranges, smaller)
             began = self.began(response.sent)
-            limits.refuse(limit, error, now=None if began is None else from_epoch(began))
+            limits.refuse(limit, error, worked=smaller, now=None if began is None else from_epoch(began))
             limit = smaller
             self._wanted = limits.first(self.resource, self.facts.largest)
         except BaseException:

@@ -110,6 +110,14 @@ class Options:
         "When `attributes` is refused; many: if an index is above 20.",
         choices=("never", "many", "always"),
     )
+    include_without_key: str = _option(
+        "refuse",
+        "What an include does if `attributes` does not list the foreign key that it needs.",
+        choices=("refuse", "answer"),
+    )
+    include_without_model: str = _option(
+        "refuse", "What an entry of `include` without a model does.", choices=("refuse", "ignore")
+    )
     refuse_long_url: int = _option(
         8000, "Maximum length of path and query in characters; longer ones are answered 414. 0: no limit."
     )
@@ -156,6 +164,12 @@ class Options:
         "both",
         "Accepted path of the call that imports products: import-connector-variant-batches or -batch.",
         choices=("batches", "batch", "both"),
+    )
+    channel_level_path: str = _option(
+        "both",
+        "Accepted path of the call that sets the stock of a channel's variant: set-variant-level, as the guide writes,"
+        " or variant-set-level, as the reference does.",
+        choices=("guide", "reference", "both"),
     )
     removal: str = _option(
         "delete",

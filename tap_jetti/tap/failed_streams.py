@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_jetti.errors import (
-    EXIT_RETRY,
     ClientError,
     DecodeError,
     ForbiddenError,
@@ -15,6 +14,7 @@ from tap_jetti.errors import (
     ServerError,
     TransportError,
     UnreliableResponseError,
+    worst_exit_code,
 )
 
 if TYPE_CHECKING:
@@ -40,23 +40,24 @@ class FailedStreams:
 
     Args:
         logger: Where failures are reported.
-
-    Attributes:
-        names: Their names, in the order of failure.
+        causes: Where it is kept why each failed, by stream, in the order of failure.
     """
 
-    def __init__(self, logger: logging.Logger) -> None:
-        self.names: list[str] = []
+    def __init__(self, logger: logging.Logger, causes: dict[str, str]) -> None:
+        self._causes = causes
         self._exit_codes: set[int] = set()
         self._logger = logger
         self._last_was_server_failure = False
 
     @property
+    def names(self) -> list[str]:
+        """Their names, in the order of failure."""
+        return list(self._causes)
+
+    @property
     def exit_code(self) -> int:
-        """What the run ends with: a retry is worth its while if it may help any stream."""
-        if EXIT_RETRY in self._exit_codes:
-            return EXIT_RETRY
-        return next(iter(self._exit_codes)) if len(self._exit_codes) == 1 else int(bool(self._exit_codes))
+        """What the run ends with."""
+        return worst_exit_code(self._exit_codes)
 
     def note_success(self) -> None:
         """Record that a stream was read completely."""
@@ -78,6 +79,6 @@ class FailedStreams:
         if is_outage or not is_of_one_stream:
             raise error
         self._last_was_server_failure = is_server_failure
-        self.names.append(stream)
+        self._causes[stream] = str(error)
         self._exit_codes.add(error.exit_code)
         self._logger.error("Stream %s failed; continuing with the others: %s", stream, error)

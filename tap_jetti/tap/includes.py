@@ -89,10 +89,11 @@ class Include:
         return loadable(mask_deep(item))
 
     def _remove_secrets_of(self, item: dict[str, Any]) -> None:
-        """Remove secrets from one model, from its undocumented fields at any depth."""
+        """Remove secrets from one model, and from its fields at any depth."""
         inner_keys = {key for inner in self.include for key in (inner.singular, inner.plural)}
-        for field in item.keys() - self._documented:
-            if is_secret(self.plural, field):
+        documented = self._documented
+        for field in list(item):
+            if field not in documented and is_secret(self.plural, field):
                 del item[field]
             elif field not in inner_keys:  # what is in those is the business of the inner include
                 item[field] = without_secrets(item[field])

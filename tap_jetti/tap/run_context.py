@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tap_jetti.reading.page import Decode, Page
     from tap_jetti.reading.prefetch import StreamRead
     from tap_jetti.reading.prefetch.stream_read import Reader
+    from tap_jetti.tap.run_summary import RunSummary
     from tap_jetti.tap.writer import MessageWriter
 
 
@@ -43,12 +44,13 @@ class RunContext:
         clock: The clock of everything that waits or measures time.
         started_at: When the run began, in seconds since the epoch.
         logger: The logger of the tap.
+        summary: Where the figures of the run are kept.
 
     Attributes:
         profile: What the reads of this run have learnt about the server.
         failed_streams: The streams that failed while the run went on with the others.
         state_cadence: Tells when a STATE message is due.
-        stream_count: The number of streams in the run, for the progress.
+        summary: The figures of the run.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class RunContext:
         clock: Clock,
         started_at: float,
         logger: logging.Logger,
+        summary: RunSummary,
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -71,16 +74,18 @@ class RunContext:
                 logger=logger,
             )
         )
-        self.failed_streams = FailedStreams(logger)
+        self.summary = summary
+        self.failed_streams = FailedStreams(logger, summary.causes)
         self.state_cadence = StateCadence(clock)
-        self.stream_count = 0
         self._writer = writer
         self._logger = logger
 
     @cached_property
     def session(self) -> JettiSession:
         """The HTTP session of all streams."""
-        return open_session(self.settings, clock=self.clock, logger=self._logger)
+        session = open_session(self.settings, clock=self.clock, logger=self._logger)
+        self.summary.stats = session.stats
+        return session
 
     @cached_property
     def progress(self) -> Progress:
@@ -91,7 +96,7 @@ class RunContext:
         return Progress(
             TerminalLine(sys.stderr) if is_live else None,
             is_logged=mode == "always" and not is_live,
-            streams=self.stream_count,
+            figures=self.summary.streams,
             logger=self._logger,
             clock=self.clock,
             stats=self.session.stats,

@@ -116,6 +116,22 @@ TAP_SETTINGS = th.PropertiesList(
         " to detect deleted rows.",
     ),
     th.Property(
+        "select",
+        th.ArrayType(th.StringType(nullable=False), nullable=False),
+        default=[],
+        title="Select",
+        description="Streams and fields to read, by patterns as Meltano's: sales (its default fields), sales.*,"
+        " sales.total, purchase_*, !sales.billing*. Not together with a catalog, so not with Meltano, which has its"
+        " own select. Default: the streams that are selected by default.",
+    ),
+    th.Property(
+        "summary_path",
+        th.StringType,
+        title="Summary path",
+        description="File for the closing summary of the run in JSON: outcome, exit code, cause, and the figures of"
+        " each stream. It is also written if the run fails. Default: none.",
+    ),
+    th.Property(
         "progress",
         th.StringType(nullable=False, allowed_values=["auto", "always", "never"]),
         default="auto",

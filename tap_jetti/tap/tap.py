@@ -13,12 +13,15 @@ from singer_sdk import Tap
 from typing_extensions import override
 
 from tap_jetti.client.clock import SystemClock
-from tap_jetti.errors import Interrupted, JettiError, OutputError
+from tap_jetti.errors import Interrupted, JettiError, OutputError, SettingsError
 from tap_jetti.process.command import CommandLine, read_object, run_command
 from tap_jetti.process.settings import settings_schema
+from tap_jetti.process.settings_gate import read_environment
 from tap_jetti.tap.base_stream import BaseStream
 from tap_jetti.tap.catalog_checks import check_catalog, check_selection
 from tap_jetti.tap.run_context import RunContext
+from tap_jetti.tap.run_summary import RunSummary, StreamFigures, closing_summary, summary_file
+from tap_jetti.tap.selection import apply_selection, report_overlooked
 from tap_jetti.tap.settings import TAP_SETTINGS, check_settings, rename_old_values
 from tap_jetti.tap.state_input import read_state
 from tap_jetti.tap.streams import all_streams, stream_names
@@ -37,6 +40,7 @@ class TapJetti(CommandLine, Tap):
 
     Args:
         clock: The clock of everything that waits or measures time. Default: the machine's own.
+        summary: Where the figures of the run are kept.
         **arguments: Those of `singer_sdk.Tap`.
     """
 
@@ -47,8 +51,15 @@ class TapJetti(CommandLine, Tap):
 
     config_jsonschema = settings_schema(TAP_SETTINGS)
 
-    def __init__(self, *, clock: SystemClock | None = None, **arguments: Any) -> None:  # noqa: ANN401 - the SDK's own
+    def __init__(
+        self,
+        *,
+        clock: SystemClock | None = None,
+        summary: RunSummary | None = None,
+        **arguments: Any,  # noqa: ANN401 - the SDK's own
+    ) -> None:
         self.clock = clock or SystemClock()
+        self.summary = summary or RunSummary()
         super().__init__(**arguments)
         if self.input_catalog is not None:
             check_selection(self.input_catalog, self.streams, self.logger)
@@ -62,12 +73,20 @@ class TapJetti(CommandLine, Tap):
             clock=self.clock,
             started_at=self.initialized_at / 1000,
             logger=self.logger,
+            summary=self.summary,
         )
 
     @override
     def discover_streams(self) -> Sequence[Stream]:
         streams = all_streams(self, self.run_context)
-        self.run_context.stream_count = len(streams)
+        select = self.config["select"]
+        if select and self.input_catalog is not None:
+            raise SettingsError(
+                "select and --catalog exclude each other. Remove the setting select, or run without a catalog."
+                " With Meltano, which always passes a catalog, use the select of the plug-in."
+            )
+        if select:
+            apply_selection(select, {stream.name: stream for stream in streams}, self.logger)
         return streams
 
     @override
@@ -111,8 +130,9 @@ class TapJetti(CommandLine, Tap):
         selected = {name: stream for name, stream in self.streams.items() if stream.selected}
         # Private: `sync_all` reads it, and logs a line for each stream in it that is not selected, more than a hundred.
         self._streams = selected
-        self.run_context.stream_count = len(selected)
+        self.summary.streams.update({name: StreamFigures() for name in selected})
         self.run_context.open()
+        report_overlooked(selected, self.config, self.logger)
         if not selected:
             self.logger.warning("No stream is selected, so nothing is synced. Select streams in the catalog.")
         self.run_context.prefetch(stream.stream_read for stream in selected.values() if isinstance(stream, BaseStream))
@@ -140,12 +160,24 @@ class TapJetti(CommandLine, Tap):
         # Not the SDK's own `Tap.invoke`, which calls `sync_all`: a run has to end as `run` does it.
         super(Tap, cls).invoke(about=about, about_format=about_format)
         cls.print_version(print_fn=cls.logger.info)
-        cls(
-            config=config.config if config else {},
-            parse_env_config=bool(config and config.parse_env),
-            state=read_object(state, "state") if state else None,
-            catalog=check_catalog(read_object(catalog, "catalog")) if catalog else None,
-        ).run()
+        given = cls._given_settings(config)
+        with closing_summary(summary_file(given.get("summary_path")), cls.logger) as summary:
+            summary.secrets = tuple(filter(None, [str(given.get("api_token") or "")]))
+            cls(
+                config=config.config if config else {},
+                parse_env_config=bool(config and config.parse_env),
+                state=read_object(state, "state") if state else None,
+                catalog=check_catalog(read_object(catalog, "catalog")) if catalog else None,
+                summary=summary,
+            ).run()
+
+    @classmethod
+    def _given_settings(cls, config: _ConfigInput | None) -> dict[str, Any]:
+        """What the run is given, before any of it is checked: an error of the settings is in the summary, too."""
+        given = dict(config.config) if config else {}
+        if config and config.parse_env:
+            given |= read_environment(cls._full_schema(), cls.environment_prefix())
+        return given
 
     @override
     def interrupt(self, interruption: Interrupted) -> None:

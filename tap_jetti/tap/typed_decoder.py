@@ -15,6 +15,7 @@ from msgspec import UNSET, UnsetType
 from tap_jetti.facts.json_codec import decode_json
 from tap_jetti.facts.kinds import ANY_TYPE, Kind, items_of, kind_of, types_of
 from tap_jetti.facts.resources import PRIMARY_KEY, REPLICATION_KEY
+from tap_jetti.facts.secret_fields import without_secrets
 from tap_jetti.reading.page import Page
 from tap_jetti.tap.values import LARGEST_INTEGER, InvalidValueError, to_number
 
@@ -127,6 +128,7 @@ class TypedDecoder:
                     self._odd_attributes.append(attribute)
             fields.append((attribute, type_ if type_ is Any else type_ | UnsetType, UNSET))
         self._dates, self._numbers = dates, numbers
+        self._json_attributes = [attribute for attribute, type_, *_ in fields if type_ is Any]
         # forbid_unknown_fields: an undocumented field fails the page, and the general way reports that field.
         # gc=False: rows hold no reference cycles that the garbage collector would have to find.
         row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, gc=False)
@@ -152,6 +154,7 @@ class TypedDecoder:
             self._convert_dates(rows)
             self._convert_numbers(rows)
             self._convert_odd(rows)
+            self._remove_secrets(rows)
         except msgspec.DecodeError as error:
             self._error = str(error)
             return None
@@ -198,6 +201,14 @@ class TypedDecoder:
                 for attribute in attributes:
                     if not _spell_plainly(rows, [attribute], _PLAIN_NUMBERS):
                         self._convert_each(rows, attribute)
+
+    def _remove_secrets(self, rows: list[Any]) -> None:
+        """Remove what sounds secret from the objects that msgspec decoded by itself."""
+        for attribute in self._json_attributes:
+            for row in rows:
+                value = getattr(row, attribute)
+                if isinstance(value, (dict, list)):
+                    setattr(row, attribute, without_secrets(value))
 
     def _convert_odd(self, rows: list[Any]) -> None:
         for attribute in self._odd_attributes:

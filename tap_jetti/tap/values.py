@@ -19,6 +19,7 @@ JSON     any JSON of a type that the    -                                      a
 ======== ============================== ====================================== ====================================
 
 A blank text, or the text "null", is null in every kind but text and JSON. Credentials in URLs are masked in all texts.
+Fields within an object that sound secret are removed.
 
 A number as text is ``\s*[+-]?\d+(\.\d*)?([eE][+-]?\d+)?\s*`` in ASCII digits: ``1_2``, ``.5`` and ``1,234.50`` are
 invalid. Loaders hold integers in 64 bits, many hold numbers in a double, and PostgreSQL refuses NUL.
@@ -34,7 +35,7 @@ from typing import Any
 
 from tap_jetti.facts.json_codec import encode_json
 from tap_jetti.facts.kinds import Kind, items_of, kind_of, types_of
-from tap_jetti.facts.secret_fields import mask_credentials, mask_deep
+from tap_jetti.facts.secret_fields import mask_credentials, mask_deep, without_secrets
 from tap_jetti.facts.timestamps import normalise
 
 Converter = Callable[[Any], Any]
@@ -107,7 +108,7 @@ def _to_text(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, (int, Decimal)):
         return str(value)
-    return encode_json(mask_deep(value)).decode()
+    return encode_json(mask_deep(without_secrets(value))).decode()
 
 
 def to_number(value: object) -> int | Decimal | None:
@@ -206,7 +207,7 @@ def _to_json(value: object, *, types: frozenset[str]) -> object:
     if found not in types:
         raise InvalidValueError(f"{found} where the schema has {', '.join(sorted(types)) or 'null'}")
     _check_within(value)
-    return mask_deep(value)
+    return mask_deep(without_secrets(value))
 
 
 def _check_within(value: object) -> None:

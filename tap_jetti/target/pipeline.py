@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tap_jetti.errors import JettiError
 from tap_jetti.facts.json_codec import encode_json
 from tap_jetti.process.stdout import Output
 from tap_jetti.reading.server_profile import ServerProfile
@@ -17,14 +18,16 @@ from tap_jetti.target.actions.webhook_hashes import Defaults, WebhookHashes
 from tap_jetti.target.delivery.change_detection import ChangeDetector
 from tap_jetti.target.delivery.checkpoints import Checkpoints
 from tap_jetti.target.delivery.dispatcher import Dispatcher
-from tap_jetti.target.delivery.intake import RecordProcessor, SendPolicy
+from tap_jetti.target.delivery.intake import RecordProcessor
 from tap_jetti.target.delivery.outcomes import Outcomes
+from tap_jetti.target.delivery.quota import FirstComeQuota, LargestChangeQuota
 from tap_jetti.target.delivery.read_back import Confirmation
 from tap_jetti.target.delivery.rejects import RejectsFile
 from tap_jetti.target.delivery.sender import BatchSender
 from tap_jetti.target.delivery.summary import Summary, as_table
+from tap_jetti.target.delivery.write_path import WritePath
 from tap_jetti.target.feed_file.feed_file import FeedFile
-from tap_jetti.target.feed_file.location import FeedLocation
+from tap_jetti.target.feed_file.location import FeedLocation, PlannedLocation
 
 if TYPE_CHECKING:
     import logging
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
     from tap_jetti.client.clock import Clock
     from tap_jetti.client.session import JettiSession
+    from tap_jetti.target.delivery.operations import InputStream
+    from tap_jetti.target.delivery.quota import Quota
 
 SECRET_SETTINGS = ("api_token", "inventory_feed_hash", "channel_hash")
 """Settings whose values no message or file shows."""
@@ -62,21 +67,14 @@ class Pipeline:
         self._dry_run: bool = config["dry_run"]
         self.checkpoints = Checkpoints(self._write_state)
         self._rejects = self._open_rejects(config)
-        outcomes = Outcomes(
+        self._outcomes = Outcomes(
             self.checkpoints,
             self.summary,
             rejects=self._rejects,
-            stop_on_reject=config["on_reject"] == "stop" and not self._dry_run,
+            stop_on_reject=config["on_reject"] == "stop",
             logger=logger,
         )
-        self._confirmation = None
-        if config["confirm_seconds"]:
-            self._confirmation = outcomes.confirmation = Confirmation(
-                seconds=float(config["confirm_seconds"]),
-                clock=clock,
-                confirmed=outcomes.mark_confirmed,
-                rejected=outcomes.mark_rejected,
-            )
+        self._confirmation = self._new_confirmation(config)
         self.context = self._new_context(config)
         self._detector = None
         if config["skip_unchanged"]:
@@ -84,23 +82,27 @@ class Pipeline:
                 session, FeedVariants.comparison, profile=self.context.profile, logger=logger
             )
         self._dispatcher = Dispatcher(
-            BatchSender(outcomes, self.summary, clock).send, concurrency=config["concurrency"], clock=clock
+            BatchSender(self._outcomes, self.summary, clock).send, concurrency=config["concurrency"], clock=clock
         )
-        self._file = None
-        if config["delivery"] == FILE:
-            location = FeedLocation(config["feed_path"])
-            self._file = FeedFile(location, config["feed_format"], action=FeedVariants.name, outcomes=outcomes)
-        self.processor = RecordProcessor(
+        self._file = self._new_file(config)
+        self._path = WritePath(
             self._file or self._dispatcher,
-            outcomes,
-            self.checkpoints,
+            self._outcomes,
             detector=self._detector,
-            policy=SendPolicy(
-                max_updates=None if self._file else config.get("max_updates"),  # a file holds the whole inventory
-                largest_first=config["max_updates_order"] == "largest_change",
-                dry_run=self._dry_run,
-            ),
+            quota=self._new_quota(config),
+            clock=clock,
         )
+        self._dispatcher.on_tick = self._path.tick
+        self.processor = RecordProcessor(self._path, self._outcomes, self.checkpoints)
+        self._has_streams = False
+
+    def add_stream(self, input_stream: InputStream) -> None:
+        """Prepare for the records of a stream."""
+        self._has_streams = True
+        if self._detector is not None:
+            self._detector.announce(input_stream.fields)
+        if self._file is None:
+            self._dispatcher.start_timer()
 
     def check_rejects(self, source: int | None) -> None:
         """Check that the rejects file can be written, and that it is not the input.
@@ -118,22 +120,29 @@ class Pipeline:
         """Deliver everything that was received, and confirm it.
 
         Raises:
+            RecordError: A record was rejected, and none may be.
             JettiError: The delivery failed.
             OSError: The feed file cannot be written.
         """
-        if self._dry_run:
-            return
-        if self._file is not None and not self.processor.has_streams:
+        if self._file is not None and not self._has_streams:
             self._logger.warning("The input has no SCHEMA message, so the feed file was not replaced.")
             return
-        self.processor.finish()
-        if self._confirmation is not None:
-            self._confirmation.wait()
+        self._deliver()
+        self._outcomes.check()
+        uncounted = self.summary.total("open")
+        if uncounted:
+            raise JettiError(f"The outcome of {uncounted} records is not known. This is a bug; please report it.")
 
     def deliver_received(self) -> None:
         """Deliver what was received before the input failed. A feed file is not written from an incomplete input."""
-        if not self._dry_run and self._file is None:
-            self.processor.finish()
+        if self._file is None:
+            self._deliver()
+
+    def _deliver(self) -> None:
+        self.processor.finish()
+        if self._confirmation is not None:
+            self._confirmation.wait()
+        self._outcomes.finish()
 
     def stop(self) -> None:
         """Start no new calls, and wait for those in flight; their records count as delivered."""
@@ -159,6 +168,42 @@ class Pipeline:
         rejected = self.summary.total("rejected")
         if rejected:
             self._logger.error("%d records were rejected. See the warnings above.", rejected)
+        for action, labels in self.summary.without_effect.items():
+            self._logger.error(
+                "%s: earlier runs sent %d writes that Jetti accepted and of which it shows no effect, such as %s."
+                " See the log in Jetti.",
+                action,
+                self.summary.of(action).without_effect,
+                ", ".join(labels),
+            )
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether something was left out although the run came to its end."""
+        return bool(self.summary.total("rejected") or self.summary.total("without_effect"))
+
+    def _new_confirmation(self, config: Mapping[str, Any]) -> Confirmation | None:
+        if not config["confirm_seconds"] or self._dry_run:
+            return None
+        self._outcomes.confirmation = Confirmation(
+            seconds=float(config["confirm_seconds"]),
+            clock=self._clock,
+            confirmed=self._outcomes.mark_confirmed,
+            rejected=self._outcomes.mark_rejected,
+        )
+        return self._outcomes.confirmation
+
+    def _new_file(self, config: Mapping[str, Any]) -> FeedFile | None:
+        if config["delivery"] != FILE:
+            return None
+        location = (PlannedLocation if self._dry_run else FeedLocation)(config["feed_path"])
+        return FeedFile(location, config["feed_format"], action=FeedVariants.name, outcomes=self._outcomes)
+
+    def _new_quota(self, config: Mapping[str, Any]) -> Quota:
+        limit = None if self._file else config.get("max_updates")  # a file holds the whole inventory
+        if limit is not None and config["max_updates_order"] == "largest_change":
+            return LargestChangeQuota(limit)
+        return FirstComeQuota(limit)
 
     def _open_rejects(self, config: Mapping[str, Any]) -> RejectsFile | None:
         if self._dry_run or config["on_reject"] != "set_aside" or not config.get("rejects_path"):
@@ -177,6 +222,7 @@ class Pipeline:
             webhook_hashes=WebhookHashes(self.session, defaults),
             delivery=config["delivery"],
             batch_size=config["batch_size"],
+            skip_unchanged=config["skip_unchanged"],
             summary=self.summary,
             clock=self._clock,
             profile=ServerProfile(),

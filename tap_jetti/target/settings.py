@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk import typing as th
 
 from tap_jetti.errors import SettingsError
-from tap_jetti.target.actions import ACTIONS
+from tap_jetti.target.actions import ACTIONS, is_action
 from tap_jetti.target.actions.action import LARGEST_BATCH
 from tap_jetti.target.feed_file.formats import FORMATS
 from tap_jetti.target.feed_file.location import FeedLocation
@@ -42,13 +42,12 @@ TARGET_SETTINGS = th.PropertiesList(
     ),
     th.Property(
         "stream_actions",
-        th.ObjectType(
-            additional_properties=th.StringType(nullable=False, allowed_values=list(ACTIONS)), nullable=False
-        ),
+        th.ObjectType(additional_properties=th.StringType(nullable=False), nullable=False),
         default={},
         title="Stream actions",
         description="The action that writes the records of a stream, by stream name. By default the action with the"
-        f" name of the stream. Actions: {', '.join(ACTIONS)}.",
+        f" name of the stream. Actions: {', '.join(ACTIONS)}; and, to update rows of one resource by id,"
+        " its name with _updates, such as sales_updates.",
     ),
     th.Property(
         "inventory_feed_id",
@@ -163,6 +162,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
     Raises:
         SettingsError: A setting needs another one.
     """
+    _check_actions(config["stream_actions"])
     if config["on_reject"] == "set_aside" and not config.get("rejects_path"):
         raise SettingsError("on_reject set_aside needs rejects_path: the file for the rejected records.")
     if config["delivery"] == "file":
@@ -185,3 +185,12 @@ def check_settings(config: Mapping[str, Any]) -> None:
                     f"confirm_seconds needs {owner}_id if {owner}_hash is set: the hash does not tell where to check."
                     f" Set {owner}_id, or set confirm_seconds to 0."
                 )
+
+
+def _check_actions(stream_actions: Mapping[str, str]) -> None:
+    for stream, name in stream_actions.items():
+        if not is_action(name):
+            raise SettingsError(
+                f"stream_actions maps stream {stream} to {name}, which is no action. Use one of: {', '.join(ACTIONS)};"
+                " or the updates of one resource, such as sales_updates."
+            )

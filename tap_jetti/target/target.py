@@ -16,7 +16,7 @@ from tap_jetti.client.clock import SystemClock
 from tap_jetti.errors import InputError, Interrupted, RecordError, SettingsError
 from tap_jetti.process.command import CommandLine, run_command
 from tap_jetti.process.settings import open_session, settings_schema
-from tap_jetti.target.actions import ACTIONS
+from tap_jetti.target.actions import ACTIONS, action_named, is_action
 from tap_jetti.target.actions.routes import FILE
 from tap_jetti.target.delivery.operations import InputStream
 from tap_jetti.target.delivery.record_errors import MissingSchemaError
@@ -125,7 +125,7 @@ class TargetJetti(CommandLine, Target):
                 self.pipeline.summary.of(action.name),
                 frozenset(stream_map.transformed_schema.get("properties", ())),
             )
-            self.pipeline.processor.add_stream(input_stream)
+            self.pipeline.add_stream(input_stream)
             is_same = isinstance(stream_map, SameRecordTransform) and not stream_map.flattening_enabled
             mapped.append((None if is_same else stream_map.transform, input_stream))
         self._streams[stream] = mapped
@@ -189,13 +189,13 @@ class TargetJetti(CommandLine, Target):
         try:
             self.pipeline.check_rejects(_descriptor(file_input))
             self.listen(file_input)
-        except InputError:
+        except (InputError, RecordError):
             self.pipeline.deliver_received()
             raise
         finally:
             self.pipeline.close()
             self.clock.stop()
-        if self.pipeline.summary.total("rejected"):
+        if self.pipeline.has_failures:
             raise SystemExit(1)
 
     @classmethod
@@ -227,18 +227,19 @@ class TargetJetti(CommandLine, Target):
             SettingsError: There is no such action, or it cannot write a file.
         """
         name = self.config["stream_actions"].get(stream, stream)
-        if name not in ACTIONS:
+        if not is_action(name):
             raise SettingsError(
-                f"No action for stream {stream}. Map it in stream_actions to one of: {', '.join(ACTIONS)}."
+                f"No action for stream {stream}. Map it in stream_actions to one of: {', '.join(ACTIONS)};"
+                " or to the updates of one resource, such as sales_updates."
             )
-        if self.config["delivery"] == FILE and not ACTIONS[name].has_feed_file:
+        if self.config["delivery"] == FILE and (name not in ACTIONS or not ACTIONS[name].has_feed_file):
             supported = ", ".join(action.name for action in ACTIONS.values() if action.has_feed_file)
             raise SettingsError(
                 f"delivery file writes {supported} only, but the action of stream {stream} is {name}."
                 " Set delivery to inbound or api."
             )
         if name not in self._actions:
-            self._actions[name] = ACTIONS[name](self.pipeline.context)
+            self._actions[name] = action_named(name)(self.pipeline.context)
         return self._actions[name]
 
 

@@ -35,7 +35,7 @@ def test_an_error_that_ends_the_run_is_not_of_one_stream(status: int) -> None:
     assert isinstance(error, RetriableError)
     error.ends_run = True
     with pytest.raises(RetriableError):
-        FailedStreams(LOGGER).add("sales", error)
+        FailedStreams(LOGGER, {}).add("sales", error)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_exit_code_is_what_a_retry_can_do(errors: list[str], code: int) -> N
         "size": ResponseTooLargeError("Too large", method="GET", path="/api/sales.json"),
         "server": ServerError("Failed", method="GET", path="/api/sales.json"),
     }
-    failed = FailedStreams(LOGGER)
+    failed = FailedStreams(LOGGER, {})
     for name in errors:
         failed.add(name, known[name])
         failed.note_success()

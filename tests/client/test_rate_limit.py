@@ -382,6 +382,7 @@ def test_importing_opens_nothing(tmp_path: Path) -> None:
     """The import loads neither Redis nor SQLite, and neither it nor `open_store` creates a file."""
     script = """
 import sys
+from contextlib import closing
 import logging
 from tap_jetti.client.clock import SystemClock
 from tap_jetti.client.rate_limit import open_store

@@ -262,6 +262,14 @@ def test_cookies_are_not_kept(scripted: Callable[..., Scripted], connect: Callab
         ("https://host:99999999/api", None),
         ("https://[::1", None),
         ("", None),
+        ("http://host/api", None),
+        ("http://localhost.host/api", None),
+        ("http://127.0.0.1.host/api", None),
+        ("http://10.0.0.1/api", None),
+        ("http://127.0.0.9/api", "http://127.0.0.9/api/"),
+        ("http://[::1]:80/api", "http://[::1]:80/api/"),
+        ("http://[::ffff:127.0.0.1]/api", "http://[::ffff:127.0.0.1]/api/"),
+        ("http://jetti.LOCALHOST/api", "http://jetti.LOCALHOST/api/"),
     ],
 )
 def test_the_base_is_a_plain_url(url: str, base: str | None) -> None:
@@ -269,9 +277,35 @@ def test_the_base_is_a_plain_url(url: str, base: str | None) -> None:
     if base is not None:
         assert parse_base_url(url, "api_url", default_path="/api/") == base
         return
-    with pytest.raises(SettingsError, match="api_url must be") as error:
+    with pytest.raises(SettingsError, match=r"api_url (must be|begins with http://)") as error:
         parse_base_url(url, "api_url", default_path="/api/")
     assert "secret" not in str(error.value)
+
+
+def test_plain_http_to_another_machine_must_be_allowed() -> None:
+    """Without TLS anybody on the way can read the token, so the user has to say that this is all right."""
+    with pytest.raises(SettingsError, match=r"sent to jetti\.local unencrypted\. .* set allow_http to true"):
+        parse_base_url("http://jetti.local/api/", "api_url", default_path="/api/")
+    allowed = parse_base_url("http://jetti.local/api/", "api_url", default_path="/api/", allow_http=True)
+    assert allowed == "http://jetti.local/api/"
+
+
+@pytest.mark.parametrize(
+    "odd", ["..", "../7", "7/../8", "7?x=1", "7#x", "7\r\nHost: x", "%2e", "7//x", "", "7\u0661", "7 8"]
+)
+def test_an_id_cannot_change_a_url(
+    odd: str, sandboxes: Callable[..., Sandbox], sessions: Callable[..., JettiSession]
+) -> None:
+    """A path with anything but plain segments is not sent, and the error shows it escaped."""
+    session = sessions(sandboxes())
+    for call in (
+        lambda: session.get(f"purchases/{odd}/count.json"),
+        lambda: session.write("PUT", f"purchases/{odd}/ship.json", {}, repeatable=True),
+    ):
+        with pytest.raises(ClientError, match="nothing was sent") as caught:
+            call()
+        assert str(caught.value).isprintable()
+    assert session.stats.gets + session.stats.writes == 0
 
 
 # --- what is retried ------------------------------------------------------------------------------------------------

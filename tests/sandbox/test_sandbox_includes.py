@@ -48,3 +48,19 @@ def test_refused_include(client, query):
     response = client.get(f"sales.json?{query}")
     assert response.status_code == 500
     assert response.json()["title"].startswith("api.query.include")
+
+
+def test_an_include_without_its_foreign_key_is_answered_if_the_server_is_lenient(client):
+    """The key is not shown, since it was not asked for."""
+    client.sandbox.options.include_without_key = "answer"
+    rows = client.read("sales.json?order[attribute]=id&attributes[]=id&include[0][model]=Customer")
+    assert [list(row) for row in rows] == [["id", "customer"]] * 2
+    assert rows[0]["customer"]["name"] == "Customer 5"
+
+
+def test_an_include_without_a_model_is_left_out_if_the_server_is_lenient(client):
+    """The other entries of the list are answered; by default the whole request is refused."""
+    query = "sales.json?order[attribute]=id&include[0][attributes][]=id&include[1][model]=SaleItem"
+    assert client.get(query).status_code == 500
+    client.sandbox.options.include_without_model = "ignore"
+    assert [len(row["sale_items"]) for row in client.read(query)] == [2, 0]

@@ -295,7 +295,7 @@ def test_custom_fields(client, resource, row_id, owner):
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", "sales.json"), ("PUT", "sales/1.json"), ("DELETE", "sales/1.json"), ("PUT", "sales/1/ship.json")],
+    [("POST", "sales.json"), ("PUT", "sales.json"), ("DELETE", "sales/1.json"), ("PUT", "sales/1/ship.json")],
 )
 def test_no_such_call(client, method, path):
     """Calls that the contract does not list are answered 404."""

@@ -28,6 +28,7 @@ from tap_jetti.errors import AuthenticationError
 from tap_jetti.tap.progress.progress import Progress, format_duration
 from tap_jetti.tap.progress.terminal_line import TerminalLine
 from tap_jetti.tap.progress.throughput import COUNT_AFTER_PAGES, Throughput
+from tap_jetti.tap.run_summary import StreamFigures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -318,7 +319,7 @@ def test_the_line_fits_the_terminal(width: int, terminals: Callable[..., Termina
     progress = Progress(
         TerminalLine(terminal.file),
         is_logged=False,
-        streams=25,
+        figures={str(n): StreamFigures() for n in range(25)},
         logger=logging.getLogger("tests"),
         clock=clock,
         stats=RequestStats(),

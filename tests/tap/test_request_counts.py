@@ -108,6 +108,22 @@ class TestPages:
         assert output.ids("sales") == list(range(1, LONG + 1))
         assert gets <= most
 
+    @pytest.mark.parametrize("status", ["400", "500"])
+    @pytest.mark.parametrize("most", [99, 50])
+    def test_a_server_that_refuses_100_rows_is_read_by_50(
+        self, sandboxes: Callable[..., Sandbox], most: int, status: str
+    ) -> None:
+        """The largest page that any client was seen to ask for may be too large, the default one is not."""
+        sandbox = sandboxes(page_cap=100_000, refuse_limit=most, refuse_limit_status=status)
+        fill(sandbox, "sales", 500)
+        fill(sandbox, "products", 500)
+        gets, output = gets_of(sandbox, streams=("sales", "products"))
+        assert output.ids("sales") == output.ids("products") == list(range(1, 501))
+        assert gets <= 2 * (500 // 49 + 2) + 6
+        sandbox.touch("sales", range(1, 301), from_epoch(time.time() - 3600))
+        gets_of(sandbox, output.state, streams=("sales",))
+        assert {entry.status for entry in sandbox.requests} == {200}
+
     def test_a_refused_size_is_not_asked_for_again(self, sandboxes: Callable[..., Sandbox]) -> None:
         """The bookmark keeps it, so the next long read does without the requests that failed."""
         sandbox = sandboxes(page_cap=100_000, refuse_limit=100)

@@ -177,6 +177,18 @@ ODD_URLS = {
     "letters outside ASCII": "ftp://us\u00e9r:word\U0001f600@host/",
     "no scheme": "//user:word@host/",
     "no @": "ftp://user:word.host/",
+    "no scheme, a path": "user:word@host/x.csv",
+    "no scheme, a port": "see user:word@10.0.0.1:21",
+    "no scheme, an IPv6 address": "user:word@[::1]/x",
+    "no scheme, a mail address after a word": "Mail:a@b.c/d, Contact: a@b.c, Ref:a@b.c",
+    "a token": "https://host/x?token=word",
+    "a token among others": "https://host/x?a=1&access_token=word&b=2#c",
+    "a token in HTML": "https://host/x?a=1&amp;jwt=word",
+    "a token in the fragment": "https://host/#id_token=word",
+    "a token behind a URL in the query": "https://host/x?to=https://other/?pwd=word",
+    "a signature": "https://host/x?X-Amz-Signature=word",
+    "a percent-encoded name": "https://host/x?%74oken=word",
+    "parameters without secrets": "https://host/x?author=a&page=2&key=3",
 }
 """Texts with URLs, most of which hold credentials."""
 
@@ -211,10 +223,27 @@ def test_both_ways_mask_the_same(text: str, field: str, spell: Callable[[str], s
             assert rows[0][field] == ([masked] if field == "tags" else masked)
 
 
+@pytest.mark.parametrize("text", [text for name, text in ODD_URLS.items() if "word" in text and name != "no @"])
+def test_no_credentials_are_left(text: str) -> None:
+    """The password, the token or the signature is masked."""
+    assert "word" not in mask_credentials(text)
+
+
 def test_pages_without_credentials_need_no_second_look() -> None:
-    """A page with mail addresses and plain URLs, but no escape sequences, can be decoded the fast way."""
-    content = json.dumps([{"email": "a@b.c"}, {"url": "https://host/path"}]).encode()
+    """A page with mail addresses, plain URLs and line breaks can be decoded the fast way."""
+    content = json.dumps(
+        [{"email": "a@b.c", "at": "2020-01-01T00:00:00Z"}, {"url": "https://host/path?v=1", "notes": 'a\nb"c'}]
+    ).encode()
     assert not may_contain_credentials(content)
+
+
+@pytest.mark.parametrize("typed", [True, False], ids=["fast", "general"])
+def test_secrets_within_documented_objects_do_not_leave(typed: bool) -> None:
+    """An object in a documented field is undocumented itself: what sounds secret in it is removed, at any depth."""
+    problems = [{"headers": {"Cookie": "word", "Accept": "json"}, "retry": {"jwt": "word", "auth": "word", "n": 1}}]
+    content = json.dumps([{"id": 1, "updatedAt": DAY, "dropshipProblems": problems}]).encode()
+    for rows, _, _ in leaves(content, typed=typed, deselected=set()):
+        assert rows[0]["dropshipProblems"] == [{"headers": {"Accept": "json"}, "retry": {"n": 1}}]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from tap_jetti.client.clock import SystemClock
 from tap_jetti.sandbox import Options, Sandbox
-from tap_jetti.target.delivery.summary import Figures
+from tap_jetti.target.delivery.figures import Figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_jetti.target.delivery.checkpoints import Checkpoint, Checkpoints
+from tap_jetti.target.delivery.checkpoints import MAX_WAITING, Checkpoint, Checkpoints
 
 
-@given(st.lists(st.one_of(st.just("record"), st.just("state"), st.integers(0, 50)), max_size=60))
-def test_a_state_never_overtakes_a_record(steps: list[str | int]) -> None:
+@given(st.lists(st.one_of(st.just("record"), st.just("state"), st.integers(0, 50)), max_size=60), st.integers(1, 9))
+def test_a_state_never_overtakes_a_record(steps: list[str | int], most: int) -> None:
     """Whatever the order in which records are done, each STATE written has no open record before it."""
+    with mock.patch("tap_jetti.target.delivery.checkpoints.MAX_WAITING", most):
+        check_states(steps)
+
+
+def check_states(steps: list[str | int]) -> None:
+    """Receive and complete records, and check what is written."""
     written: list[int] = []
     checkpoints = Checkpoints(written.append)
     waiting: list[tuple[int, Checkpoint]] = []
@@ -39,8 +48,24 @@ def test_states_without_records_between_them_take_one_place() -> None:
     first = checkpoints.add_record()
     for number in range(1000):
         checkpoints.add_state(number)
-    assert len(checkpoints._waiting) == 2
+    assert len(checkpoints._waiting) == 1
     checkpoints.complete([first])
+    assert written == [999]
+
+
+@pytest.mark.parametrize("are_done", [True, False])
+def test_states_that_wait_for_one_record_take_few_places(are_done: bool) -> None:
+    """Only the newest STATE that can be written is kept, whether the records between them are done or not."""
+    written: list[int] = []
+    checkpoints = Checkpoints(written.append)
+    waiting = [checkpoints.add_record()]
+    for number in range(1000):
+        waiting.append(checkpoints.add_record())
+        if are_done:
+            checkpoints.complete([waiting.pop()])
+        checkpoints.add_state(number)
+    assert len(checkpoints._waiting) == (1 if are_done else MAX_WAITING)
+    checkpoints.complete(waiting)
     assert written == [999]
 
 

@@ -259,7 +259,7 @@ def test_of_a_record_of_several_feed_variants_only_what_was_lost_is_set_aside(tm
         several = record("acknowledgements", sku="s1", vendorSkus=vendors)
         cut = connection("disconnections", "s1", "v1", dropshipProviderId=3)
         outcome = confirm(sandbox, path, several, cut, batch_size=1, concurrency=1)
-        assert (outcome.states, outcome.of("acknowledgements").rejected) == ([1], 2)
+        assert (outcome.states, outcome.of("acknowledgements").rejected) == ([1], 1)
         assert [one["record"] for one in rejects(path)[1:]] == [
             {"sku": "s1", "vendorSkus": [vendor]} for vendor in vendors[1:]
         ]

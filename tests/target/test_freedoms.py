@@ -10,6 +10,8 @@ import pytest
 from odd_server import odd_server
 from target_runs import deliver, record, rejects, schema, state, variant
 
+from tap_jetti.errors import SettingsError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -147,15 +149,16 @@ def test_a_poison_record_is_isolated_whatever_it_is_refused_with(status: int, po
 
 
 def test_a_path_that_leads_nowhere_is_not_tried_for_every_record(tmp_path: Path) -> None:
-    """Where the channel does not exist all records are set aside, in a few calls."""
+    """Where the channel does not exist the run stops after a few calls; nothing is set aside, STATE waits."""
     with odd_server(rows=account()) as odd:
         odd.answer = lambda call: (404, {"title": "api.channels.missing"}) if call.method == "POST" else None
         outcome = deliver(
             odd, schema("products"), *PRODUCTS, state(1),
             delivery="api", on_reject="set_aside", rejects_path=str(tmp_path / "r"),
         )  # fmt: skip
-        assert (outcome.states, outcome.code, outcome.of("products").rejected) == ([1], 1, 50)
-        assert len(odd.writes) == 6
+        assert isinstance(outcome.error, SettingsError)
+        assert (outcome.states, rejects(tmp_path / "r")) == ([], [])
+        assert len(odd.writes) == 8  # the batch and three single records, by both names of the endpoint
 
 
 @pytest.mark.parametrize("value", ["1e9999999", "[" * 800 + "]" * 800], ids=["huge-exponent", "deeply-nested"])

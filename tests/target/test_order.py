@@ -30,7 +30,6 @@ class Writing:
     """The part of an action that batches need."""
 
     name: str = "a"
-    is_partial: bool = True
 
     def batch_limit(self, _route: Route) -> int:
         """Return the number of operations per call."""
@@ -39,6 +38,10 @@ class Writing:
     def can_merge(self, _earlier: WriteOperation, _later: WriteOperation) -> bool:
         """Return whether the later operation makes the earlier unnecessary."""
         return True
+
+    def merged(self, earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+        """Return the payload of both."""
+        return {**earlier, **later}
 
 
 ACTIONS = [Writing("a"), Writing("b")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 
 from platformdirs import user_state_path
 
+from tap_jetti.client.account import account_key
 from tap_jetti.client.rate_limit.failover import FailoverStore
 from tap_jetti.client.rate_limit.memory import MemoryStore
 from tap_jetti.errors import StoreError
@@ -31,6 +31,7 @@ def open_store(
     *,
     host: str,
     token: str,
+    account: str | None = None,
     fallback: str = "half",
     clock: Clock,
     logger: logging.Logger,
@@ -43,6 +44,7 @@ def open_store(
             so that processes share the limit without any setting.
         host: The host of the API.
         token: The token for the API. Only a hash of host and token is stored.
+        account: What names the bucket instead of host and token, so that API users of one account share it.
         fallback: What to do if a shared store fails. `half` warns, and this process continues alone at half the rate
             until the store works again. `fail` raises.
         clock: The clock of the bucket.
@@ -57,9 +59,8 @@ def open_store(
         raise ValueError(f"rate_limit_fallback must be half or fail, got {fallback!r}")
     if url is not None and url.rstrip("/") == "memory:":
         return MemoryStore(clock)
-    account = hashlib.sha256(f"{host.lower()}\n{token}".encode()).hexdigest()[:32]
     try:
-        store = _shared_store(url, account, clock, logger)
+        store = _shared_store(url, account_key(account, host=host, token=token), clock, logger)
     except _NoStateDirectoryError as error:
         if fallback == "fail":
             raise

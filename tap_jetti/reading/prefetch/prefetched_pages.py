@@ -274,6 +274,7 @@ class PrefetchedPages:
         for page in self._window_reader(window, source).pages():
             with changed:
                 window.add(page, windows.name)
+                windows.is_awaited = False  # until the reader has seen what came, nothing more goes without memory
                 if window.end is None and source.is_at_end:
                     windows.finish(window)
                 source.release()

@@ -44,7 +44,6 @@ class StreamPrefetch:
         self._queue: deque[tuple[Page, int]] = deque()
         self._failure: BaseException | None = None
         self._is_running = False
-        self._is_over = False
         self._is_awaited = False
 
     def run(self) -> None:
@@ -84,9 +83,8 @@ class StreamPrefetch:
             yield decode(encode_raw(page.rows))
         if self._failure is not None:
             raise self._failure
-        if not self._is_over:
-            self.source.decode = decode
-            yield from self._generator
+        self.source.decode = decode
+        yield from self._generator
 
     def _await(self) -> None:
         """Let the thread end after its page, and that page come first."""
@@ -100,23 +98,23 @@ class StreamPrefetch:
         """Take one page from the reader; answers whether more is to be read."""
         wanted = self._memory.places_for(self.source.path, FIRST_PLACES)
         self._memory.reserve(wanted, is_wanted=lambda: not self._is_awaited, may_go=self._may_go)
+        page: Page | None = None
         try:
             page = next(self._generator, None)
         except (Interrupted, Stopped) as error:
             self._failure = error  # the reader was ended by it: the main thread must not take that for the end
             raise
         except Exception as error:  # noqa: BLE001 - it is raised in the main thread, in its turn
-            self._failure, page = error, None
+            self._failure = error
         finally:
-            self._memory.release(wanted)
-        with self._memory.changed:
-            if page is None:
-                self._is_over = True
-                return False
-            places = places_of(page.rows)
-            self._queue.append((page, places))
-            self._memory.hold(places, is_follower=True)
-            return not self._is_awaited
+            # In one step, so that a place which is reserved is not free before the rows are held that it is for.
+            with self._memory.changed:
+                if page is not None:
+                    places = places_of(page.rows)
+                    self._queue.append((page, places))
+                    self._memory.hold(places, is_follower=True)
+                self._memory.release(wanted)
+        return page is not None and not self._is_awaited
 
     def _may_go(self) -> bool | None:
         return None if self._memory.has_room_for_followers() else False

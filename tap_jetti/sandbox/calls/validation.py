@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tap_jetti.facts import resources
 from tap_jetti.sandbox.data import models, timestamps
 from tap_jetti.sandbox.http.problems import Problem
 
@@ -104,8 +105,8 @@ def writable_fields(resource: str, body: Mapping[str, Any], *, strict: bool = Tr
     Raises:
         Problem: A value is invalid.
     """
-    kinds = models.kinds(resource)
-    fields = {name: value for name, value in body.items() if name in kinds and name not in _READ_ONLY}
+    known = models.kinds(resource).keys() | resources.secret_fields(resource)
+    fields = {name: value for name, value in body.items() if name in known and name not in _READ_ONLY}
     if not strict:
         return fields
     for name in REQUIRED.get(resource, ()):
@@ -124,7 +125,7 @@ def require_columns(resource: str, fields: Mapping[str, Any]) -> None:
 
 
 def _converted(resource: str, name: str, value: Any) -> Any:
-    kind = models.kinds(resource)[name]
+    kind = models.kinds(resource).get(name, "text")  # secret fields are texts
     if value is None or kind == "json":
         return value
     if kind == "integer":

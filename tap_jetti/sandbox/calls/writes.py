@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jetti.facts import resources
 from tap_jetti.sandbox.calls import (
+    cancellations,
     channel_products,
     channel_sales,
     connections,
     custom_values,
     feeds,
+    levels,
     shipments,
     validation,
 )
@@ -39,7 +41,12 @@ WRITES: dict[tuple[str, str, str], Write] = {
     ("POST", "channels", "import-connector-variant-batches"): channel_products.import_batch,
     ("POST", "channels", "import-connector-variant-batch"): channel_products.import_batch,
     ("POST", "channels", "manual-sale"): channel_sales.manual_sale,
+    ("PUT", "channels", "set-variant-level"): levels.set_channel_level,
+    ("PUT", "channels", "variant-set-level"): levels.set_channel_level,
     ("POST", "purchases", "ship"): shipments.ship,
+    ("PUT", "purchases", "cancel"): cancellations.cancel_purchase,
+    ("POST", "sales", "cancel"): cancellations.cancel_sale,
+    ("PUT", "variants", "set-level"): levels.set_level,
 }
 """Calls on one row that are processed at once, by method, resource and action."""
 
@@ -69,16 +76,6 @@ INBOUND: dict[tuple[str, str, str], Queue] = {
 
 CREATED = frozenset({"dropship_providers", "inventory_feeds"})
 """Resources to which rows are added with POST."""
-
-UPDATED = CREATED | {"inventory_feed_variants", "purchases"}
-"""Resources whose rows are changed with PUT."""
-
-_CHECKED_FOREIGN_KEYS = {
-    "inventory_feeds": "dropshipProviderId",
-    "purchases": "purchaseStatusId",
-    "inventory_feed_variants": "variantId",
-}
-"""Foreign keys that a write may set; the row that they refer to must exist."""
 
 
 def create(account: Account, resource: str, body: object) -> Document:
@@ -117,6 +114,7 @@ def disabled(account: Account) -> frozenset[str]:
     options = account.options
     short, long = "disconnect-variant-batches", "disconnect-inventory-feed-variant-batches"
     batches, one = "import-connector-variant-batches", "import-connector-variant-batch"
+    guide, reference = "set-variant-level", "variant-set-level"
     return frozenset(
         name
         for name, exists in (
@@ -124,6 +122,8 @@ def disabled(account: Account) -> frozenset[str]:
             (long, options.disconnect_path != "short"),
             (batches, options.products_path != "batch"),
             (one, options.products_path != "batches"),
+            (guide, options.channel_level_path != "reference"),
+            (reference, options.channel_level_path != "guide"),
         )
         if not exists
     )
@@ -132,10 +132,8 @@ def disabled(account: Account) -> frozenset[str]:
 def _fields(account: Account, resource: str, body: object) -> Document:
     strict = account.options.write_validation
     fields = validation.writable_fields(resource, validation.as_object(body), strict=strict)
-    key = _CHECKED_FOREIGN_KEYS.get(resource, "")
-    if strict and fields.get(key) is not None:
-        target = resources.references(resource)[key]
-        if account.database.row(target, fields[key]) is None:
+    for key, target in resources.references(resource).items() if strict else ():
+        if fields.get(key) is not None and account.database.row(target, fields[key]) is None:
             title = f"api.{resource}.{models.singular(target)}.missing"
             raise Problem(422, title, f"There is no {target} {fields[key]}.", field=key)
     return fields

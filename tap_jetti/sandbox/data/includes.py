@@ -31,8 +31,8 @@ class Include:
     include: list[Include] = field(default_factory=list)
 
 
-def parse(value: object, attributes: Attributes) -> list[Include]:
-    """The includes of a query.
+def parse(value: object, attributes: Attributes, options: Options) -> list[Include]:
+    """The includes of a query. An entry without a model is left out if the options say so.
 
     Raises:
         Problem: An entry has no known model, or its attributes are refused.
@@ -43,10 +43,15 @@ def parse(value: object, attributes: Attributes) -> list[Include]:
         entries = brackets.as_list(value)
     except ValueError as error:
         raise Problem(400, "api.query.include.invalid", str(error)) from None
-    return [_entry(entry, attributes) for entry in entries]
+    ignores_nameless = options.include_without_model == "ignore"
+    return [
+        _entry(entry, attributes, options)
+        for entry in entries
+        if not (ignores_nameless and isinstance(entry, Mapping) and "model" not in entry)
+    ]
 
 
-def _entry(entry: object, attributes: Attributes) -> Include:
+def _entry(entry: object, attributes: Attributes, options: Options) -> Include:
     name = entry.get("model") if isinstance(entry, Mapping) else None
     resource = models.models().get(name) if isinstance(name, str) else None
     if not isinstance(entry, Mapping) or resource is None:
@@ -54,7 +59,7 @@ def _entry(entry: object, attributes: Attributes) -> Include:
     return Include(
         resource,
         attributes(resource, entry.get("attributes")),
-        parse(entry.get("include"), attributes),
+        parse(entry.get("include"), attributes, options),
     )
 
 
@@ -82,7 +87,7 @@ def attach(
                 f"{models.model(include.resource)} is not associated to {models.model(resource)}!",
             )
         own_key = "id" if association.many else association.foreign_key
-        if attributes is not None and own_key not in attributes:
+        if options.include_without_key == "refuse" and attributes is not None and own_key not in attributes:
             raise Problem(500, "api.query.include.missing_key", f"column {resource}.{own_key} does not exist")
         their_key = association.foreign_key if association.many else "id"
         related = _fetch(database, options, include.resource, their_key, _keys(rows, own_key))

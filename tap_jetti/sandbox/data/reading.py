@@ -115,7 +115,7 @@ class Reader:
     def _array(self, resource: str, texts: list[str], query: Mapping[str, Any]) -> str:
         """A JSON array of stored texts, decoded only if the query or the options need it."""
         attributes = self._attributes(resource, query.get("attributes"))
-        wanted = includes.parse(query.get("include"), self._attributes)
+        wanted = includes.parse(query.get("include"), self._attributes, self.options)
         if attributes is None and not wanted and not documents.is_rendered_differently(self.options):
             return f"[{','.join(texts)}]"
         rows = [documents.render(resource, text, self.options) for text in texts]

@@ -72,7 +72,7 @@ class Routes:
         if not rest or not rest[0].isdecimal():
             raise _no_route(entry)
         row_id = int(rest[0])
-        if len(rest) == 1 and entry.method == "PUT" and resource in writes.UPDATED:
+        if len(rest) == 1 and entry.method == "PUT":
             return writes.update(account, resource, row_id, body)
         call = (entry.method, resource, "/".join(rest[1:]))
         if call[2] in writes.disabled(account):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_jetti.tap.progress.throughput import Throughput
+from tap_jetti.tap.run_summary import StreamFigures
 
 if TYPE_CHECKING:
     import logging
@@ -30,7 +31,7 @@ class Progress:
     Args:
         line: The live line, or None if there is no terminal to show it on.
         is_logged: Whether streams that are still being read are reported in the log.
-        streams: The number of streams in the run.
+        figures: Where the figures of each stream of the run are kept.
         logger: Where streams are reported.
         clock: The clock to measure with.
         stats: The request statistics of the session.
@@ -42,7 +43,7 @@ class Progress:
         line: TerminalLine | None,
         *,
         is_logged: bool,
-        streams: int,
+        figures: dict[str, StreamFigures],
         logger: logging.Logger,
         clock: Clock,
         stats: RequestStats,
@@ -50,14 +51,14 @@ class Progress:
     ) -> None:
         self._line = line
         self._is_logged = is_logged
-        self._streams = streams
+        self._figures = figures
         self._logger = logger
         self._clock = clock
         self._stats = stats
         self._rate = rate
         self._started_at = self._reported_at = clock.monotonic()
-        self._begun = self._complete = self._rows = 0
-        self._unproven: list[str] = []
+        self._begun = 0
+        self._stream: str | None = None
 
     def begin(self, stream: str, count: Callable[[], int | None]) -> None:
         """Report that a stream begins.
@@ -83,20 +84,19 @@ class Progress:
             self._logger.info("%s", self._log_text())
 
     def end(self, outcome: str, proof: str | None = None, *, invalid_values: int = 0) -> None:
-        """Report that the stream has ended.
+        """Report that the stream has ended, if one has begun.
 
         Args:
             outcome: `complete`, `failed` or `interrupted`.
             proof: `proven`, `trusted` or `unproven` if it is complete.
             invalid_values: The number of values that did not fit the schema.
         """
+        if self._stream is None:
+            return
         if self._line:
             self._line.close()
         throughput, seconds = self._throughput, self._throughput.seconds
-        self._rows += throughput.rows
-        self._complete += outcome == "complete"
-        if proof == "unproven":
-            self._unproven.append(self._stream)
+        self._figures[self._stream] = StreamFigures(outcome, proof, throughput.rows, seconds, invalid_values)
         self._logger.info(
             "stream=%s outcome=%s rows=%d seconds=%.1f rows_per_second=%.0f gets=%d%s%s",
             self._stream,
@@ -108,6 +108,7 @@ class Progress:
             f" proof={proof}" if proof else "",
             f" invalid_values={invalid_values}" if invalid_values else "",
         )
+        self._stream = None
 
     def summarise(self, outcome: str) -> None:
         """Report that the run has ended.
@@ -115,17 +116,20 @@ class Progress:
         Args:
             outcome: `complete`, `incomplete` if a stream failed, `failed` or `interrupted`.
         """
-        if self._unproven:
+        self.end(outcome)  # an error that is still being handled keeps the generator of its stream from ending
+        figures = self._figures.values()
+        unproven = [name for name, stream in self._figures.items() if stream.proof == "unproven"]
+        if unproven:
             self._logger.warning(
                 "Not proven complete: %s. Jetti does not count them correctly or at all, or verify_counts is never.",
-                ", ".join(self._unproven),
+                ", ".join(unproven),
             )
         self._logger.info(
             "outcome=%s streams=%d complete=%d rows=%d seconds=%.1f gets=%d waited_seconds=%.1f retries=%d refused=%d",
             outcome,
-            self._streams,
-            self._complete,
-            self._rows,
+            len(figures),
+            sum(stream.outcome == "complete" for stream in figures),
+            sum(stream.rows for stream in figures),
             self._clock.monotonic() - self._started_at,
             self._stats.gets,
             self._stats.waited,
@@ -143,7 +147,7 @@ class Progress:
         return True
 
     def _position(self) -> str:
-        return f"{self._begun}/{self._streams} {self._stream}"
+        return f"{self._begun}/{len(self._figures)} {self._stream}"
 
     def _live_text(self, width: int) -> str:
         """The text of the live line. If it is too long, the rate limit's share is left out first, then the rate."""

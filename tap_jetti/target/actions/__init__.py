@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from tap_jetti.target.actions.cancellations import Cancellations
 from tap_jetti.target.actions.connections import Acknowledgements, Disconnections
 from tap_jetti.target.actions.custom_fields import CustomFields
 from tap_jetti.target.actions.feed_variants import FeedVariantRemovals, FeedVariants
@@ -12,9 +14,14 @@ from tap_jetti.target.actions.providers_and_feeds import DropshipProviders, Inve
 from tap_jetti.target.actions.purchase_statuses import PurchaseStatuses
 from tap_jetti.target.actions.sales import Sales
 from tap_jetti.target.actions.shipments import Shipments
+from tap_jetti.target.actions.stock_levels import ChannelInventoryLevels, InventoryLevels
+from tap_jetti.target.actions.updates import Updates, updated_resource
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tap_jetti.target.actions.action import Action
+    from tap_jetti.target.actions.context import ActionContext
 
 ACTIONS: dict[str, type[Action]] = {
     action.name: action
@@ -30,8 +37,22 @@ ACTIONS: dict[str, type[Action]] = {
         Shipments,
         PurchaseStatuses,
         CustomFields,
+        InventoryLevels,
+        ChannelInventoryLevels,
+        Updates,
+        Cancellations,
     )
 }
 """All actions by name."""
 
-__all__ = ["ACTIONS"]
+__all__ = ["ACTIONS", "action_named", "is_action"]
+
+
+def is_action(name: str) -> bool:
+    """Whether there is an action of this name: one of `ACTIONS`, or the updates of one resource (``sales_updates``)."""
+    return name in ACTIONS or updated_resource(name) is not None
+
+
+def action_named(name: str) -> Callable[[ActionContext], Action]:
+    """Return what makes the action of a name for which `is_action` holds."""
+    return ACTIONS[name] if name in ACTIONS else partial(Updates, resource=updated_resource(name))

@@ -38,7 +38,7 @@ class Action(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    resource: ClassVar[str]
+    resource: str
     is_partial: ClassVar[bool] = False
     is_limited: ClassVar[bool] = False
     has_feed_file: ClassVar[bool] = False
@@ -73,16 +73,27 @@ class Action(ABC):
             RequestError: The call failed.
         """
 
+    def resource_of(self, record: Mapping[str, Any]) -> str:  # noqa: ARG002 - for actions with several resources
+        """Return the resource that a record writes, whose secret fields are withheld from the rejects file."""
+        return self.resource
+
     def batch_limit(self, route: Route) -> int:  # noqa: ARG002 - for actions with several kinds of routes
         """Return the largest number of operations in a batch of a route."""
         return 1
 
-    def can_merge(self, earlier: WriteOperation, later: WriteOperation) -> bool:  # noqa: ARG002 - for actions that check
-        """Whether the later of two operations with one key makes the earlier unnecessary."""
-        return True
+    def can_merge(self, earlier: WriteOperation, later: WriteOperation) -> bool:
+        """Whether a later operation of this action makes an earlier one of its key, of any action, unnecessary."""
+        return earlier.action is later.action and earlier.route == later.route
+
+    def merged(self, earlier: Record, later: Record) -> Record:
+        """Return the payload of two operations of this action that `can_merge`."""
+        return {**earlier, **later} if self.is_partial else later
 
     def already_done(self, operations: Sequence[WriteOperation]) -> Sequence[WriteOperation]:  # noqa: ARG002 - the same
-        """Return the operations of a batch that Jetti has already and that must not be sent."""
+        """Return the operations of a batch that Jetti has already and that must not be sent.
+
+        Of the others, the payload may be reduced to what Jetti does not have.
+        """
         return ()
 
     def calls(self, operations: Sequence[WriteOperation]) -> Iterator[Sequence[WriteOperation]]:

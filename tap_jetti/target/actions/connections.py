@@ -90,7 +90,7 @@ class _Connections(ChannelAction):
 
     @override
     def can_merge(self, earlier: WriteOperation, later: WriteOperation) -> bool:
-        return bool(earlier.payload["sku"] == later.payload["sku"])
+        return super().can_merge(earlier, later) and bool(earlier.payload["sku"] == later.payload["sku"])
 
     @override
     def batch_limit(self, route: Route) -> int:

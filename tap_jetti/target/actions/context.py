@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tap_jetti.client.session import JettiSession
     from tap_jetti.reading.server_profile import ServerProfile
     from tap_jetti.target.actions.webhook_hashes import WebhookHashes
+    from tap_jetti.target.delivery.operations import OperationKey
     from tap_jetti.target.delivery.summary import Summary
 
 
@@ -24,17 +25,21 @@ class ActionContext:
         webhook_hashes: Looks up feeds and channels.
         delivery: The setting ``delivery``: one of `routes.INBOUND`, `routes.API` and `routes.FILE`.
         batch_size: The largest number of records per call.
+        skip_unchanged: Whether only changes are sent.
         summary: Where calls are counted.
         clock: For pauses.
         profile: What was learnt about the server, and which warnings were logged.
         logger: For messages.
+        written: The keys of rows that this run has written and whose values in Jetti may be older.
     """
 
     session: JettiSession
     webhook_hashes: WebhookHashes
     delivery: str
     batch_size: int
+    skip_unchanged: bool
     summary: Summary
     clock: Clock
     profile: ServerProfile
     logger: logging.Logger
+    written: set[OperationKey] = field(default_factory=set)

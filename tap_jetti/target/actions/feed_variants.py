@@ -185,6 +185,10 @@ class FeedVariantRemovals(Action):
         return (WriteOperation(self, Route(self.name, API, feed), key, {"externalId": external_id}),)
 
     @override
+    def can_merge(self, earlier: WriteOperation, later: WriteOperation) -> bool:
+        return True  # whatever was to be written, the row is removed
+
+    @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
         operation = operations[0]
         path = f"inventory-feeds/{operation.route.parent_id}/remove-by-external-id.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tap_jetti.client.query import encode, select
 from tap_jetti.facts.resources import api_name
@@ -49,25 +49,10 @@ class RowVisibility:
         keys: defaultdict[str, list[Hashable]] = defaultdict(list)
         for key, payload in expected.items():
             keys[str(payload[self.column])].append(key)
-        for values in query_chunks(self.column, keys):
-            missing = set(values)
-            while missing:
-                rows = self._rows(missing)
-                found = missing & rows.keys()
-                for value in found:
-                    for key in keys[value]:
-                        if self._has_values(rows[value], expected[key]):
-                            yield key
-                if not found:
-                    break
-                missing -= found  # a server with a smaller page size gives the rest when only that is asked for
-
-    def _rows(self, values: Iterable[str]) -> dict[str, Record]:
-        where = {**dict(self.where), self.column: {"$in": sorted(values)}}
-        rows = self.session.get(
-            f"{api_name(self.resource)}.json", select(where=where, order="id", limit=VALUES_PER_QUERY)
-        ).body
-        return {str(row.get(self.column)): row for row in rows} if isinstance(rows, list) else {}
+        for value, row in shown_rows(self.session, self.resource, self.column, keys, where=dict(self.where)):
+            for key in keys[value]:
+                if self._has_values(row, expected[key]):
+                    yield key
 
     def _has_values(self, row: Record, payload: Record) -> bool:
         return all(
@@ -77,7 +62,42 @@ class RowVisibility:
         )
 
 
-def query_chunks(column: str, values: Iterable[str]) -> Iterator[Sequence[str]]:
+def shown_rows(
+    session: JettiSession,
+    resource: str,
+    column: str,
+    values: Iterable[str],
+    *,
+    where: Mapping[str, Any] | None = None,
+    limit: int = VALUES_PER_QUERY,
+) -> Iterator[tuple[str, Record]]:
+    """Read the rows that have given values in a column, and yield each value with its row.
+
+    A row that does not come need not be missing: the server may cut any page.
+
+    Args:
+        session: Sends the requests.
+        resource: The resource in snake_case.
+        column: A field that identifies a row.
+        values: Its values, as text.
+        where: Other conditions.
+        limit: The largest number of values in one query.
+    """
+    for chunk in query_chunks(column, values, limit=limit):
+        missing = set(chunk)
+        while missing:
+            query = select(where={**(where or {}), column: {"$in": sorted(missing)}}, order="id", limit=limit)
+            rows = session.get(f"{api_name(resource)}.json", query).body
+            shown = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+            found = {str(row.get(column)): row for row in shown}
+            given = missing & found.keys()
+            if not given:
+                break
+            yield from ((value, found[value]) for value in given)
+            missing -= given  # a server with a smaller page size gives the rest when only that is asked for
+
+
+def query_chunks(column: str, values: Iterable[str], *, limit: int = VALUES_PER_QUERY) -> Iterator[Sequence[str]]:
     """Split values of a column into lists that fit into one query each.
 
     A value that is too long for a query is left out, so it is never found.
@@ -88,7 +108,7 @@ def query_chunks(column: str, values: Iterable[str]) -> Iterator[Sequence[str]]:
         own = len(encode([(f"where[{column}][$in][]", value)])) + 1
         if own > LONGEST_QUERY:
             continue
-        if chunk and (len(chunk) == VALUES_PER_QUERY or length + own > LONGEST_QUERY):
+        if chunk and (len(chunk) == limit or length + own > LONGEST_QUERY):
             yield chunk
             chunk, length = [], 0
         chunk.append(value)

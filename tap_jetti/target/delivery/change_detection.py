@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import weakref
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -12,33 +11,22 @@ import msgspec
 
 from tap_jetti.reading.id_read import IdRead
 from tap_jetti.reading.pages import Projection, ResourcePages
+from tap_jetti.target.delivery.verdict import NOT_COMPARED, Verdict
 from tap_jetti.target.fields import OWN_FIELDS, comparable, kinds
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tap_jetti.client.session import JettiSession
     from tap_jetti.reading.server_profile import ServerProfile
-    from tap_jetti.target.delivery.operations import Comparison, OperationKey
+    from tap_jetti.target.delivery.operations import Comparison, OperationKey, WriteOperation
+
+REMOVED = "removed"
+"""The status of a row that Jetti keeps although it was removed: to write it again is a change."""
 
 CACHE_KIB = 16_384
 """The largest amount of memory for the table of rows; the rest of it is in a temporary file."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How a payload differs from the row that Jetti has.
-
-    Attributes:
-        is_new: Whether there is no such row.
-        is_changed: Whether the row is new or any field of the payload differs.
-        change: The absolute change of the quantity; None if the payload has no quantity.
-    """
-
-    is_new: bool
-    is_changed: bool
-    change: Decimal | None
 
 
 class ChangeDetector:
@@ -46,7 +34,7 @@ class ChangeDetector:
 
     A parent is, for instance, an inventory feed. The rows are stored in a temporary SQLite file, which disappears
     with the process however it ends. Only the form given by `comparable` of the compared fields is stored, about 100
-    bytes per row, so that a feed of a million variants needs a fixed 16 MiB of memory. Only the input thread uses it.
+    bytes per row, so that a feed of a million variants needs a fixed 16 MiB of memory.
 
     When an operation is going to be sent, all values of its row but the quantity are forgotten. A later record of
     that row is always sent, whatever became of the first one.
@@ -66,6 +54,7 @@ class ChangeDetector:
         self._profile = profile
         self._logger = logger
         self._kinds = kinds(comparison.resource)
+        self._announced: set[str] = set()
         self._columns: dict[int, dict[str, int]] = {}
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(list[Any] | str).decode
@@ -80,38 +69,46 @@ class ChangeDetector:
             "CREATE TABLE rows (parent INTEGER, key TEXT, row_values BLOB, PRIMARY KEY (parent, key)) WITHOUT ROWID"
         )
 
-    def difference(self, key: OperationKey, payload: Mapping[str, Any], fields: Collection[str]) -> Difference:
-        """Compare a payload with its row, and forget the values of the row if they differ.
+    def announce(self, fields: Iterable[str]) -> None:
+        """Announce fields that records may have. They are read from now on."""
+        self._announced |= set(fields)
 
-        Args:
-            key: The key of the row, which `comparison` covers.
-            payload: What would be sent; only its fields are compared.
-            fields: The fields to read, if the rows of this parent were not read yet.
+    def covers(self, key: OperationKey) -> bool:
+        """See `ChangeDetection.covers`."""
+        return self.comparison.covers(key)
 
-        Raises:
-            RequestError: The rows cannot be read.
-        """
+    def decide(self, operations: Sequence[WriteOperation], *, is_end: bool) -> Iterator[Verdict]:  # noqa: ARG002
+        """See `ChangeDetection.decide`."""
+        for operation in operations:
+            if operation.action.comparison is None:  # it writes to a row that other actions compare
+                self.forget(operation.key)
+                yield NOT_COMPARED
+            else:
+                yield self._verdict(operation.key, operation.payload)
+
+    def _verdict(self, key: OperationKey, payload: Mapping[str, Any]) -> Verdict:
+        """Compare a payload with its row, and forget the values of the row if they differ."""
         parent, value = _row_of(key)
         columns = self._columns.get(parent)
         if columns is None:
-            columns = self._read(parent, {*fields, *payload})
+            columns = self._read(parent, {*self._announced, *payload})
         found = self._table.execute(
             "SELECT row_values FROM rows WHERE parent = ? AND key = ?", (parent, value)
         ).fetchone()
         if found is None:
-            return Difference(is_new=True, is_changed=True, change=self._change(payload, None))
+            return Verdict(is_new=True, change=self._change(payload, None))
         (stored,) = found
         values = self._decode(stored) if stored else "0"
         if isinstance(values, str):
-            return Difference(is_new=False, is_changed=True, change=self._change(payload, values))
+            return Verdict(change=self._change(payload, values))
         if all(self._is_same(name, value, columns, values) for name, value in payload.items()):
-            return Difference(is_new=False, is_changed=False, change=None)
+            return Verdict(is_unchanged=True)
         column = columns.get(self.comparison.quantity_field)
         before = None if column is None else values[column]
         self._table.execute(
             "UPDATE rows SET row_values = ? WHERE parent = ? AND key = ?", (self._encode(str(before)), parent, value)
         )
-        return Difference(is_new=False, is_changed=True, change=self._change(payload, before))
+        return Verdict(change=self._change(payload, before))
 
     def forget(self, key: OperationKey) -> None:
         """Forget a row that this run changes otherwise: every later record of it is sent.
@@ -152,7 +149,7 @@ class ChangeDetector:
         source = ResourcePages(
             self._session,
             resource,
-            projection=Projection(("id", key_field, parent_field, *names)),
+            projection=Projection(("id", key_field, parent_field, *dict.fromkeys((*names, "status")))),
             profile=self._profile,
             logger=self._logger,
             where={parent_field: parent},
@@ -169,7 +166,9 @@ class ChangeDetector:
                     (
                         parent,
                         str(row[key_field]),
-                        self._encode([comparable(self._kinds[name], row.get(name)) for name in names]),
+                        None
+                        if row.get("status") == REMOVED
+                        else self._encode([comparable(self._kinds[name], row.get(name)) for name in names]),
                     )
                     for row in rows
                     # A server that ignores the filter must not pass the row of another parent for this one's.

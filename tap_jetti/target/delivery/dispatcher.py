@@ -50,6 +50,9 @@ class Dispatcher:
         send: Sends one batch; whatever it raises stops the run.
         concurrency: The largest number of batches in flight.
         clock: For ages and all waits.
+
+    Attributes:
+        on_tick: Called by the timer, four times per second, without a lock.
     """
 
     def __init__(self, send: Callable[[Batch], None], *, concurrency: int, clock: Clock) -> None:
@@ -72,6 +75,13 @@ class Dispatcher:
         self._is_stopped = False
         self._failure: BaseException | None = None
         self._added = 0
+        self.on_tick: Callable[[], None] = lambda: None
+
+    def start_timer(self) -> None:
+        """Start to close old batches and to call `on_tick`, unless that was done."""
+        with self._lock:
+            if not self._threads:
+                self._start(self._run_timer)
 
     def add(self, operation: WriteOperation) -> bool:
         """Add an operation to the open batch of its route, and wait while too much is unfinished.
@@ -142,8 +152,7 @@ class Dispatcher:
         batch = self._open[operation.route] = Batch(
             operation.route, self._clock.monotonic(), operation.action.batch_limit(operation.route)
         )
-        if not self._threads:
-            self._start(self._close_old_batches)
+        self.start_timer()
         return batch
 
     def _close(self, batch: Batch) -> None:
@@ -190,18 +199,26 @@ class Dispatcher:
     def _is_ending(self) -> bool:
         return self._failure is not None or self._is_stopped
 
-    def _close_old_batches(self) -> None:
-        """Close batches that wait too long for more records: what the timer thread does."""
-        with self._lock:
-            added, since = 0, self._clock.monotonic()
-            while not self._is_ending():
+    def _run_timer(self) -> None:
+        """Close batches that wait too long for more records, and call `on_tick`: what the timer thread does."""
+        added, since = 0, self._clock.monotonic()
+        while True:
+            with self._lock:
+                self._clock.wait(self._timer_tick, _TICK_SECONDS)
+                if self._is_ending():
+                    return
                 now = self._clock.monotonic()
                 if self._added != added:
                     added, since = self._added, now
                 for batch in list(self._open.values()):
                     if now - since >= IDLE_SECONDS or now - batch.opened >= MAX_AGE_SECONDS:
                         self._close(batch)
-                self._clock.wait(self._timer_tick, _TICK_SECONDS)
+            try:
+                self.on_tick()
+            except Interrupted:
+                return
+            except BaseException as error:  # noqa: BLE001 - raised again in the input thread
+                self._fail(error)
 
     def _wait_until(
         self, condition: threading.Condition, is_met: Callable[[], bool], *, seconds: float | None = None
@@ -218,6 +235,12 @@ class Dispatcher:
         thread = threading.Thread(target=run, name=f"target-jetti-{len(self._threads)}", daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def _fail(self, error: BaseException) -> None:
+        with self._lock:
+            self._failure = self._failure or error
+            self._batch_ready.notify_all()
+            self._batch_done.notify_all()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

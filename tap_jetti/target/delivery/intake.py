@@ -1,87 +1,36 @@
-"""What is decided about each record on arrival: rejected, unchanged, over the quota, or to be sent."""
+"""Turns records into operations, each with its place in the order of arrival."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tap_jetti.errors import RecordError
 from tap_jetti.target.delivery.operations import Origin
-from tap_jetti.target.delivery.quota import FirstComeQuota, LargestChangeQuota
 from tap_jetti.target.delivery.record_errors import MissingKeyError
 
 if TYPE_CHECKING:
-    from tap_jetti.target.delivery.change_detection import ChangeDetector
+    from collections.abc import Sequence
+
     from tap_jetti.target.delivery.checkpoints import Checkpoints
     from tap_jetti.target.delivery.operations import InputStream, WriteOperation
     from tap_jetti.target.delivery.outcomes import Outcomes
-
-
-class Destination(Protocol):
-    """Takes operations: the API, or a file."""
-
-    def add(self, operation: WriteOperation) -> bool:
-        """Take an operation; returns False if it was merged into one that waits."""
-        ...
-
-    def finish(self) -> None:
-        """Return when every operation is done."""
-        ...
-
-
-@dataclass(frozen=True)
-class SendPolicy:
-    """Which records are sent, as the settings say.
-
-    Attributes:
-        max_updates: The largest number of limited operations to send; None for no limit.
-        largest_first: Whether the operations with the largest change of inventory are sent, at the end of the input,
-            instead of the first ones to arrive.
-        dry_run: Whether nothing is sent at all.
-    """
-
-    max_updates: int | None = None
-    largest_first: bool = False
-    dry_run: bool = False
+    from tap_jetti.target.delivery.write_path import WritePath
 
 
 class RecordProcessor:
-    """Turns records into operations. Only the input thread uses it.
+    """Validates records, and passes their operations on. Only the input thread uses it.
 
     Args:
-        destination: What takes operations.
-        outcomes: What is told of records that are not sent.
+        path: What takes the operations.
+        outcomes: What is told of records that are rejected.
         checkpoints: What is told of every record.
-        detector: Compares records with Jetti's rows; None sends every record.
-        policy: Which records are sent.
     """
 
-    def __init__(
-        self,
-        destination: Destination,
-        outcomes: Outcomes,
-        checkpoints: Checkpoints,
-        *,
-        detector: ChangeDetector | None,
-        policy: SendPolicy,
-    ) -> None:
-        self._destination = destination
+    def __init__(self, path: WritePath, outcomes: Outcomes, checkpoints: Checkpoints) -> None:
+        self._path = path
         self._outcomes = outcomes
         self._checkpoints = checkpoints
-        self._detector = detector
-        self._dry_run = policy.dry_run
-        self._first_come = FirstComeQuota(policy.max_updates)
-        self._largest_change = None
-        if policy.largest_first and policy.max_updates is not None:
-            self._largest_change = LargestChangeQuota(policy.max_updates, outcomes.mark_left)
-        self._fields: set[str] = set()
-        self.has_streams = False
-        """Whether a SCHEMA was received."""
-
-    def add_stream(self, input_stream: InputStream) -> None:
-        """Register a stream. The fields of its SCHEMA are read when its rows are compared."""
-        self._fields |= input_stream.fields
-        self.has_streams = True
+        self._received = 0
 
     def process(
         self, input_stream: InputStream, record: dict[str, Any], raw: dict[str, Any], *, line: int, size: int
@@ -96,11 +45,10 @@ class RecordProcessor:
             size: The length of its line.
 
         Raises:
-            RecordError: The record is rejected, and the run stops at the first rejected record.
+            RecordError: A record was rejected, and the run stops at the first rejected record.
             JettiError: A lookup failed, or the delivery did.
         """
-        input_stream.figures.received += 1
-        origin = Origin(input_stream, raw, self._checkpoints.add_record())
+        origin = self._origin_of(input_stream, raw)
         try:
             for key in input_stream.keys:
                 if key not in record:
@@ -108,16 +56,12 @@ class RecordProcessor:
             operations = input_stream.action.operations_for(record)
         except RecordError as error:
             self._outcomes.reject([origin], error, label=f"the record on line {line}")
-            return
-        for number, operation in enumerate(operations):
-            if number:  # a record of several operations is done when each of them is
-                origin = Origin(input_stream, raw, self._checkpoints.add_record())
-            part = operation.part
-            if part and all(raw.get(name) == record.get(name) for name in part):
-                origin.record = {**raw, **part}  # in the rejects file this operation stands alone
-            operation.size = size
-            operation.origins.append(origin)
-            self._decide(operation)
+        else:
+            self._assign(operations, origin, record)
+            for operation in operations:
+                operation.size = size
+                self._path.add(operation)
+        self._outcomes.check()
 
     def reject(self, input_stream: InputStream, raw: dict[str, Any], error: RecordError, *, line: int) -> None:
         """Reject a record on which the stream maps failed.
@@ -125,50 +69,33 @@ class RecordProcessor:
         Raises:
             RecordError: The run stops at the first rejected record.
         """
-        input_stream.figures.received += 1
-        origin = Origin(input_stream, raw, self._checkpoints.add_record())
-        self._outcomes.reject([origin], error, label=f"the record on line {line}")
+        self._outcomes.reject([self._origin_of(input_stream, raw)], error, label=f"the record on line {line}")
+        self._outcomes.check()
 
     def finish(self) -> None:
-        """Send what was kept until the end of the input, and return when everything is done.
+        """Return when everything that was received is done.
 
         Raises:
             JettiError: The delivery failed.
         """
-        if self._largest_change is not None:
-            for operation in self._largest_change.drain():
-                self._send(operation)
-        self._destination.finish()
+        self._path.finish()
 
-    def _decide(self, operation: WriteOperation) -> None:
-        figures = operation.origins[0].input_stream.figures
-        action, detector = operation.action, self._detector
-        is_new, change = False, None
-        if detector is not None and detector.comparison.covers(operation.key):
-            if action.comparison is None:  # it writes to a row that other actions compare
-                detector.forget(operation.key)
-            else:
-                difference = detector.difference(operation.key, operation.payload, self._fields)
-                if not difference.is_changed:
-                    self._outcomes.mark_unchanged(operation)
-                    return
-                is_new, change = difference.is_new, difference.change
-        if is_new:
-            figures.added += 1
-        else:
-            figures.changed += 1
-        if not action.is_limited:
-            self._send(operation)
-        elif self._largest_change is not None:
-            if self._largest_change.offer(operation, change):
-                figures.merged += 1
-        elif self._first_come.take():
-            self._send(operation)
-        else:
-            self._outcomes.mark_left(operation)
+    def _origin_of(self, input_stream: InputStream, raw: dict[str, Any]) -> Origin:
+        self._received += 1
+        input_stream.figures.received += 1
+        return Origin(input_stream, raw, self._checkpoints.add_record(), self._received)
 
-    def _send(self, operation: WriteOperation) -> None:
-        if not self._dry_run and not self._destination.add(operation):
-            operation.origins[0].input_stream.figures.merged += 1
-            if operation.action.is_limited:
-                self._first_come.give_back()
+    def _assign(self, operations: Sequence[WriteOperation], origin: Origin, record: dict[str, Any]) -> None:
+        """Give each operation its origin. A record of several operations is done when each of them is."""
+        raw = origin.record
+        parts = None
+        if len(operations) > 1:
+            parts = [origin] + [
+                Origin(origin.input_stream, raw, self._checkpoints.add_record(), origin.number) for _ in operations[1:]
+            ]
+        for own, operation in zip(parts or [origin], operations, strict=True):
+            own.parts = parts
+            part = operation.part
+            if part and all(raw.get(name) == record.get(name) for name in part):
+                own.record = {**raw, **part}  # in the rejects file this operation stands alone
+            operation.origins.append(own)

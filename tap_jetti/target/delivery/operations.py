@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tap_jetti.target.delivery.checkpoints import Checkpoint
-    from tap_jetti.target.delivery.summary import Figures
+    from tap_jetti.target.delivery.figures import Figures, Outcome
 
 Record = dict[str, Any]
 
@@ -104,12 +104,11 @@ class WriteAction(Protocol):
 
     @property
     def resource(self) -> str:
-        """The resource that it writes, whose secret fields are withheld from the rejects file."""
+        """The resource that it writes; empty if that depends on the record."""
         ...
 
-    @property
-    def is_partial(self) -> bool:
-        """Whether a call changes only the fields that it carries, so that records of one key are merged."""
+    def resource_of(self, record: Mapping[str, Any]) -> str:
+        """Return the resource that a record writes, whose secret fields are withheld from the rejects file."""
         ...
 
     @property
@@ -136,11 +135,17 @@ class WriteAction(Protocol):
         ...
 
     def can_merge(self, earlier: WriteOperation, later: WriteOperation) -> bool:
-        """Whether the later of two operations with one key makes the earlier unnecessary."""
+        """Whether a later operation of this action makes an earlier one of its key, of any action, unnecessary."""
+        ...
+
+    def merged(self, earlier: Record, later: Record) -> Record:
+        """Return the payload of two operations of this action that `can_merge`."""
         ...
 
     def already_done(self, operations: Sequence[WriteOperation]) -> Sequence[WriteOperation]:
         """Return the operations of a batch that Jetti has already and that must not be sent.
+
+        Of the others, the payload may be reduced to what Jetti does not have.
 
         Raises:
             RequestError: A request failed.
@@ -187,11 +192,23 @@ class InputStream:
 
 
 class Origin(msgspec.Struct, eq=False, gc=False):
-    """A record as it was received, for the rejects file, and the checkpoint that waits for it."""
+    """A record as it was received, or a part of it if it asks for several operations.
+
+    Attributes:
+        input_stream: Its stream.
+        record: The record, for the rejects file.
+        checkpoint: The checkpoint that waits for it.
+        number: The number of the record in the order of arrival, starting with 1.
+        parts: All parts of the record; None if it asks for one operation.
+        outcome: What became of it; None if that is not known yet.
+    """
 
     input_stream: InputStream
     record: Record
     checkpoint: Checkpoint
+    number: int = 0
+    parts: list[Origin] | None = None
+    outcome: Outcome | None = None
 
 
 class WriteOperation(msgspec.Struct, eq=False, gc=False):
@@ -224,9 +241,20 @@ class WriteOperation(msgspec.Struct, eq=False, gc=False):
         parts = map(str, (*resource, *parent, key.field, key.value))
         return " ".join(part if len(part) <= LABEL_LENGTH else f"{part[:LABEL_LENGTH]}…" for part in parts)
 
+    @property
+    def number(self) -> int:
+        """The number of the first record that it comes from."""
+        return self.origins[0].number if self.origins else 0
+
     def merge(self, later: WriteOperation) -> None:
-        """Take over a later operation with the same key: its values win."""
-        self.payload = {**self.payload, **later.payload} if self.action.is_partial else later.payload
+        """Become one with a later operation of the same key: its values win.
+
+        Args:
+            later: An operation whose action `can_merge` it with this one.
+        """
+        is_same = self.action is later.action
+        self.payload = later.action.merged(self.payload, later.payload) if is_same else later.payload
+        self.action, self.route, self.part = later.action, later.route, later.part
         self.size = max(self.size, later.size)
         self.origins += later.origins
 

@@ -1,8 +1,14 @@
-"""The outcome of each record: sent, confirmed, unchanged, left for the next run, or rejected; exactly one each."""
+"""The outcome of each record: unchanged, merged, accepted, confirmed, rejected, or left for the next run."""
 
 from __future__ import annotations
 
+import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from tap_jetti.errors import RefusalsError
+from tap_jetti.target.delivery.figures import Outcome
+from tap_jetti.target.delivery.record_errors import is_refusal
 
 if TYPE_CHECKING:
     import logging
@@ -18,6 +24,20 @@ if TYPE_CHECKING:
 
 MAX_LOGGED = 5
 """Rejected records that are logged one by one; the summary counts all."""
+
+MAX_EQUAL_REFUSALS = 20
+"""Refusals of one action with one reason, without anything accepted between them, that stop the run."""
+
+
+@dataclass(frozen=True)
+class _Rejection:
+    origins: Sequence[Origin]
+    error: RecordError
+    label: str
+
+    @property
+    def reason(self) -> tuple[int | None, str]:
+        return self.error.status, self.error.title
 
 
 class Outcomes:
@@ -48,32 +68,46 @@ class Outcomes:
         self._stop_on_reject = stop_on_reject
         self._logger = logger
         self._logged = 0
+        self._stop: tuple[int, RecordError] | None = None
+        # Rejections whose reason may be the account's: they are set aside when something else of the action succeeds.
+        self._refused: dict[str, list[_Rejection]] = {}
+        self._lock = threading.RLock()
+
+    def count_planned(self, operation: WriteOperation, *, is_new: bool) -> None:
+        """Count an operation that differs from what Jetti has. Only the thread that holds the path's lock calls it."""
+        figures = operation.origins[-1].input_stream.figures
+        if is_new:
+            figures.added += 1
+        else:
+            figures.changed += 1
 
     def mark_unchanged(self, operation: WriteOperation) -> None:
         """Jetti has it already."""
-        self._summary.add(operation.action.name, unchanged=1)
+        self._summary.settle_sent(operation.origins, Outcome.UNCHANGED)
         self._complete(operation.origins)
 
-    def mark_sent(self, operations: Sequence[WriteOperation]) -> None:
+    def mark_accepted(self, operations: Sequence[WriteOperation]) -> None:
         """Jetti accepted them. Those that can be read back are done only when they are confirmed."""
-        self._summary.add(operations[0].action.name, sent=len(operations))
+        self._set_refused_aside(operations[0].action.name)
+        for operation in operations:
+            self._summary.settle_sent(operation.origins, Outcome.ACCEPTED)
         if self.confirmation is not None:
             operations = self.confirmation.track(operations)
         self._complete(origin for operation in operations for origin in operation.origins)
 
-    def mark_in_file(self, action: str, checkpoints: Counter[Checkpoint]) -> None:
-        """They are in the feed file: the number of records per checkpoint."""
-        self._summary.add(action, sent=checkpoints.total())
+    def mark_in_file(self, action: str, checkpoints: Counter[Checkpoint], *, rows: int) -> None:
+        """They are in the feed file, as so many rows: the number of records per checkpoint."""
+        self._summary.add(action, accepted=rows, merged=checkpoints.total() - rows)
         self._checkpoints.complete(checkpoints.elements())
 
     def mark_confirmed(self, operation: WriteOperation) -> None:
         """It was read back as it was sent."""
-        self._summary.add(operation.action.name, confirmed=1)
+        self._summary.settle_sent(operation.origins, Outcome.CONFIRMED)
         self._complete(operation.origins)
 
     def mark_left(self, operation: WriteOperation) -> None:
         """It is left for the next run, and so is every STATE from now on."""
-        self._summary.add(operation.action.name, left=1)
+        self._summary.settle(operation.origins, Outcome.LEFT)
         self._checkpoints.withhold()
 
     def mark_rejected(self, operation: WriteOperation, error: RecordError) -> None:
@@ -89,25 +123,80 @@ class Outcomes:
             label: What identifies them in a message: a line number or a key.
 
         Raises:
-            RecordError: The run stops at the first rejected record.
+            RefusalsError: Jetti refused too many records in a row with the same reason. They are not set aside.
         """
-        action = origins[0].input_stream.action.name
-        self._summary.add(action, rejected=1)
-        if self._stop_on_reject:
+        self._summary.settle(origins, Outcome.REJECTED)
+        rejection = _Rejection(origins, error, label)
+        with self._lock:
+            if self._stop_on_reject:
+                self._stop_at(rejection)
+            elif is_refusal(error):
+                self._refuse(rejection)
+            else:
+                self._set_aside(rejection)
+
+    def check(self) -> None:
+        """Stop the run if a record was rejected and none may be.
+
+        Raises:
+            RecordError: The first rejected record in the order of arrival.
+        """
+        if self._stop is not None:
+            raise self._stop[1]
+
+    def is_needed(self, operation: WriteOperation) -> bool:
+        """Whether an operation is still sent: only those before the rejected record are if one stops the run."""
+        return self._stop is None or operation.number < self._stop[0]
+
+    def finish(self) -> None:
+        """Set aside what may have been refused because of the account: everything was sent, and it was not."""
+        for action in list(self._refused):
+            self._set_refused_aside(action)
+
+    def _stop_at(self, rejection: _Rejection) -> None:
+        number, error = min(origin.number for origin in rejection.origins), rejection.error
+        if self._stop is None or number < self._stop[0]:
             text = (
-                f"{action}: {label} was rejected: {error}."
+                f"{_action_of(rejection)}: {rejection.label} was rejected: {error}."
                 " Correct the record, or set on_reject to set_aside to continue without it."
             )
             error.args = (text,)
-            raise error
+            self._stop = (number, error)
+
+    def _refuse(self, rejection: _Rejection) -> None:
+        action = _action_of(rejection)
+        waiting = self._refused.get(action)
+        if waiting and waiting[0].reason != rejection.reason:
+            self._set_refused_aside(action)
+        waiting = self._refused.setdefault(action, [])
+        waiting.append(rejection)
+        if len(waiting) >= MAX_EQUAL_REFUSALS:
+            labels = ", ".join(one.label for one in waiting[:MAX_LOGGED])
+            raise RefusalsError(
+                f"{action}: Jetti refused {len(waiting)} records in a row with the same error: {rejection.error}."
+                f" The first of them: {labels}. They are not set aside, and no STATE passes them."
+                " Correct the settings or the account, then run again."
+            )
+
+    def _set_refused_aside(self, action: str) -> None:
+        if action not in self._refused:
+            return
+        with self._lock:
+            for rejection in self._refused.pop(action, ()):
+                self._set_aside(rejection)
+
+    def _set_aside(self, rejection: _Rejection) -> None:
         self._logged += 1
         if self._logged <= MAX_LOGGED:
-            self._logger.warning("%s: %s was rejected: %s", action, label, error)
-        if self._rejects is None:
-            return
-        for origin in origins:
-            self._rejects.add(origin.input_stream, origin.record, error)
-        self._complete(origins)
+            self._logger.warning("%s: %s was rejected: %s", _action_of(rejection), rejection.label, rejection.error)
+        if self._rejects is not None:
+            for origin in rejection.origins:
+                self._rejects.add(origin.input_stream, origin.record, rejection.error)
+        self._complete(rejection.origins)
 
     def _complete(self, origins: Iterable[Origin]) -> None:
         self._checkpoints.complete([origin.checkpoint for origin in origins])
+
+
+def _action_of(rejection: _Rejection) -> str:
+    return rejection.origins[0].input_stream.action.name

@@ -71,7 +71,7 @@ class RejectsFile:
 
     def add(self, input_stream: InputStream, record: Record, error: RecordError) -> None:
         """Write a record. When this returns, killing the process no longer loses it."""
-        kept, withheld = _split_secrets(input_stream.action.resource, record)
+        kept, withheld = _split_secrets(input_stream.action.resource_of(record), record)
         rejection: Record = {
             "status": error.status,
             "title": self._masked(error.title),

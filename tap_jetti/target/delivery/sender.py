@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tap_jetti.errors import JettiError, NotFoundError
-from tap_jetti.target.delivery.record_errors import record_error_of
+from tap_jetti.errors import AccountLimitError, JettiError, NotFoundError, SettingsError
+from tap_jetti.target.delivery.record_errors import is_limit_reached, record_error_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +23,8 @@ class BatchSender:
     2 log2 n calls for one bad record among n. Jetti applies nothing of a refused call, and every batch call is an
     upsert, so a repeated call does no harm.
 
-    A 404 can be about a record or about the path, and then every record would fail. So the first and the last
-    operation are sent alone. If both get a 404, those between them are rejected without being sent.
+    A 404 can be about a record or about the path, and then every record would fail. So the first, the last and one
+    operation between them are sent alone. If all of them get a 404, it is about the path, and the run stops.
 
     Args:
         outcomes: What is told of each operation.
@@ -43,7 +43,9 @@ class BatchSender:
         Raises:
             JettiError: The failure is not about one record, so no other batch can succeed either.
         """
-        operations = list(batch.operations.values())
+        operations = [one for one in batch.operations.values() if self._outcomes.is_needed(one)]
+        if not operations:
+            return
         action = operations[0].action
         started = self._clock.monotonic()
         try:
@@ -56,28 +58,52 @@ class BatchSender:
         finally:
             self._summary.add(action.name, seconds=self._clock.monotonic() - started)
 
-    def _send_or_split(self, operations: Sequence[WriteOperation], *, path_exists: bool = False) -> bool:
-        """Send operations, in several calls if Jetti refuses one; returns False if the path seems not to exist."""
+    def _send_or_split(self, operations: Sequence[WriteOperation], *, path_exists: bool = False) -> None:
+        """Send operations, in several calls if Jetti refuses one."""
+        error = self._attempt(operations)
+        if error is None:
+            return
+        if isinstance(error, NotFoundError) and not path_exists and len(operations) > 1:
+            operations = self._send_some_alone(operations)
+        middle = len(operations) // 2
+        for half in filter(None, (operations[:middle], operations[middle:])):
+            self._send_or_split(half, path_exists=True)
+
+    def _attempt(self, operations: Sequence[WriteOperation], *, reject: bool = True) -> JettiError | None:
+        """Make a call; returns the error if it is about a record, and rejects the operation if it is the only one."""
         try:
             operations[0].action.send(operations)
         except JettiError as error:
             rejection = record_error_of(error)
             if rejection is None:
-                raise
-            is_missing = isinstance(error, NotFoundError) and not path_exists
-            if len(operations) == 1:
-                self._outcomes.mark_rejected(operations[0], rejection)
-                return not is_missing
-            if is_missing:
-                path_exists = any([self._send_or_split(operations[:1]), self._send_or_split(operations[-1:])])
-                operations = operations[1:-1]
-                if not path_exists:
-                    for operation in operations:
-                        self._outcomes.mark_rejected(operation, rejection)
-                    return False
-            middle = len(operations) // 2
-            for half in filter(None, (operations[:middle], operations[middle:])):
-                self._send_or_split(half, path_exists=True)
-        else:
-            self._outcomes.mark_sent(operations)
-        return True
+                raise _as_account_error(error) from error
+            if len(operations) > 1 or not reject:
+                return error
+            self._outcomes.mark_rejected(operations[0], rejection)
+            return None
+        self._outcomes.mark_accepted(operations)
+        return None
+
+    def _send_some_alone(self, operations: Sequence[WriteOperation]) -> Sequence[WriteOperation]:
+        """Find out whether the path of operations exists; returns those that were not sent alone.
+
+        Raises:
+            SettingsError: It does not exist.
+        """
+        samples = list(dict.fromkeys((operations[0], operations[-1], operations[len(operations) // 2])))
+        errors = [(one, error) for one in samples if (error := self._attempt([one], reject=False)) is not None]
+        missing = [error for _, error in errors if isinstance(error, NotFoundError)]
+        if len(missing) == len(samples):
+            raise SettingsError(
+                f"{operations[0].action.name}: {missing[0]} No record is set aside, since every one would be refused."
+            ) from missing[0]
+        for operation, error in errors:
+            if (rejection := record_error_of(error)) is not None:
+                self._outcomes.mark_rejected(operation, rejection)
+        return [one for one in operations if one not in samples]
+
+
+def _as_account_error(error: JettiError) -> JettiError:
+    if not is_limit_reached(error):
+        return error
+    return AccountLimitError(f"Jetti accepts no more updates for now: {error} The others are sent by the next run.")

@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from tap_jetti.target.delivery.figures import Figures, Outcome, worst
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from tap_jetti.client.stats import RequestStats
+    from tap_jetti.target.delivery.operations import Origin
 
 
-@dataclass
-class Figures:
-    """The outcomes of the records of one action.
-
-    Attributes:
-        received: Records received.
-        unchanged: Records that were not sent, since Jetti has the same values.
-        added: Operations to send whose row Jetti does not have, as far as rows are compared.
-        changed: Operations to send that differ from Jetti's row or are not compared.
-        merged: Operations that were merged with a later one of the same key before they were sent.
-        sent: Operations that Jetti accepted, or records in the feed file.
-        confirmed: Sent operations that were read back as sent.
-        rejected: Operations and records that cannot be written.
-        left: Operations left for the next run by ``max_updates``.
-        calls: Calls made, without retries.
-        seconds: Time spent in those calls, added up over all threads.
-    """
-
-    received: int = 0
-    unchanged: int = 0
-    added: int = 0
-    changed: int = 0
-    merged: int = 0
-    sent: int = 0
-    confirmed: int = 0
-    rejected: int = 0
-    left: int = 0
-    calls: int = 0
-    seconds: float = 0.0
+MAX_LABELS = 5
+"""Keys that a message names."""
 
 
 class Summary:
@@ -46,6 +24,8 @@ class Summary:
 
     def __init__(self) -> None:
         self.actions: dict[str, Figures] = {}
+        self.without_effect: dict[str, list[str]] = {}
+        """Per action, a few of the keys that earlier runs sent and Jetti still does not show."""
         self._lock = threading.Lock()
 
     def add(self, action: str, **figures: float) -> None:
@@ -59,6 +39,36 @@ class Summary:
         """Return the figures of an action, for a thread that is the only one to change some of them."""
         with self._lock:
             return self.actions.setdefault(action, Figures())
+
+    def settle(self, origins: Iterable[Origin], outcome: Outcome) -> None:
+        """Note the outcome of records. It may change later: what is accepted may be confirmed or rejected."""
+        with self._lock:
+            for origin in origins:
+                before = _outcome_of(origin)
+                origin.outcome = outcome
+                after = _outcome_of(origin)
+                if before is not after:
+                    _count(origin.input_stream.figures, before, -1)
+                    _count(origin.input_stream.figures, after, 1)
+
+    def settle_sent(self, origins: Sequence[Origin], outcome: Outcome) -> None:
+        """Note the outcome of the records of one operation: the last one has it, the others were merged with it."""
+        if len(origins) > 1:
+            self.settle(origins[:-1], Outcome.MERGED)
+        self.settle(origins[-1:], outcome)
+
+    def note_without_effect(self, action: str, labels: Sequence[str], *, number: int | None = None) -> None:
+        """Note what earlier runs sent and Jetti still does not show: the run then ends with 1.
+
+        Args:
+            action: The name of the action.
+            labels: What identifies the writes, for people; a few of them are enough.
+            number: How many there are, if `labels` does not hold all of them.
+        """
+        self.add(action, without_effect=len(labels) if number is None else number)
+        with self._lock:
+            known = self.without_effect.setdefault(action, [])
+            known += labels[: MAX_LABELS - len(known)]
 
     def total(self, figure: str) -> int:
         """Return one figure, summed over all actions."""
@@ -83,13 +93,22 @@ class Summary:
         }
 
 
+def _outcome_of(origin: Origin) -> Outcome | None:
+    """The outcome of the record that an origin is, or is a part of; None as long as a part has none."""
+    return origin.outcome if origin.parts is None else worst([part.outcome for part in origin.parts])
+
+
+def _count(figures: Figures, outcome: Outcome | None, number: int) -> None:
+    if outcome is not None:
+        setattr(figures, outcome.value, getattr(figures, outcome.value) + number)
+
+
 def as_table(summary: dict[str, Any], *, dry_run: bool) -> str:
     """Return the summary as text for a terminal."""
-    columns = ["received", "unchanged", "added", "changed", "rejected", "left"]
-    if not dry_run:
-        columns[4:4] = ["sent", "confirmed"]
-        columns.append("calls")
-    headings = ["action", *columns]
+    outcomes = [outcome.value for outcome in Outcome]
+    titles = {"accepted": "to send"} if dry_run else {}
+    columns = ["received", *outcomes, "added", "changed", "calls"]
+    headings = ["action", *(titles.get(column, column) for column in columns)]
     rows = [headings] + [
         [name, *(f"{own[column]:,}" for column in columns)] for name, own in summary["actions"].items()
     ]

@@ -90,7 +90,8 @@ class FeedFile:
                 file.flush()
                 os.fsync(file.fileno())
             self._location.put(path)
-        self._outcomes.mark_in_file(self._action, self._checkpoints)
+        ((rows,),) = self._table.execute("SELECT count(*) FROM rows")
+        self._outcomes.mark_in_file(self._action, self._checkpoints, rows=rows)
 
     def close(self) -> None:
         """Delete the collected rows."""

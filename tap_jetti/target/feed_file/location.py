@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from typing_extensions import override
 
 from tap_jetti.errors import SettingsError
 from tap_jetti.facts.secret_fields import mask_credentials
@@ -95,3 +98,29 @@ class FeedLocation:
                 raise
             system.rm_file(path)
             system.mv(part, path)
+
+
+class PlannedLocation(FeedLocation):
+    """A location that a dry run does not write to, but whose folder it looks at."""
+
+    @override
+    def put(self, source: Path) -> None:
+        system, path = self._system()
+        parent = path.rpartition("/")[0] or "/"
+        try:
+            if self._scheme == "file":
+                _check_folder(Path(parent))
+            else:
+                system.exists(parent)
+        except Exception as error:  # each of fsspec's packages raises exceptions of its own
+            raise OSError(f"The feed file cannot be written to {self._path}: {mask_credentials(str(error))}") from error
+
+
+def _check_folder(folder: Path) -> None:
+    """Check that a file can be made in a folder, which is made itself if it does not exist."""
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is not a directory")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{folder} is not writable")

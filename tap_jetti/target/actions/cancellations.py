@@ -1,0 +1,192 @@
+"""Cancellations of purchases, sales and items of them. A repeated call would cancel twice, so no call is repeated."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from tap_jetti.errors import NotFoundError, RecordError
+from tap_jetti.target.actions.action import LARGEST_BATCH, Action
+from tap_jetti.target.actions.record_fields import has_value, id_in
+from tap_jetti.target.actions.routes import API
+from tap_jetti.target.actions.visible_rows import shown_rows
+from tap_jetti.target.actions.write_once import write_once
+from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
+from tap_jetti.target.delivery.record_errors import MissingKeyError
+from tap_jetti.target.fields import InvalidValueError, integer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tap_jetti.target.actions.context import ActionContext
+    from tap_jetti.target.delivery.operations import Record
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What can be cancelled: where its rows and its items are, and the call that cancels it."""
+
+    key_field: str
+    resource: str
+    items: str
+    method: str
+    constants: Record
+
+
+_KINDS = {
+    "purchases": _Kind(
+        "purchaseId", "purchases", "purchase_items", "PUT", {"setQuantities": True, "status": "cancelled"}
+    ),
+    "sales": _Kind("saleId", "sales", "sale_items", "POST", {}),
+}
+
+
+class Cancellations(Action):
+    """Cancels purchases or sales, or items of them: those that are not cancelled yet.
+
+    The rows and items of a whole batch are read together before anything is sent. They are read again for a call whose
+    response was lost.
+    """
+
+    name = "cancellations"
+    title = "Cancel purchases or sales"
+    resource = "sale_returns"
+    schema: ClassVar[dict[str, Any]] = {
+        "type": "object",
+        "properties": {
+            "purchaseId": {"type": ["integer", "null"]},
+            "saleId": {"type": ["integer", "null"]},
+            "ids": {
+                "type": ["array", "null"],
+                "items": {"type": "integer"},
+                "description": "The ids of the items to cancel; all items if it is empty.",
+            },
+        },
+        "anyOf": [{"required": ["purchaseId"]}, {"required": ["saleId"]}],
+    }
+
+    def __init__(self, context: ActionContext) -> None:
+        super().__init__(context)
+        # What this run has cancelled may not be visible yet. Per purchase or sale: its items, or None for all.
+        self._cancelled: dict[OperationKey, frozenset[int] | None] = {}
+
+    @override
+    def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
+        given = [kind for kind in _KINDS.values() if has_value(record, kind.key_field)]
+        if not given:
+            raise MissingKeyError("purchaseId.missing", "neither purchaseId nor saleId is given")
+        if len(given) > 1:
+            raise RecordError("saleId.surplus", "purchaseId and saleId are given; give the one that is to be cancelled")
+        [kind] = given
+        self._warn_unknown_fields(record)
+        key = OperationKey(kind.resource, None, "id", id_in(record, kind.key_field))
+        return (WriteOperation(self, Route(self.name, API), key, {"ids": _item_ids(record.get("ids") or [])}),)
+
+    @override
+    def batch_limit(self, route: Route) -> int:
+        return LARGEST_BATCH
+
+    @override
+    def can_merge(self, earlier: WriteOperation, later: WriteOperation) -> bool:
+        return False  # the items of both are to be cancelled
+
+    @override
+    def already_done(self, operations: Sequence[WriteOperation]) -> Sequence[WriteOperation]:
+        left = self._left(operations)
+        for operation in operations:
+            operation.payload = left.get(operation, operation.payload)
+        return [operation for operation in operations if operation not in left]
+
+    @override
+    def calls(self, operations: Sequence[WriteOperation]) -> Iterator[Sequence[WriteOperation]]:
+        return ((operation,) for operation in operations)
+
+    @override
+    def send(self, operations: Sequence[WriteOperation]) -> None:
+        operation = operations[0]
+        key, ids = operation.key, operation.payload["ids"]
+        kind = _KINDS[key.resource]
+        write_once(
+            lambda: self._write(
+                kind.method, f"{kind.resource}/{key.value}/cancel.json", {**operation.payload, **kind.constants},
+                repeatable=False,
+            ),
+            lambda: None if operation in self._left([operation]) else operation,
+            clock=self._context.clock,
+        )  # fmt: skip
+        before = self._cancelled.get(key, frozenset())
+        self._cancelled[key] = before | frozenset(ids) if ids and before is not None else None
+
+    def _left(self, operations: Sequence[WriteOperation]) -> dict[WriteOperation, Record]:
+        """The operations of which something is not cancelled yet, and the payload that cancels it."""
+        left = {}
+        for resource, kind in _KINDS.items():
+            own = [operation for operation in operations if operation.key.resource == resource]
+            if not own:
+                continue
+            rows = self._owners(kind, {str(operation.key.value) for operation in own})
+            items = self._items(kind, sorted(rows))
+            for operation in own:
+                ids = self._ids_left(operation, rows.get(str(operation.key.value)), items[str(operation.key.value)])
+                if ids is not None:
+                    left[operation] = {"ids": ids}
+        return left
+
+    def _ids_left(self, operation: WriteOperation, row: Record | None, items: Mapping[int, bool]) -> list[int] | None:
+        """The items that are to be cancelled, empty for all; None if nothing is left.
+
+        Args:
+            operation: The operation.
+            row: The purchase or sale; None if there is none.
+            items: Its items that are shown, and whether each is cancelled.
+        """
+        wanted: list[int] = operation.payload["ids"]
+        own = self._cancelled.get(operation.key, frozenset())
+        if row is None:
+            return wanted  # the response tells that it does not exist
+        if own is None or row.get("cancellationStatus") == "full" or row.get("cancelled") is True:
+            return None
+        left = [item for item in wanted or sorted(items) if not items.get(item) and item not in own]
+        if not left and (wanted or items):
+            return None
+        return [] if not wanted and len(left) == len(items) else left
+
+    def _owners(self, kind: _Kind, ids: set[str]) -> dict[str, Record]:
+        found = dict(shown_rows(self._session, kind.resource, "id", ids, limit=LARGEST_BATCH))
+        for missing in sorted(ids - found.keys()):  # a server may cut a list; one row comes or does not exist
+            try:
+                row = self._session.get(f"{kind.resource}/{missing}.json").body
+            except NotFoundError:
+                continue
+            if isinstance(row, dict):
+                found[missing] = row
+        return found
+
+    def _items(self, kind: _Kind, owner_ids: Sequence[str]) -> defaultdict[str, dict[int, bool]]:
+        """The items of each purchase or sale, and whether they are cancelled."""
+        found: defaultdict[str, dict[int, bool]] = defaultdict(dict)
+        if owner_ids:
+            where = {kind.key_field: {"$in": owner_ids} if len(owner_ids) > 1 else owner_ids[0]}
+            for row in self._rows(kind.items, (kind.key_field, "quantity", "quantityCancelled"), where):
+                quantity, cancelled = _number(row.get("quantity")), _number(row.get("quantityCancelled"))
+                found[str(row.get(kind.key_field))][int(row["id"])] = cancelled >= quantity
+        return found
+
+
+def _item_ids(given: object) -> list[int]:
+    try:
+        if isinstance(given, list):
+            return sorted({integer_of(one) for one in given})
+    except InvalidValueError:
+        pass
+    raise RecordError("ids.invalid", "ids must be an array of integers")
+
+
+def _number(value: object) -> int:
+    try:
+        return integer_of(value)
+    except InvalidValueError:
+        return 0

@@ -1,0 +1,176 @@
+"""Updates of rows of any resource by their ids: of what a record has, only the fields that differ are sent."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from tap_jetti.errors import RecordError
+from tap_jetti.facts import resources
+from tap_jetti.facts.secret_fields import known_secrets
+from tap_jetti.target.actions.action import LARGEST_BATCH
+from tap_jetti.target.actions.compared import ComparedAction
+from tap_jetti.target.actions.record_fields import has_value, id_in, text_in
+from tap_jetti.target.actions.routes import API
+from tap_jetti.target.actions.visible_rows import shown_rows
+from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
+from tap_jetti.target.delivery.record_errors import MissingKeyError
+from tap_jetti.target.fields import Fields, comparable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tap_jetti.target.actions.context import ActionContext
+    from tap_jetti.target.delivery.operations import Record
+
+_SUFFIX = "updates"
+"""A stream with the name of a resource and this suffix updates rows of that resource."""
+
+LIMITED = "inventory_feed_variants"
+"""The resource whose updates count against the daily limit of the plan."""
+
+_RESOURCE = "resource"
+
+
+class Updates(ComparedAction):
+    """Updates rows of any resource by ``id``: a record names its resource in ``resource``.
+
+    A stream that is named after a resource, such as ``sales_updates``, needs no such field. Only the given fields
+    change. Jetti is asked for the rows of a batch first, and only fields that differ are sent; secret fields are not
+    compared, so they are always sent. Updates of inventory feed variants count against ``max_updates``.
+
+    Args:
+        context: What the actions of a run share.
+        resource: The resource of records that do not name one; None if each must.
+    """
+
+    name = "updates"
+    title = "Update rows of any resource by their ids"
+    resource = ""
+    is_partial = True
+    schema: ClassVar[dict[str, Any]] = {
+        "type": "object",
+        "properties": {
+            _RESOURCE: {"type": ["string", "null"], "description": "The resource of the row, such as sales."},
+            "id": {"type": "integer"},
+        },
+        "required": ["id"],
+    }
+
+    def __init__(self, context: ActionContext, resource: str | None = None) -> None:
+        super().__init__(context)
+        self._default = resource
+        self.resource = resource or ""
+        self._limited = self
+
+    @override
+    def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
+        resource = self._resource_in(record)
+        names_resource = _RESOURCE in record and not self._is_field(_RESOURCE)
+        fields = {name: value for name, value in record.items() if name != _RESOURCE} if names_resource else record
+        payload, unknown = _fields_of(resource).project(fields)
+        if unknown:
+            self._warn_not_sent(unknown)
+        row_id = id_in(record, "id")
+        if not payload:
+            raise RecordError("updates.empty", f"the record has no field of {resource} that can be written")
+        action = self._limited_action() if resource == LIMITED else self
+        key = OperationKey(resource, None, "id", row_id)
+        return (WriteOperation(action, Route(self.name, API), key, payload),)
+
+    @override
+    def shown(self, operations: Sequence[WriteOperation]) -> Mapping[OperationKey, Record]:
+        ids: dict[str, dict[str, OperationKey]] = {}
+        for operation in operations:
+            ids.setdefault(operation.key.resource, {})[str(operation.key.value)] = operation.key
+        return {
+            keys[value]: row
+            for resource, keys in ids.items()
+            for value, row in shown_rows(self._session, resource, "id", keys, limit=LARGEST_BATCH)
+        }
+
+    @override
+    def changes(self, operation: WriteOperation, row: Record) -> Record:
+        resource = operation.key.resource
+        kinds, secrets = _fields_of(resource).kinds, known_secrets(resource)
+        return {
+            name: value
+            for name, value in operation.payload.items()
+            if name not in row
+            or name in secrets
+            or comparable(kinds[name], value) != comparable(kinds[name], row[name])
+        }
+
+    @override
+    def send(self, operations: Sequence[WriteOperation]) -> None:
+        key = operations[0].key
+        self._context.written.add(key)
+        self._write("PUT", f"{resources.api_name(key.resource)}/{key.value}.json", operations[0].payload)
+
+    @override
+    def resource_of(self, record: Mapping[str, Any]) -> str:
+        try:
+            return self._resource_in(record)
+        except RecordError:
+            return self.resource
+
+    def _resource_in(self, record: Mapping[str, Any]) -> str:
+        if not has_value(record, _RESOURCE) or self._is_field(_RESOURCE):
+            if self._default is None:
+                raise MissingKeyError("resource.missing", "resource is missing, and the stream is not named after one")
+            return self._default
+        found = resource_named(text_in(record, _RESOURCE))
+        if self._default not in {None, found}:
+            raise RecordError("resource.mixed", f"resource must be {self._default}, as the stream is named")
+        return found
+
+    def _is_field(self, name: str) -> bool:
+        """Whether the stream's own resource has a field of this name."""
+        return self._default is not None and name in _fields_of(self._default).kinds
+
+    def _limited_action(self) -> Updates:
+        if self._limited is self:
+            self._limited = _LimitedUpdates(self._context, self._default)
+        return self._limited
+
+
+class _LimitedUpdates(Updates):
+    is_limited = True
+
+
+def updated_resource(name: str) -> str | None:
+    """Return the resource whose rows an action or a stream of this name updates: ``sales_updates``; None if none."""
+    plain = _plain(name)
+    return _by_plain_name().get(plain.removesuffix(_SUFFIX)) if plain.endswith(_SUFFIX) else None
+
+
+def resource_named(text: str) -> str:
+    """Return the resource that a text names: ``sales``, ``inventory-feeds``, ``inventoryFeeds``.
+
+    Raises:
+        RecordError: There is no such resource.
+    """
+    plain = _plain(text)
+    found = _by_plain_name().get(plain)
+    if found is None:
+        near = difflib.get_close_matches(plain, _by_plain_name(), n=1)
+        hint = f"; the nearest is {_by_plain_name()[near[0]]}" if near else ""
+        raise RecordError("resource.unknown", f"resource must be a resource of Jetti, such as sales{hint}")
+    return found
+
+
+@cache
+def _by_plain_name() -> dict[str, str]:
+    return {_plain(name): name for name in resources.names()}
+
+
+def _plain(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())
+
+
+@cache
+def _fields_of(resource: str) -> Fields:
+    return Fields(resource)
