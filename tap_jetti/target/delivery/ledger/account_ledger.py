@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tap_jetti.target.delivery.ledger import mirror, sent_writes
-from tap_jetti.target.delivery.ledger.databases import account_key, folder_of, open_file, open_temporary
+from tap_jetti.target.delivery.ledger import mirror, sent_write
+from tap_jetti.target.delivery.ledger.databases import folder_of, open_file, open_temporary
 from tap_jetti.target.delivery.ledger.locks import FileLock
 from tap_jetti.target.delivery.ledger.sent_writes import SentWrites
 
@@ -59,7 +60,7 @@ class AccountLedger:
 
     Args:
         setting: The setting ``ledger``: ``auto``, a folder or ``none``.
-        account: What tells the account from others; only a digest of it is used.
+        account: What the files of the account are named by.
         now: The server's clock in milliseconds.
         logger: For messages.
         is_read_only: Whether what is sent is only pretended, as in a dry run: it is forgotten with the process.
@@ -67,8 +68,6 @@ class AccountLedger:
     Attributes:
         files: Where the files are; None: nothing outlives the run.
         now: The server's clock in milliseconds.
-        sent: What was sent.
-        is_kept: Whether `sent` outlives the run.
     """
 
     def __init__(
@@ -83,8 +82,11 @@ class AccountLedger:
         self.files: AccountFiles | None = None
         self.now = now
         self._logger = logger
+        self._is_read_only = is_read_only
         self._owner: str | None = None
         self._owner_lock: FileLock | None = None
+        self._sent: SentWrites | None = None
+        self._lock = threading.RLock()
         try:
             folder = folder_of(setting)
         except RuntimeError:
@@ -93,16 +95,21 @@ class AccountLedger:
                 "There is no home directory for the ledger, so nothing is remembered from run to run. Set"
                 " XDG_STATE_HOME, or set ledger to a folder, or to none."
             )
-        connection = None
         if folder is not None:
-            self.files = AccountFiles(folder, account_key(account))
-            connection = self._open(self.files.ledger, sent_writes.LAYOUT)
-        self.is_kept = connection is not None and not is_read_only
-        if connection is None:
-            connection = open_temporary(sent_writes.LAYOUT)
-        elif is_read_only:
-            connection = _copy(connection)
-        self.sent = SentWrites(connection, now)
+            self.files = AccountFiles(folder, account)
+
+    @property
+    def sent(self) -> SentWrites:
+        """What was sent. The file is opened when it is needed first."""
+        with self._lock:
+            if self._sent is None:
+                connection = self._open(self.files.ledger, sent_write.LAYOUT) if self.files is not None else None
+                if connection is None:
+                    connection = open_temporary(sent_write.LAYOUT)
+                elif self._is_read_only:
+                    connection = _copy(connection)
+                self._sent = SentWrites(connection, self.now, self._logger)
+            return self._sent
 
     def open_mirror(self, fields: Sequence[str]) -> tuple[Mirror, FileLock | None]:
         """Open the mirror.
@@ -125,7 +132,7 @@ class AccountLedger:
 
     def owner(self) -> str:
         """Return a name of this process, whose lock it keeps while it lives."""
-        with self.sent.lock:
+        with self._lock:
             if self._owner is None:
                 self._owner = f"{os.getpid()}-{uuid.uuid4().hex}"
                 if self.files is not None:
@@ -136,7 +143,8 @@ class AccountLedger:
     def close(self) -> None:
         """Write what was noted, and close the files."""
         try:
-            self.sent.close()
+            if self._sent is not None:
+                self._sent.close()
         except sqlite3.Error as error:
             self._logger.warning("The ledger could not be written: %s. Some records may be sent again.", error)
         if self._owner_lock is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import weakref
@@ -55,11 +54,6 @@ def folder_of(setting: str) -> Path | None:
     if setting == "none":
         return None
     return user_state_path("tap-jetti", appauthor=False) if setting == "auto" else Path(setting).expanduser()
-
-
-def account_key(account: str) -> str:
-    """Return what the files of an account are named by: a digest, since the account may be a token."""
-    return hashlib.sha256(account.encode()).hexdigest()[:32]
 
 
 def open_file(path: Path, layout: Layout, logger: logging.Logger) -> sqlite3.Connection:

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from tap_jetti.target.delivery.ledger.mirror import AMBIGUOUS
-from tap_jetti.target.delivery.ledger.sent_writes import Form, SentField, SentWrite, State
+from tap_jetti.target.delivery.ledger.sent_write import Form, SentField, SentWrite, State
 from tap_jetti.target.delivery.ledger.values import Short, field_hash, is_likely_form
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ IN_FLIGHT_MS = 24 * 60 * MINUTE_MS
 """A write that was not shown in this time had no effect."""
 
 
-class Verdict(Enum):
+class Action(Enum):
     """What to do with a record."""
 
     SEND = "send"
@@ -58,7 +57,7 @@ class Decision:
     """What was decided, and what was learnt by it.
 
     Attributes:
-        verdict: What to do.
+        action: What to do.
         write: The last write of the key if its state has changed by what is shown; to be stored.
         forms: Normalisations that were learnt; to be stored.
         other_fields: Fields that came back differing, in a form that is not likely the same.
@@ -66,7 +65,7 @@ class Decision:
         had_no_effect: Whether it was found now that the last write had no effect.
     """
 
-    verdict: Verdict
+    action: Action
     write: SentWrite | None = None
     forms: set[Form] = field(default_factory=set)
     other_fields: set[str] = field(default_factory=set)
@@ -109,9 +108,9 @@ def decide(values: Mapping[str, Value], facts: KeyFacts, *, now: int) -> Decisio
         facts: What is known of its key.
         now: The server's clock (ms).
     """
-    decision = Decision(Verdict.SEND)
+    decision = Decision(Action.SEND)
     row, shown = facts.row, facts.shown
-    if row is not None and row.id == AMBIGUOUS:
+    if row is not None and row.id < 0:  # ambiguous or outdated
         return decision
     sent = settle(decision, facts.sent, row, shown, now=now)
     differing = set(values)
@@ -122,12 +121,12 @@ def decide(values: Mapping[str, Value], facts: KeyFacts, *, now: int) -> Decisio
         differing = {name for name, value in values.items() if value.short != shown.get(name)}
         differing -= decision.normalised_fields
         if not differing:
-            decision.verdict = Verdict.UNCHANGED
+            decision.action = Action.UNCHANGED
             return decision
-    is_under_way = sent is not None and sent.is_open and 0 <= now - sent.at < UNDER_WAY_MS and not facts.is_removed
+    is_under_way = sent is not None and sent.is_open and abs(now - sent.at) < UNDER_WAY_MS and not facts.is_removed
     if sent is not None and is_under_way:
         are_accepted = all(_is_accepted(sent.fields.get(name), values[name]) for name in differing)
-        decision.verdict = Verdict.UNDER_WAY if are_accepted else Verdict.SEND
+        decision.action = Action.UNDER_WAY if are_accepted else Action.SEND
     return decision
 
 

@@ -6,22 +6,23 @@ import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_jetti.target.delivery.ledger.databases import writing
-from tap_jetti.target.delivery.ledger.decisions import IN_FLIGHT_MS, Decision, KeyFacts, Value, Verdict, decide, settle
+from tap_jetti.target.delivery.ledger.decisions import IN_FLIGHT_MS, Action, Decision, KeyFacts, Value, decide, settle
 from tap_jetti.target.delivery.ledger.mirror import AMBIGUOUS
 from tap_jetti.target.delivery.ledger.values import Short, short_form
 from tap_jetti.target.delivery.ledger.write_log import hash_of
+from tap_jetti.target.delivery.verdict import Verdict
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping, Sequence
 
-    from tap_jetti.target.delivery.ledger.feed_facts import FeedFacts
     from tap_jetti.target.delivery.ledger.feed_reader import RowForm
     from tap_jetti.target.delivery.ledger.mirror import ShownRow
-    from tap_jetti.target.delivery.ledger.sent_writes import Form, SentWrite, SentWrites
+    from tap_jetti.target.delivery.ledger.sent_write import Form, SentWrite
+    from tap_jetti.target.delivery.ledger.sent_writes import SentWrites
     from tap_jetti.target.delivery.operations import WriteOperation
 
 FORM_DAYS = 30
@@ -34,25 +35,6 @@ STATUS, REMOVED = "status", "removed"
 """The field and the value of a row that was removed and is still shown."""
 
 _DAY_MS = 86_400_000
-
-
-@dataclass
-class Difference:
-    """What comparing an operation has shown.
-
-    Attributes:
-        verdict: Whether it is to be sent.
-        is_new: Whether there is no such row.
-        change: The absolute change of the quantity; None if the operation does not write it, or nothing is sent.
-        last_sent: When the key was sent last, in seconds since the epoch; None: not in the last 90 days.
-        had_no_effect: Whether the last write of the key had no effect.
-    """
-
-    verdict: Verdict
-    is_new: bool = False
-    change: Decimal | None = None
-    last_sent: float | None = None
-    had_no_effect: bool = False
 
 
 @dataclass
@@ -70,6 +52,30 @@ class Noticed:
     other_fields: Counter[str] = field(default_factory=Counter)
     normalised_fields: Counter[str] = field(default_factory=Counter)
     ambiguous: list[str] = field(default_factory=list)
+
+
+class RowFacts(Protocol):
+    """What is known of the rows of some keys, see `FeedFacts`."""
+
+    is_proven: bool
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether all rows were read not long ago."""
+        ...
+
+    @property
+    def was_refreshed(self) -> bool:
+        """Whether all rows were read in this run."""
+        ...
+
+    def known(self, keys: Sequence[int]) -> dict[int, ShownRow]:
+        """Return the rows of keys as they were read."""
+        ...
+
+    def fresh(self, keys: Mapping[int, str], *, is_end: bool) -> dict[int, ShownRow]:
+        """Return the rows of keys as Jetti shows them now."""
+        ...
 
 
 class FeedComparison:
@@ -93,8 +99,8 @@ class FeedComparison:
         self._decided.execute("CREATE TABLE decided (h INTEGER PRIMARY KEY)")
 
     def compare(
-        self, operations: Sequence[WriteOperation], facts: FeedFacts, *, now: int, is_end: bool
-    ) -> list[Difference]:
+        self, operations: Sequence[WriteOperation], facts: RowFacts, *, now: int, is_end: bool
+    ) -> list[Verdict]:
         """Compare operations of one feed, those of one key in order.
 
         Args:
@@ -119,25 +125,25 @@ class FeedComparison:
         before = set(decided) if is_stale else decided
         pairs = list(zip(hashes, operations, strict=True))
         found = [self._compare(one, h, rows, known, decided, now=now) for h, one in pairs]
-        doubtful = {h: keys[h] for (h, _), one in zip(pairs, found, strict=True) if one.verdict is not Verdict.SEND}
+        doubtful = {h: keys[h] for (h, _), one in zip(pairs, found, strict=True) if one.is_needless}
         if is_stale and doubtful:  # only what is not sent must rest on fresh facts
             rows = facts.fresh(doubtful, is_end=is_end)
             for number, (h, one) in enumerate(pairs):
                 if h in doubtful:
                     found[number] = self._compare(one, h, rows, known, before, now=now)
-        sending = {h for h, one in zip(hashes, found, strict=True) if one.verdict is Verdict.SEND}
+        sending = {h for h, one in zip(hashes, found, strict=True) if not one.is_needless}
         with writing(self._decided):
             self._decided.executemany("INSERT OR IGNORE INTO decided VALUES (?)", [(h,) for h in sending])
         return found
 
-    def find_overdue(self, feed: int, facts: FeedFacts, *, now: int) -> None:
+    def find_overdue(self, feed: int, facts: RowFacts, *, now: int) -> None:
         """Judge writes of earlier runs whose keys did not come again, if the whole feed is known."""
         overdue = self._sent.overdue(feed, now - IN_FLIGHT_MS)
         if not overdue or not facts.is_proven:
             return
         rows = facts.known([write.key for write in overdue])
         for write in overdue:
-            decision = Decision(Verdict.SEND)
+            decision = Decision(Action.SEND)
             row = rows.get(write.key)
             settle(decision, write, row, self._shown(row), now=now)
             self._note(decision, write.key, write.label or "", write)
@@ -155,42 +161,37 @@ class FeedComparison:
         decided: set[int],
         *,
         now: int,
-    ) -> Difference:
+    ) -> Verdict:
         row, sent = rows.get(h), known.sent.get(h)
         last_sent = None
         if sent is not None and now - sent.at < FORGET_DAYS * _DAY_MS:
             last_sent = sent.at / 1000
         if operation.action.comparison is None or h in decided:
             decided.add(h)
-            return Difference(
-                Verdict.SEND,
-                is_new=False,
-                change=self._change(operation.payload, row),
-                last_sent=last_sent,
-            )
+            return Verdict(change=self._change(operation.payload, row), last_sent=last_sent)
         payload = operation.payload
-        shorts = self._short_forms(payload)
+        shorts = self._short_forms(operation)
         if (
             shorts is not None
             and row is not None
-            and row.id != AMBIGUOUS
+            and row.id >= 0
             and (sent is None or not sent.is_open)
             and not self._is_removed(row, payload)
             and all(row.values.get(number) == short for number, short in shorts.items())
         ):
-            return Difference(Verdict.UNCHANGED)
+            return Verdict(is_unchanged=True)
         decision = self._decide(operation, row, sent, known.forms_of(h, row), now=now)
         self._note(decision, h, operation.label, sent)
         if decision.write is not None:
             known.sent[h] = decision.write
         if row is not None and row.id == AMBIGUOUS:
             self.noticed.ambiguous.append(operation.label)
-        if decision.verdict is not Verdict.SEND:
-            return Difference(decision.verdict)
+        if decision.action is not Action.SEND:
+            is_unchanged = decision.action is Action.UNCHANGED
+            return Verdict(is_unchanged=is_unchanged, is_under_way=not is_unchanged)
         decided.add(h)
         write = decision.write or sent
-        return Difference(
-            Verdict.SEND,
+        return Verdict(
             is_new=row is None,
             change=self._change(payload, row),
             last_sent=last_sent,
@@ -207,12 +208,12 @@ class FeedComparison:
         now: int,
     ) -> Decision:
         payload, kinds = operation.payload, self._form.kinds
-        if any(name not in self._form.numbers for name in payload if name != self._form.comparison.key_field):
-            return Decision(Verdict.SEND)
+        if any(name not in self._form.numbers for name in payload if name != operation.key.field):
+            return Decision(Action.SEND)
         values = {
             name: Value.of(kinds[name], short_form(kinds[name], value))
             for name, value in payload.items()
-            if name != self._form.comparison.key_field
+            if name != operation.key.field
         }
         is_removed = row is not None and self._is_removed(row, payload)
         return decide(values, KeyFacts(row, self._shown(row), sent, forms, is_removed), now=now)
@@ -226,11 +227,11 @@ class FeedComparison:
         if decision.had_no_effect:
             self.noticed.without_effect.append((sent.label if sent is not None else None) or label)
 
-    def _short_forms(self, payload: Mapping[str, Any]) -> dict[int, Short] | None:
+    def _short_forms(self, operation: WriteOperation) -> dict[int, Short] | None:
         """The short forms of a payload by field number; None if it has a field that is not remembered."""
-        numbers, kinds, key_field = self._form.numbers, self._form.kinds, self._form.comparison.key_field
+        numbers, kinds, key_field = self._form.numbers, self._form.kinds, operation.key.field
         shorts: dict[int, Short] = {}
-        for name, value in payload.items():
+        for name, value in operation.payload.items():
             number = numbers.get(name)
             if number is not None:
                 shorts[number] = short_form(kinds[name], value)

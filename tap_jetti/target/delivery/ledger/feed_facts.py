@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from tap_jetti.errors import StoreError
 from tap_jetti.target.delivery.ledger.mirror import AMBIGUOUS, OvertakenError, ShownRow
-from tap_jetti.target.delivery.ledger.price import FREE_LOOKUPS, is_lookup_cheaper, lookups_for, refresh_price
+from tap_jetti.target.delivery.ledger.price import (
+    FEW_LOOKUPS,
+    FREE_LOOKUPS,
+    KEYS_PER_LOOKUP,
+    RefreshPrice,
+    is_lookup_cheaper,
+    lookups_for,
+)
 from tap_jetti.target.delivery.ledger.refresh import Refresh
 
 if TYPE_CHECKING:
@@ -63,8 +70,9 @@ class FeedFacts:
         self._logger = logger
         self._refreshed_at: float | None = None
         self._seen_from = 0
-        self._lookups = 0
-        self._price: int | None = None
+        self._looked_up = 0
+        self._is_priced = False
+        self._price: RefreshPrice | None = None
 
     @property
     def is_fresh(self) -> bool:
@@ -97,7 +105,7 @@ class FeedFacts:
         """
         if not self.is_fresh and self._is_lookup_cheaper(len(keys), is_end=is_end):
             rows = self._reader.look_up(keys.values())
-            self._lookups += lookups_for(len(keys))
+            self._looked_up += len(keys)
             if rows is not None:
                 return _by_key(rows)
         if not self.is_fresh:
@@ -124,7 +132,7 @@ class FeedFacts:
                 self._lock.release()
         self.is_proven, self._seen_from = refresh.is_proven, refresh.seen_from
         self._refreshed_at = self._clock.monotonic()
-        self._price, self._lookups = None, 0
+        self._is_priced, self._looked_up = False, 0
 
     def _find(self, keys: Sequence[int]) -> dict[int, ShownRow]:
         return self._mirror.find(self._feed, keys, seen_from=0 if self.is_proven else self._seen_from)
@@ -179,20 +187,49 @@ class FeedFacts:
         self._lock = None
 
     def _is_lookup_cheaper(self, keys: int, *, is_end: bool) -> bool:
-        if lookups_for(keys) + self._lookups <= FREE_LOOKUPS:
+        if lookups_for(keys + self._looked_up) <= FREE_LOOKUPS:
             return True
-        if self._price is None:
-            self._price = self._ask_price()
-        if self._price < 0:  # Jetti does not count: the mirror cannot be proven, and what a read takes is not known
-            return is_end and lookups_for(keys) <= 2 * FREE_LOOKUPS
-        return is_lookup_cheaper(keys, self._price, is_end=is_end, spent=self._lookups)
+        if not self._is_priced:
+            self._is_priced, self._price = True, self._ask_price()
+        if self._price is None:  # Jetti does not count: the mirror cannot be proven, nor is a price known
+            return is_end and lookups_for(keys + self._looked_up) <= FEW_LOOKUPS
+        return is_lookup_cheaper(keys, self._price, is_end=is_end, earlier=self._looked_up)
 
-    def _ask_price(self) -> int:
+    def _ask_price(self) -> RefreshPrice | None:
         state = self._mirror.state(self._feed)
         rows = self._reader.count_since(state.mark)
         if rows is None:
-            return -1
-        return refresh_price(rows, self._reader.page_rows, is_full=state.mark is None)
+            return None
+        return RefreshPrice.of(rows, self._reader.page_rows, is_full=state.mark is None)
+
+
+class IdFacts:
+    """Rows that are looked up by their ids, whatever their feed. See `FeedFacts` for the methods.
+
+    Args:
+        reader: Looks them up.
+    """
+
+    is_proven = False
+    is_fresh = False
+    was_refreshed = False
+
+    def __init__(self, reader: JettiFeedReader) -> None:
+        self._reader = reader
+
+    def known(self, keys: Sequence[int]) -> dict[int, ShownRow]:  # noqa: ARG002 - nothing is kept
+        """Return no row: nothing is kept."""
+        return {}
+
+    def fresh(self, keys: Mapping[int, str], *, is_end: bool) -> dict[int, ShownRow]:  # noqa: ARG002 - always the same
+        """Return the rows with these ids. Those that do not come need not be missing: the server may cut any page."""
+        hashes = {int(value): h for h, value in keys.items()}
+        ids = sorted(hashes)
+        found: dict[int, ShownRow] = {}
+        for start in range(0, len(ids), KEYS_PER_LOOKUP):
+            rows = self._reader.rows(ids[start : start + KEYS_PER_LOOKUP]) or ()
+            found |= {hashes[row.id]: row for row in rows if row.id in hashes}
+        return found
 
 
 def _by_key(rows: Sequence[ShownRow]) -> dict[int, ShownRow]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from tap_jetti.client.query import encode, select
 from tap_jetti.errors import ClientError, NotFoundError, ServerError
 from tap_jetti.facts.resources import PRIMARY_KEY, REPLICATION_KEY, api_name
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 KEYS_PER_LOOKUP = 100
 """Keys in one look-up: a page of rows."""
 
+CLOCK_MARGIN = 2.0
+"""Seconds by which the server's clock may be ahead of what its last ``Date`` told."""
+
 
 class RowForm:
     """How rows of a resource are remembered.
@@ -56,10 +61,10 @@ class RowForm:
         """Return the hash of a row's key."""
         return key_hash(self.comparison.resource, feed, self.comparison.key_field, str(value))
 
-    def shown(self, feed: int, row: Mapping[str, Any]) -> ShownRow | None:
-        """Return a row as it is remembered; None if it is of another feed."""
+    def shown(self, feed: int | None, row: Mapping[str, Any]) -> ShownRow | None:
+        """Return a row as it is remembered; None if it is of another feed. Without a feed it has no key."""
         parent = row.get(self.comparison.parent_field)
-        if parent is not None and str(parent) != str(feed):
+        if feed is not None and parent is not None and str(parent) != str(feed):
             return None  # a server that ignores the filter must not pass it for a row of this feed
         key, updated = row.get(self.comparison.key_field), row.get(REPLICATION_KEY)
         values = {
@@ -69,7 +74,7 @@ class RowForm:
         }
         return ShownRow(
             row[PRIMARY_KEY],
-            None if key is None else self.key_of(feed, key),
+            None if key is None or feed is None else self.key_of(feed, key),
             0 if updated is None else milliseconds(updated),
             values,
         )
@@ -81,7 +86,7 @@ class JettiFeedReader:
     Args:
         session: Sends requests.
         form: How rows are remembered.
-        feed: The feed.
+        feed: The feed; None to look up rows of any feed by their ids.
         clock: For the time.
         profile: What was learnt about the server.
         logger: For messages.
@@ -91,7 +96,7 @@ class JettiFeedReader:
         self,
         session: JettiSession,
         form: RowForm,
-        feed: int,
+        feed: int | None,
         *,
         clock: Clock,
         profile: ServerProfile,
@@ -104,7 +109,7 @@ class JettiFeedReader:
         self._profile = profile
         self._logger = logger
         self._resource = form.comparison.resource
-        self._where = {form.comparison.parent_field: feed}
+        self._where = {} if feed is None else {form.comparison.parent_field: feed}
         self._can_look_up = True
         self._largest = 0
 
@@ -114,7 +119,7 @@ class JettiFeedReader:
         return max(FIRST_LIMIT, self._largest)
 
     def now(self) -> int:
-        """Return the server's clock, or this machine's as long as no response has told it."""
+        """Return the server's clock, see `server_time`."""
         return server_time(self._session, self._clock)
 
     def walk(self, state: FeedState, since: int) -> Iterator[Sequence[ShownRow]]:
@@ -151,9 +156,15 @@ class JettiFeedReader:
         first = KeyRange(PRIMARY_KEY, 1) if since is None else KeyRange(REPLICATION_KEY, from_epoch(since / 1000))
         return self._pages().count(first)
 
-    def rows(self, ids: Sequence[int]) -> Sequence[ShownRow]:
-        """Return the rows with these ids, as far as one page shows them."""
-        return self._ask({PRIMARY_KEY: {"$in": list(ids)}}, len(ids))
+    def rows(self, ids: Sequence[int]) -> Sequence[ShownRow] | None:
+        """Return the rows with these ids, as far as one page shows them; None if Jetti does not answer such a question.
+
+        Raises:
+            RequestError: The request failed.
+        """
+        if not self._can_look_up:
+            return None
+        return self._asked(PRIMARY_KEY, list(ids), len(ids))
 
     def look_up(self, values: Iterable[str]) -> list[ShownRow] | None:
         """Return the rows with these values of the key field; None if Jetti does not answer such a question.
@@ -168,17 +179,13 @@ class JettiFeedReader:
         found: list[ShownRow] = []
         field = self._form.comparison.key_field
         for chunk in key_chunks(field, values, reserved=len(encode(select(where=self._where))) + 64):
-            missing = {self._form.key_of(self._feed, value): value for value in chunk}
+            missing = {self._form.key_of(self._feed or 0, value): value for value in chunk}
             while missing:
-                try:
-                    rows = self._ask({field: {"$in": list(missing.values())}}, KEYS_PER_LOOKUP)
-                except (ClientError, NotFoundError, ServerError) as error:
-                    if isinstance(error, ServerError) and not error.maybe_permanent:
-                        raise
-                    self._stop_looking_up(str(error))
+                rows = self._asked(field, list(missing.values()), KEYS_PER_LOOKUP)
+                if rows is None:
                     return None
                 if any(row.key not in missing for row in rows):
-                    self._stop_looking_up("it returns rows that were not asked for")
+                    self._stop_looking_up(field, "it returns rows that were not asked for")
                     return None
                 found += rows
                 if not rows:
@@ -187,27 +194,35 @@ class JettiFeedReader:
                     missing.pop(row.key or 0, None)
         return found
 
-    def _stop_looking_up(self, reason: str) -> None:
+    def _stop_looking_up(self, field: str, reason: str) -> None:
         self._can_look_up = False
         self._profile.warn_once(
             self._logger,
-            "Jetti does not filter %s by a list of %s, so the feed is read instead: %s",
+            "Jetti does not filter %s by a list of %s, which costs requests, or repeated writes: %s",
             self._resource,
-            self._form.comparison.key_field,
+            field,
             reason,
         )
 
-    def _ask(self, where: Mapping[str, Any], limit: int) -> list[ShownRow]:
-        query = select(where={**self._where, **where}, order=PRIMARY_KEY, limit=limit)
-        path = f"{api_name(self._resource)}.json"
-        return self._shown(self._session.get(path, query, decode=decode_objects).body)
+    def _asked(self, field: str, values: Sequence[object], limit: int) -> list[ShownRow] | None:
+        """The rows that have one of these values; None if Jetti refuses the question."""
+        query = select(where={**self._where, field: {"$in": values}}, order=PRIMARY_KEY, limit=limit)
+        try:
+            page = self._session.get(f"{api_name(self._resource)}.json", query, decode=decode_objects).body
+        except (ClientError, NotFoundError, ServerError) as error:
+            if isinstance(error, ServerError) and not error.maybe_permanent:
+                raise
+            self._stop_looking_up(field, str(error))
+            return None
+        return self._shown(page)
 
     def _shown(self, rows: Iterable[Mapping[str, Any]]) -> list[ShownRow]:
         shown = (self._form.shown(self._feed, row) for row in rows)
         return [row for row in shown if row is not None]
 
     def _pages(self, facts: ResourceFacts | None = None) -> ResourcePages:
-        return ResourcePages(
+        return _FeedPages(
+            self._clock,
             self._session,
             self._resource,
             projection=Projection(),
@@ -216,6 +231,24 @@ class JettiFeedReader:
             facts=facts,
             where=self._where,
         )
+
+
+class _FeedPages(ResourcePages):
+    """The pages of a feed, up to a moment that is certainly not before the read began, by whatever clock.
+
+    What is read is for the mirror, whose mark stays far behind that moment. So rows that are committed late do no harm,
+    and rows that were changed just before, or that a wrong clock places in the future, are not missed.
+    """
+
+    def __init__(self, clock: Clock, *arguments: Any, **more: Any) -> None:  # noqa: ANN401 - those of its base
+        super().__init__(*arguments, **more)
+        self._clock = clock
+
+    @override
+    def began(self, at: float) -> float | None:
+        began = super().began(at)
+        machine = self._clock.time() - (self._clock.monotonic() - at)
+        return None if began is None else max(began, machine) + CLOCK_MARGIN
 
 
 def key_chunks(field: str, values: Iterable[str], *, reserved: int = 0) -> Iterator[list[str]]:
@@ -241,6 +274,9 @@ def milliseconds(instant: str) -> int:
 
 
 def server_time(session: JettiSession, clock: Clock) -> int:
-    """Return the server's clock in milliseconds, or this machine's as long as no response has told it."""
-    seconds = session.server_clock.at(clock.monotonic())
-    return round((clock.time() if seconds is None else seconds) * 1000)
+    """Return a time in milliseconds that the server's clock has passed, or this machine's if none is known.
+
+    If the two differ, one of them is wrong. The earlier one costs requests, the later one would cost rows.
+    """
+    server, machine = session.server_clock.at(clock.monotonic()), clock.time()
+    return round((machine if server is None else min(server, machine)) * 1000)

@@ -41,6 +41,9 @@ KEYS_PER_QUERY = 500
 AMBIGUOUS = -1
 """Instead of an id: several rows have the key."""
 
+OUTDATED = -2
+"""Instead of an id: the row was not read in this run, and it is not proven that it is still like that."""
+
 
 class ShownRow(msgspec.Struct, gc=False):
     """A row as Jetti showed it.
@@ -201,12 +204,12 @@ class Mirror:
         return int(row_id)
 
     def find(self, feed: int, keys: Sequence[int], *, seen_from: int = 0) -> dict[int, ShownRow]:
-        """Return the rows of keys. One that several rows have gets a row with the id `AMBIGUOUS`.
+        """Return the rows of keys. Instead of its id a row has `AMBIGUOUS` or `OUTDATED` where that holds.
 
         Args:
             feed: The feed.
             keys: The hashes of the keys.
-            seen_from: Only rows that a refresh of this generation or later gave.
+            seen_from: Rows that no refresh of this generation or later gave are outdated.
         """
         found: dict[int, ShownRow] = {}
         for start in range(0, len(keys), KEYS_PER_QUERY):
@@ -217,8 +220,10 @@ class Mirror:
                 (*chunk, feed),
             ):
                 row = ShownRow(row_id, h, updated, self._decode(values))
-                if h in found or seen < seen_from:
-                    row.id = AMBIGUOUS  # one of unknown age is never a reason not to send
+                if seen < seen_from:
+                    row.id = OUTDATED
+                if h in found:
+                    row.id = AMBIGUOUS
                 found[h] = row
         return found
 

@@ -15,7 +15,7 @@ import json
 import threading
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_jetti.errors import UncertainWriteError
 from tap_jetti.facts.timestamps import from_epoch
@@ -23,7 +23,9 @@ from tap_jetti.target.delivery.ledger.databases import writing
 from tap_jetti.target.delivery.ledger.locks import is_held
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from tap_jetti.client.clock import Clock
     from tap_jetti.target.delivery.ledger.account_ledger import AccountLedger
@@ -110,12 +112,18 @@ class OnceMarks:
 
     def __init__(self, ledger: AccountLedger, *, clock: Clock, hosts: HostClaims | None = None) -> None:
         self._ledger = ledger
-        self._connection = ledger.sent.connection
         self._clock = clock
         self._hosts = hosts
-        self._lock = ledger.sent.lock
         self._own: set[Identity] = set()
         self._own_lock = threading.Lock()
+
+    @property
+    def _lock(self) -> AbstractContextManager[Any]:
+        return self._ledger.sent.lock
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        return self._ledger.sent.connection
 
     def claim(self, wanted: Mapping[Identity, frozenset[int]]) -> dict[Identity, Claim]:
         """Claim writes. Look in Jetti after this, and before `begin`.
@@ -224,7 +232,7 @@ class OnceMarks:
         if mark is None:
             return Claim.OWN
         is_own = mark.owner == self._ledger.owner()
-        is_old = not 0 <= now - mark.at < QUIET_SECONDS * 1000
+        is_old = abs(now - mark.at) >= QUIET_SECONDS * 1000
         if mark.state is MarkState.DONE:
             return Claim.DONE if not is_old and items <= mark.items else Claim.OWN
         if mark.state is MarkState.UNCERTAIN:

@@ -58,8 +58,11 @@ class FeedReader(Protocol):
         """Return how many rows have an id greater than `beyond` and up to `upto`; None: Jetti does not count."""
         ...
 
-    def rows(self, ids: Sequence[int]) -> Sequence[ShownRow]:
-        """Return the rows with these ids, at most `SAMPLE_ROWS` of them, as far as one page shows them."""
+    def rows(self, ids: Sequence[int]) -> Sequence[ShownRow] | None:
+        """Return the rows with these ids, at most `SAMPLE_ROWS` of them, as far as one page shows them.
+
+        None: Jetti does not answer such a question.
+        """
         ...
 
     @property
@@ -123,7 +126,7 @@ class Refresh:
         self._has_read_fully = True
         started = state.full_started
         is_resumed = state.mark is None and state.full_from is not None and started is not None
-        if not (is_resumed and started is not None and 0 <= now - started < RESUME_MS):
+        if not (is_resumed and started is not None and abs(now - started) < RESUME_MS):
             state.mark, state.full_from, state.full_position, state.full_started = None, state.generation, 0, now
             self._mirror.save(state)
         for rows in self._reader.by_id(state.full_position + 1):
@@ -166,6 +169,8 @@ class Refresh:
         if not known:
             return True
         shown = self._reader.rows(sorted(known)) or self._reader.rows(sorted(known))
+        if shown is None:
+            return True
         return bool(shown) and all(
             row.id not in known or row.updated >= (state.mark or 0) or row == known[row.id] for row in shown
         )
@@ -175,7 +180,7 @@ class Refresh:
             state = self._state
             counted = self._reader.count(state.safe_id) if state.safe_id else 0
             if counted is None:
-                return False
+                break
             known = self._mirror.count(state.feed, state.safe_id)
             if counted == known:
                 return True
@@ -183,12 +188,13 @@ class Refresh:
                 if counted < known and self._delete_gone(state.safe_id, known - counted):
                     return True
                 self._walk()
-        if not self._has_read_fully:
-            self._read_fully()
-            self._walk()
-            counted = self._reader.count(self._state.safe_id) if self._state.safe_id else 0
-            return counted == self._mirror.count(self._state.feed, self._state.safe_id)
-        return False
+        if self._has_read_fully:
+            return False
+        self._read_fully()
+        self._walk()
+        state = self._state
+        counted = self._reader.count(state.safe_id) if state.safe_id else 0
+        return counted == self._mirror.count(state.feed, state.safe_id)
 
     def _delete_gone(self, upto: int, gone: int) -> bool:
         """Find deleted rows by halving ranges of ids, where that is cheaper than a full read.
@@ -225,7 +231,7 @@ class Refresh:
         if gone == len(ids):
             self._mirror.delete(self._state, ids)
             return
-        shown = {row.id for row in self._reader.rows(ids)}
+        shown = {row.id for row in self._reader.rows(ids) or ()}
         missing = [row_id for row_id in ids if row_id not in shown]
         if len(missing) == gone:  # otherwise the page was cut, and says nothing
             self._mirror.delete(self._state, missing)

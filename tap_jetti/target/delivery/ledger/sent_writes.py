@@ -6,126 +6,22 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from tap_jetti.target.delivery.ledger.databases import Layout, close_with, writing
+from tap_jetti.target.delivery.ledger.databases import close_with, writing
+from tap_jetti.target.delivery.ledger.sent_write import Form, Sending, SentField, SentWrite, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-LAYOUT = Layout(
-    name="ledger of what was sent",
-    version=1,
-    tables="""
-        CREATE TABLE sent (
-            h INTEGER PRIMARY KEY, feed INTEGER NOT NULL, at INTEGER NOT NULL, ord INTEGER NOT NULL,
-            state INTEGER NOT NULL, tries INTEGER NOT NULL, label TEXT, fields BLOB
-        );
-        CREATE INDEX sent_open ON sent (at) WHERE state IN (1, 2);
-        CREATE TABLE norm (
-            h INTEGER NOT NULL, field INTEGER NOT NULL, sent BLOB NOT NULL, shown BLOB NOT NULL, id INTEGER NOT NULL,
-            at INTEGER NOT NULL, PRIMARY KEY (h, field, sent, shown)
-        ) WITHOUT ROWID;
-        CREATE TABLE once (
-            action TEXT NOT NULL, identity TEXT NOT NULL, state INTEGER NOT NULL, owner TEXT NOT NULL,
-            at INTEGER NOT NULL, items TEXT NOT NULL, PRIMARY KEY (action, identity)
-        ) WITHOUT ROWID;
-        CREATE TABLE aside (
-            h INTEGER NOT NULL, ord INTEGER NOT NULL, payload BLOB NOT NULL, path TEXT NOT NULL, at INTEGER NOT NULL,
-            PRIMARY KEY (h, ord, payload, path)
-        ) WITHOUT ROWID;
-        CREATE TABLE newest (
-            h INTEGER NOT NULL, field INTEGER NOT NULL, ord INTEGER NOT NULL, PRIMARY KEY (h, field)
-        ) WITHOUT ROWID;
-        CREATE TABLE names (no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-        CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID
-    """,
-    survives_power_loss=True,
-)
+    import logging
+    from collections.abc import Iterable, Iterator
 
 KEYS_PER_QUERY = 500
 """Keys bound in one SELECT."""
 
 ORDERS_PER_BLOCK = 1_000_000
 """Orders that a process reserves at once, in microseconds of the clock that they follow."""
-
-
-class State(IntEnum):
-    """What is known of the last write of a key.
-
-    Members:
-        BEGUN: It may have been sent: it was written down before the call.
-        ACCEPTED: Jetti has accepted it.
-        SETTLED: Jetti has shown the row as changed since.
-        NO_EFFECT: A day later Jetti still showed the row as it was before.
-    """
-
-    BEGUN = 1
-    ACCEPTED = 2
-    SETTLED = 3
-    NO_EFFECT = 4
-
-
-class SentField(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A value that was sent.
-
-    Attributes:
-        digest: `field_hash` of its short form.
-        is_accepted: Whether Jetti has accepted it; otherwise the process may have ended before the call.
-    """
-
-    digest: bytes
-    is_accepted: bool = False
-
-
-class SentWrite(msgspec.Struct, gc=False):
-    """The last write of a key.
-
-    Attributes:
-        key: The hash of the key.
-        feed: The parent of the row.
-        at: The server's clock (ms) just before the call.
-        order: Tells this write from every other one.
-        state: What is known of it.
-        tries: How often writes of the key had no effect, in a row.
-        label: What messages call the key, as long as it is open.
-        fields: What was sent and not yet shown, by field.
-    """
-
-    key: int
-    feed: int
-    at: int
-    order: int
-    state: State
-    tries: int
-    label: str | None
-    fields: dict[str, SentField]
-
-    @property
-    def is_open(self) -> bool:
-        """Whether Jetti has not shown it yet."""
-        return self.state in {State.BEGUN, State.ACCEPTED}
-
-
-class Form(msgspec.Struct, frozen=True, gc=False):
-    """A value that Jetti shows in another form than it was sent: the row, the field, and the digests of both."""
-
-    row_id: int
-    field: str
-    sent: bytes
-    shown: bytes
-
-
-class Sending(msgspec.Struct, gc=False):
-    """A write that is about to be sent: its key, feed, label, and the digests of its values by field."""
-
-    key: int
-    feed: int
-    label: str
-    digests: dict[str, bytes]
 
 
 _Change = Callable[[], object]
@@ -148,12 +44,15 @@ class SentWrites:
     Args:
         connection: The ledger's file.
         now: The server's clock in milliseconds.
+        logger: For messages.
     """
 
-    def __init__(self, connection: sqlite3.Connection, now: Callable[[], int]) -> None:
+    def __init__(self, connection: sqlite3.Connection, now: Callable[[], int], logger: logging.Logger) -> None:
         self.connection = connection
         close_with(self, connection)
         self._now = now
+        self._logger = logger
+        self._is_readable = True
         self.lock = threading.RLock()
         self._queue_lock = threading.Lock()
         self._waiting: list[_Waiting] = []
@@ -180,14 +79,12 @@ class SentWrites:
 
     def find(self, keys: Sequence[int]) -> dict[int, SentWrite]:
         """Return the last write of each key that was ever written."""
-        found: dict[int, SentWrite] = {}
         with self.lock:
-            for start in range(0, len(keys), KEYS_PER_QUERY):
-                chunk = keys[start : start + KEYS_PER_QUERY]
-                marks = ",".join("?" * len(chunk))
-                rows = self.connection.execute(f"SELECT * FROM sent WHERE h IN ({marks})", chunk)  # noqa: S608 - marks
-                found |= {row[0]: self._write_of(row) for row in rows}
-        return found
+            try:
+                return self._find(keys)
+            except sqlite3.Error as error:
+                self._give_up(error)
+                return {}
 
     def begin(self, sendings: Sequence[Sending]) -> int:
         """Write down what is about to be sent. When this returns, it is on disk.
@@ -199,13 +96,16 @@ class SentWrites:
         at = self._now()
 
         def change() -> None:
-            known = self.find([one.key for one in sendings])
-            rows = []
+            known = self._find([one.key for one in sendings])
+            rows: list[tuple[object, ...]] = []
             for one in sendings:
                 before = known.get(one.key)
+                tries = before.tries if before is not None else 0
+                if one.digests is None:
+                    rows.append((one.key, one.feed, at, order, State.SETTLED, tries, None, None))
+                    continue
                 fields = dict(before.fields) if before is not None and before.is_open else {}
                 fields |= {name: SentField(digest) for name, digest in one.digests.items()}
-                tries = before.tries if before is not None else 0
                 rows.append((one.key, one.feed, at, order, State.BEGUN, tries, one.label, self._encoded(fields)))
             self.connection.executemany("INSERT OR REPLACE INTO sent VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
@@ -217,7 +117,7 @@ class SentWrites:
 
         def change() -> None:
             for one, write in self._still_last(sendings, order):
-                for name in one.digests:
+                for name in one.digests or ():
                     write.fields[name] = SentField(write.fields[name].digest, is_accepted=True)
                 write.state = State.ACCEPTED
                 self._store(write)
@@ -230,7 +130,7 @@ class SentWrites:
 
         def change() -> None:
             for one, write in self._still_last(sendings, order):
-                for name in one.digests:
+                for name in one.digests or ():
                     del write.fields[name]
                 if not write.fields:
                     write.state, write.label = State.SETTLED, None
@@ -243,12 +143,13 @@ class SentWrites:
         """Return the normalisations of keys that were learnt at an instant (ms) or later."""
         found: dict[int, set[Form]] = {}
         with self.lock:
-            for start in range(0, len(keys), KEYS_PER_QUERY):
-                chunk = keys[start : start + KEYS_PER_QUERY]
-                marks = ",".join("?" * len(chunk))
-                query = f"SELECT h, id, field, sent, shown FROM norm WHERE h IN ({marks}) AND at >= ?"  # noqa: S608
-                for key, row_id, number, sent, shown in self.connection.execute(query, (*chunk, since)).fetchall():
-                    found.setdefault(key, set()).add(Form(row_id, self._name_of(number), sent, shown))
+            try:
+                for chunk, marks in _chunks(keys):
+                    query = f"SELECT h, id, field, sent, shown FROM norm WHERE h IN ({marks}) AND at >= ?"  # noqa: S608
+                    for key, row_id, number, sent, shown in self.connection.execute(query, (*chunk, since)).fetchall():
+                        found.setdefault(key, set()).add(Form(row_id, self._name_of(number), sent, shown))
+            except sqlite3.Error as error:
+                self._give_up(error)
         return found
 
     def learn(self, key: int, forms: Iterable[Form]) -> None:
@@ -270,7 +171,7 @@ class SentWrites:
         settled = list(writes)
 
         def change() -> None:
-            known = self.find([write.key for write in settled])
+            known = self._find([write.key for write in settled])
             for write in settled:
                 if write.key in known and known[write.key].order == write.order:
                     self._store(write)
@@ -282,11 +183,15 @@ class SentWrites:
     def overdue(self, feed: int, before: int) -> list[SentWrite]:
         """Return the writes of a feed that are still open and were sent before an instant (ms)."""
         with self.lock:
-            self.flush()
-            rows = self.connection.execute(
-                "SELECT * FROM sent WHERE state IN (1, 2) AND at < ? AND feed = ?", (before, feed)
-            )
-            return [self._write_of(row) for row in rows]
+            try:
+                self.flush()
+                rows = self.connection.execute(
+                    "SELECT * FROM sent WHERE state IN (1, 2) AND at < ? AND feed = ?", (before, feed)
+                ).fetchall()
+                return [self._write_of(row) for row in rows]
+            except sqlite3.Error as error:
+                self._give_up(error)
+                return []
 
     def flush(self) -> None:
         """Write what was only noted so far."""
@@ -333,8 +238,24 @@ class SentWrites:
             self.flush()
             self.connection.close()
 
+    def _find(self, keys: Sequence[int]) -> dict[int, SentWrite]:
+        found: dict[int, SentWrite] = {}
+        for chunk, marks in _chunks(keys):
+            rows = self.connection.execute(f"SELECT * FROM sent WHERE h IN ({marks})", chunk).fetchall()  # noqa: S608
+            found |= {row[0]: self._write_of(row) for row in rows}
+        return found
+
+    def _give_up(self, error: sqlite3.Error) -> None:
+        if self._is_readable:
+            self._is_readable = False
+            self._logger.warning(
+                "The ledger cannot be read: %s. This run goes on without it: some records may be sent again, and"
+                " max_updates begins with those that arrive first.",
+                error,
+            )
+
     def _still_last(self, sendings: Sequence[Sending], order: int) -> Iterable[tuple[Sending, SentWrite]]:
-        known = self.find([one.key for one in sendings])
+        known = self._find([one.key for one in sendings if one.digests is not None])
         return [(one, known[one.key]) for one in sendings if one.key in known and known[one.key].order == order]
 
     def _store(self, write: SentWrite) -> None:
@@ -366,3 +287,10 @@ class SentWrites:
         if number not in self._names:
             self._names.update(self.connection.execute("SELECT no, name FROM names").fetchall())
         return self._names[number]
+
+
+def _chunks(keys: Sequence[int]) -> Iterator[tuple[Sequence[int], str]]:
+    """Split keys into as many as one SELECT binds, each with its question marks."""
+    for start in range(0, len(keys), KEYS_PER_QUERY):
+        chunk = keys[start : start + KEYS_PER_QUERY]
+        yield chunk, ",".join("?" * len(chunk))

@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tap_jetti.target.delivery.ledger.sent_writes import Sending
+from tap_jetti.target.delivery.ledger.sent_write import Sending
 from tap_jetti.target.delivery.ledger.values import field_hash, key_hash, short_form
 from tap_jetti.target.fields import kinds
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Sequence
 
-    from tap_jetti.target.delivery.ledger.sent_writes import SentWrites
-    from tap_jetti.target.delivery.operations import OperationKey, WriteOperation
+    from tap_jetti.target.delivery.ledger.account_ledger import AccountLedger
+    from tap_jetti.target.delivery.operations import Comparison, OperationKey, WriteOperation
 
 
 @dataclass(frozen=True)
@@ -27,39 +27,33 @@ class LoggedCall:
 
 
 class WriteLog:
-    """Writes down calls of the actions that are compared or limited. Thread-safe.
+    """Writes down calls that write rows which are compared, or which `max_updates` limits. Thread-safe.
 
     Args:
-        sent: What was sent.
+        ledger: Where they are written down.
+        comparison: Which rows are compared; None: none are.
+        is_limited: Whether the number of updates is limited.
         logger: For messages.
     """
 
-    def __init__(self, sent: SentWrites, logger: logging.Logger) -> None:
-        self._sent = sent
+    def __init__(
+        self, ledger: AccountLedger, comparison: Comparison | None, *, is_limited: bool, logger: logging.Logger
+    ) -> None:
+        self._ledger = ledger
+        self._comparison = comparison
+        self._is_limited = is_limited
         self._logger = logger
         self._is_usable = True
 
     def begin(self, operations: Sequence[WriteOperation]) -> LoggedCall | None:
         """Write down a call that is about to be made; None if there is nothing to write down."""
-        action = operations[0].action
-        if not self._is_usable or not (action.is_limited or action.comparison is not None):
+        if not self._is_usable or not self._concerns(operations[0]):
             return None
-        kind_of = kinds(action.resource)
         sendings = [
-            Sending(
-                hash_of(one.key),
-                one.key.parent_id or 0,
-                one.label,
-                {
-                    name: field_hash(short_form(kind_of.get(name, "json"), value))
-                    for name, value in one.payload.items()
-                    if name != one.key.field
-                },
-            )
-            for one in operations
+            Sending(hash_of(one.key), one.key.parent_id or 0, one.label, self._digests(one)) for one in operations
         ]
         try:
-            return LoggedCall(sendings, self._sent.begin(sendings))
+            return LoggedCall(sendings, self._ledger.sent.begin(sendings))
         except sqlite3.Error as error:
             self._is_usable = False
             self._logger.warning(
@@ -72,12 +66,31 @@ class WriteLog:
     def accepted(self, call: LoggedCall | None) -> None:
         """Take note that Jetti accepted a call."""
         if call is not None:
-            self._sent.accept(call.sendings, call.order)
+            self._ledger.sent.accept(call.sendings, call.order)
 
     def refused(self, call: LoggedCall | None) -> None:
         """Take note that Jetti refused a call, so that nothing of it takes effect."""
         if call is not None:
-            self._sent.refuse(call.sendings, call.order)
+            self._ledger.sent.refuse(call.sendings, call.order)
+
+    def _concerns(self, operation: WriteOperation) -> bool:
+        action = operation.action
+        if self._is_limited and action.is_limited:
+            return True
+        return self._comparison is not None and (
+            action.comparison is not None or self._comparison.covers(operation.key)
+        )
+
+    def _digests(self, operation: WriteOperation) -> dict[str, bytes] | None:
+        action, key_field = operation.action, operation.key.field
+        if action.comparison is None and not action.is_limited:
+            return None
+        kind_of = kinds(operation.key.resource)
+        return {
+            name: field_hash(short_form(kind_of.get(name, "json"), value))
+            for name, value in operation.payload.items()
+            if name != key_field
+        }
 
 
 def hash_of(key: OperationKey) -> int:
