@@ -36,12 +36,17 @@ SLOW := \
   tests/tap/test_selection.py \
   tests/tap/test_snapshots.py \
   tests/tap/test_state.py \
+  tests/tap/test_stream_maps.py \
   tests/tap/test_tap_prefetch.py \
   tests/tap/test_two_signals.py \
   tests/tap/test_unwritten_rows.py \
   tests/target/test_cancellations.py \
   tests/target/test_confirmation.py \
   tests/target/test_faults.py \
+  tests/target/test_feed_file.py \
+  tests/target/test_feed_ftp.py \
+  tests/target/test_feed_s3.py \
+  tests/target/test_feed_sftp.py \
   tests/target/test_freedoms.py \
   tests/target/test_guarantees.py \
   tests/target/test_shipments.py
