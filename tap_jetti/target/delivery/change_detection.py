@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tap_jetti.target.delivery.ledger.feed_comparison import FORGET_DAYS, FeedComparison
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from tap_jetti.client.session import JettiSession
     from tap_jetti.reading.server_profile import ServerProfile
     from tap_jetti.target.delivery.ledger.account_ledger import AccountLedger
-    from tap_jetti.target.delivery.ledger.feed_comparison import Noticed, RowFacts
+    from tap_jetti.target.delivery.ledger.feed_comparison import RowFacts
+    from tap_jetti.target.delivery.ledger.locks import FileLock
+    from tap_jetti.target.delivery.ledger.mirror import Mirror
     from tap_jetti.target.delivery.operations import Comparison, OperationKey, WriteOperation
     from tap_jetti.target.delivery.summary import Summary
 
@@ -63,15 +66,16 @@ class ChangeDetector:
         self._logger = logger
         self._comparison = comparison
         self._form = RowForm(comparison)
-        self._compared = FeedComparison(self._form, ledger.sent, logger=logger)
-        self._mirror, self._lock = ledger.open_mirror(self._form.fields)
         self._facts: dict[int, FeedFacts] = {}
         self._id_facts = IdFacts(self._reader_of(None))
 
-    @property
-    def noticed(self) -> Noticed:
-        """What comparisons have noticed."""
-        return self._compared.noticed
+    @cached_property
+    def _compared(self) -> FeedComparison:
+        return FeedComparison(self._form, self._ledger.sent, logger=self._logger)
+
+    @cached_property
+    def _mirror(self) -> tuple[Mirror, FileLock | None]:
+        return self._ledger.open_mirror(self._form.fields)
 
     def covers(self, key: OperationKey) -> bool:
         """See `ChangeDetection.covers`."""
@@ -94,9 +98,11 @@ class ChangeDetector:
 
     def finish(self) -> None:
         """Judge what earlier runs sent and what did not come again, and say what was noticed."""
+        if "_compared" not in self.__dict__:
+            return  # nothing was compared
         for feed, facts in self._facts.items():
             self._compared.find_overdue(feed, facts, now=self._ledger.now())
-        noticed = self.noticed
+        noticed = self._compared.noticed
         if noticed.without_effect:
             self._summary.note_without_effect(self._comparison.resource, noticed.without_effect)
         for field, number in sorted(noticed.normalised_fields.items()):
@@ -121,16 +127,17 @@ class ChangeDetector:
 
     def close(self) -> None:
         """Close the files."""
-        self._compared.close()
-        self._mirror.close()
+        if "_compared" in self.__dict__:
+            self._compared.close()
+        if "_mirror" in self.__dict__:
+            self._mirror[0].close()
 
     def _facts_of(self, feed: int) -> FeedFacts:
         if feed not in self._facts:
             self._facts[feed] = FeedFacts(
                 feed,
                 self._reader_of(feed),
-                self._mirror,
-                self._lock,
+                *self._mirror,
                 make_temporary=lambda: self._ledger.open_temporary_mirror(self._form.fields),
                 clock=self._clock,
                 logger=self._logger,
