@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from tap_jetti.client.session import JettiSession
     from tap_jetti.target.delivery.quota import Quota
 
-SECRET_SETTINGS = ("api_token", "inventory_feed_hash", "channel_hash")
-"""Settings whose values no message or file shows."""
-
 STOP_SECONDS = 10.0
 """How long an interrupted run waits for the calls in flight."""
 
@@ -246,7 +243,7 @@ class Pipeline:
     def _open_rejects(self, config: Mapping[str, Any]) -> RejectsFile | None:
         if self._dry_run or config["on_reject"] != "set_aside" or not config.get("rejects_path"):
             return None
-        return RejectsFile(Path(config["rejects_path"]), clock=self._clock, secrets=secrets_of(config))
+        return RejectsFile(Path(config["rejects_path"]), clock=self._clock, redactor=self.session.redactor)
 
     def _new_context(self, config: Mapping[str, Any]) -> ActionContext:
         defaults = Defaults(
@@ -274,8 +271,3 @@ class Pipeline:
         if self._rejects is not None:
             self._rejects.sync()
         self.output.write(encode_json(value) + b"\n")
-
-
-def secrets_of(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the secret values of the settings."""
-    return tuple(str(config[name]) for name in SECRET_SETTINGS if config.get(name))
