@@ -229,6 +229,7 @@ class Pipeline:
             batch_size=config["batch_size"],
             skip_unchanged=config["skip_unchanged"],
             refuse_unknown=config["unknown_fields"] == "error",
+            deleted_rows=config["deleted_rows"],
             summary=self.summary,
             clock=self._clock,
             profile=ServerProfile(),
