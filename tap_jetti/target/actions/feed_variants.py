@@ -85,6 +85,10 @@ class FeedVariants(Action):
         return self._context.batch_size if route.kind == INBOUND else 1
 
     @override
+    def is_queued(self, route: Route) -> bool:
+        return route.kind == INBOUND
+
+    @override
     def visibility(self, operation: WriteOperation) -> RowVisibility | None:
         route = operation.route
         if route.kind != INBOUND or route.parent_id is None:
