@@ -181,7 +181,8 @@ def run_command(plugin: type[PluginBase]) -> NoReturn:
         plugin.logger.error("%s", error)  # noqa: TRY400 - no traceback
         code = exit_code_of(error)
         # The interpreter flushes standard output when it ends, which would fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except JettiError as error:
         plugin.logger.error("%s", error)  # noqa: TRY400 - no traceback
         code = exit_code_of(error)
