@@ -36,6 +36,7 @@ SLOW := \
   tests/tap/test_selection.py \
   tests/tap/test_snapshots.py \
   tests/tap/test_state.py \
+  tests/tap/test_stream_maps.py \
   tests/tap/test_tap_prefetch.py \
   tests/tap/test_two_signals.py \
   tests/tap/test_unwritten_rows.py \

@@ -18,8 +18,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tap_jetti.tap.column_names import to_snake_case
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).resolve().parent
 ROUNDS = 5
@@ -33,12 +35,18 @@ FIELDS = {
 }
 
 
-def write_input(path: Path, records: int) -> None:
-    """Write the Singer input: a SCHEMA, records of six fields, a STATE every thousand."""
+def write_input(path: Path, records: int, column: Callable[[str], str] = str) -> None:
+    """Write the Singer input: a SCHEMA, records of six fields, a STATE every thousand.
+
+    Args:
+        path: Where to.
+        records: How many.
+        column: What the column of a field is called.
+    """
     with path.open("w", encoding="utf-8") as file:
-        schema = {"type": "object", "properties": FIELDS}
+        schema = {"type": "object", "properties": {column(name): facts for name, facts in FIELDS.items()}}
         head = {"type": "SCHEMA", "stream": "inventory_feed_variants", "schema": schema}
-        file.write(json.dumps({**head, "key_properties": ["externalId"]}) + "\n")
+        file.write(json.dumps({**head, "key_properties": [column("externalId")]}) + "\n")
         for number in range(records):
             record = {
                 "externalId": f"ext-{number:07d}",
@@ -48,7 +56,8 @@ def write_input(path: Path, records: int) -> None:
                 "cachedName": f"Stoneware cup no. {number}",
                 "updatedAt": "2024-05-01T12:00:00.000Z",
             }
-            message = {"type": "RECORD", "stream": "inventory_feed_variants", "record": record}
+            renamed = {column(name): value for name, value in record.items()}
+            message = {"type": "RECORD", "stream": "inventory_feed_variants", "record": renamed}
             file.write(json.dumps(message) + "\n")
             if number % 1000 == 999:
                 file.write(json.dumps({"type": "STATE", "value": {"done": number + 1}}) + "\n")
@@ -106,9 +115,12 @@ def run(directory: Path, url: str, **settings: float) -> dict[str, Any]:
 def intake(path: Path, records: int) -> None:
     """Measure the intake and the SDK's own sink in turns, and print the best of each."""
     best: dict[str, dict[str, float]] = {}
+    snake_case = path.with_suffix(".snake_case")
+    write_input(snake_case, records, to_snake_case)
     for _ in range(ROUNDS):
-        for way in ("target", "library", "sink"):
-            command = [sys.executable, str(HERE / "target_intake.py"), way, str(path)]
+        for way in ("target", "snake_case", "library", "sink"):
+            source = snake_case if way == "snake_case" else path
+            command = [sys.executable, str(HERE / "target_intake.py"), way.replace("snake_case", "target"), str(source)]
             done = subprocess.run(command, capture_output=True, check=False, text=True)
             if done.returncode:
                 sys.exit(done.stderr)
@@ -117,6 +129,7 @@ def intake(path: Path, records: int) -> None:
     sink = best["sink"]["wall"]
     for way, what in (
         ("target", "intake, all but HTTP"),
+        ("snake_case", "the same, columns in snake_case"),
         ("library", "intake, with the HTTP library but no sockets"),
         ("sink", "the SDK's batch sink with its default validator, no HTTP"),
     ):

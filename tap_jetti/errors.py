@@ -7,7 +7,12 @@
     ├── InputError                       78   the input of the target is not valid Singer: correct the tap
     │   └── MissingSchemaError           78   a record came before the SCHEMA of its stream
     ├── OutputError                      1    standard output is closed or full
-    ├── StoreError                       75   the shared store of the rate limit failed
+    ├── StoreError                       75   the store of the rate limit or of a feed file failed
+    │   └── DamagedStoreError            78   it is no such store, or it is damaged
+    ├── FeedFileError                    1    the feed file cannot be read or written
+    │   ├── FeedUnavailableError         75   its host, disk or network failed
+    │   ├── FeedPermissionError          77   the login or the access was refused
+    │   └── FeedConflictError            78   its path, its content or the input does not fit the settings
     ├── RequestError                     1    an HTTP request failed
     │   ├── AuthenticationError          77   401: no request will succeed
     │   ├── ForbiddenError               77   403: skip this resource
@@ -94,9 +99,37 @@ class OutputError(JettiError):
 
 
 class StoreError(JettiError):
-    """The store of the rate limit failed."""
+    """The store of the rate limit or of a feed file failed."""
 
     exit_code = EXIT_RETRY
+
+
+class DamagedStoreError(StoreError):
+    """A file is no store of this version, or it is damaged."""
+
+    exit_code = EXIT_CONFIGURATION
+
+
+class FeedFileError(JettiError):
+    """The feed file cannot be read or written."""
+
+
+class FeedUnavailableError(FeedFileError):
+    """The host, disk or network of the feed file failed: it may succeed later."""
+
+    exit_code = EXIT_RETRY
+
+
+class FeedPermissionError(FeedFileError):
+    """The login to the server of the feed file, or the access to it, was refused."""
+
+    exit_code = EXIT_PERMISSION
+
+
+class FeedConflictError(FeedFileError):
+    """The path or the content of the feed file, or the input, does not fit the settings."""
+
+    exit_code = EXIT_CONFIGURATION
 
 
 class RequestError(JettiError):

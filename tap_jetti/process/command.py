@@ -29,6 +29,7 @@ from singer_sdk.plugin_base import PluginBase, _ConfigInput
 from typing_extensions import override
 
 from tap_jetti.errors import Interrupted, JettiError, OutputError, SettingsError
+from tap_jetti.process.sdk_settings import check_sdk_settings, tighten, with_compression
 from tap_jetti.process.settings_gate import (
     check_environment,
     check_names,
@@ -96,6 +97,7 @@ class CommandLine(PluginBase):
         """The JSON Schema of the settings, with those that the SDK reads itself."""
         schema = {**cls.config_jsonschema, "properties": dict(cls.config_jsonschema["properties"])}
         cls.append_builtin_config(schema)
+        tighten(schema["properties"])
         return schema
 
     @override
@@ -108,7 +110,10 @@ class CommandLine(PluginBase):
             schema["required"] = []
         elif not self.config.get("api_token"):
             raise SettingsError("api_token is missing. Create a token in Jetti under Integrations > Api.")
+        if "batch_config" in self._config:
+            self._config["batch_config"] = with_compression(self._config["batch_config"])
         validate_settings(self._config, schema)
+        check_sdk_settings(self._config)
         return super()._validate_config(raise_errors=raise_errors)  # fills in the defaults
 
     @override

@@ -126,14 +126,24 @@ def _parsed(text: str, types: Iterable[str]) -> Any:  # noqa: ANN401 - any JSON
 
 def _fault(error: ValidationError, schema: Mapping[str, Any]) -> str:
     """What is wrong, without the value where it may be a secret."""
+    error = _decisive(error)
     path = [str(part) for part in error.absolute_path]
     name = path[0] if path else ""
     limit: Any = error.validator_value
     if error.validator == "required" and isinstance(error.instance, dict):
         missing = next(one for one in limit if one not in error.instance)
         return f"{'.'.join([*path, missing])} is missing"
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+        return f"{'.'.join(path)} has unknown keys: {', '.join(map(_printable, sorted(error.instance.keys() - known)))}"
+    if error.context:  # none of several alternatives fits
+        types = [name for one in error.context if one.validator == "type" for name in _as_list(one.validator_value)]
+        words = [json.dumps(one.validator_value) for one in error.context if one.validator == "const"]
+        limit = " or ".join(filter(None, [_listed(types), *words]))
     wanted = {
         "type": f"be {_listed(limit)}",
+        "anyOf": f"be {limit}",
+        "oneOf": f"be {limit}",
         "enum": f"be one of {_choices(limit)}" if error.validator == "enum" else "",
         "minimum": f"be at least {limit}",
         "exclusiveMinimum": f"be more than {limit}",
@@ -145,6 +155,16 @@ def _fault(error: ValidationError, schema: Mapping[str, Any]) -> str:
     return f"{'.'.join(path)} must {wanted}{shown}"
 
 
+def _as_list(types: Any) -> list[str]:  # noqa: ANN401 - a type or several
+    return [types] if isinstance(types, str) else list(types)
+
+
+def _decisive(error: ValidationError) -> ValidationError:
+    """Of an error of alternatives, that of the alternative that fits the value on the outside; otherwise the same."""
+    inner = next((one for one in error.context or () if one.validator not in {"type", "const"}), None)
+    return _decisive(inner) if inner else error
+
+
 def _choices(values: list[Any]) -> str:
     shown = ", ".join(map(json.dumps, values[:_MOST_CHOICES]))
     return shown if len(values) <= _MOST_CHOICES else f"{shown}, … ({len(values)} in all)"
@@ -154,7 +174,7 @@ def _listed(types: object) -> str:
     names = [types] if isinstance(types, str) else list(types) if isinstance(types, list) else []
     words = {"integer": "an integer", "number": "a number", "boolean": "true or false", "string": "text"}
     words |= {"array": "a list", "object": "an object"}
-    return " or ".join(words.get(name, name) for name in names if name != "null")
+    return " or ".join(words.get(name, name) for name in names if isinstance(name, str) and name != "null")
 
 
 def _printable(value: object) -> str:

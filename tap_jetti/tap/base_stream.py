@@ -7,19 +7,23 @@ the SDK is upgraded.
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
+from singer_sdk.helpers._catalog import get_selected_schema
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
-from tap_jetti.errors import Interrupted, JettiError, RequestError
+from tap_jetti.errors import Interrupted, JettiError, RequestError, SettingsError
 from tap_jetti.facts.resources import PRIMARY_KEY, REPLICATION_KEY
+from tap_jetti.facts.secret_fields import mask_credentials
 from tap_jetti.reading.proof import Proof
 from tap_jetti.tap.invalid_values import InvalidValues
 from tap_jetti.tap.state_cadence import STATE_ROWS
+from tap_jetti.tap.stream_maps import map_errors
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.mapper import StreamMap
+    from singer_sdk.singerlib import RecordMessage
 
     from tap_jetti.reading.page import Decode, Page
     from tap_jetti.reading.prefetch import StreamRead
@@ -79,6 +85,16 @@ class BaseStream(Stream):
     def stream_read(self) -> StreamRead:
         """How the stream is read. It is made once: the prefetcher knows the stream by this object."""
         return self.make_read()
+
+    @property
+    @override
+    def stream_maps(self) -> list[StreamMap]:
+        mapper = self._tap.mapper  # private: the SDK has no public way to the tap of a stream
+        if self.name not in mapper.stream_maps:
+            schema = get_selected_schema(self.name, self.effective_schema, self.mask)
+            with map_errors(self.name):
+                mapper.register_raw_stream_schema(self.name, schema, self.primary_keys)
+        return mapper.stream_maps[self.name]
 
     @property
     def writes_pages(self) -> bool:
@@ -163,7 +179,8 @@ class BaseStream(Stream):
         are written in parts.
         """
         if not (write_messages and self.writes_pages):
-            yield from super()._sync_records(context, write_messages=write_messages)
+            records = super()._sync_records(context, write_messages=write_messages)
+            yield from records if write_messages else self._mapped(records)
             self._activate_version()
             return
         with self.get_record_counter() as counter, self.get_sync_timer():
@@ -187,6 +204,20 @@ class BaseStream(Stream):
     @override
     def _write_activate_version_message(self, full_table_version: int) -> None:
         """Do nothing before the rows, where the SDK calls this: a target deletes all rows of other versions then."""
+
+    def _mapped(self, records: Iterator[Record]) -> Iterator[Record]:
+        """The records as they are written to batches. The SDK maps and flattens only those of RECORD messages."""
+        for record in records:
+            with map_errors(self.name, record.get(PRIMARY_KEY)):
+                mapped = self.stream_maps[0].transform(record)
+            if mapped is not None:
+                yield mapped
+
+    @override
+    def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
+        with map_errors(self.name, record.get(PRIMARY_KEY)):
+            messages = list(super()._generate_record_messages(record))
+        yield from messages
 
     def _activate_version(self) -> None:
         """Let the rows of this run replace all others, if all were written and are proven to be all.
@@ -216,11 +247,30 @@ class BaseStream(Stream):
     @override
     def _sync_batches(self, batch_config: BatchConfig, context: Context | None = None) -> None:
         """Write batches. The bookmark passes the rows of a batch only after its message, see `Bookmark`."""
+        if len(self.stream_maps) > 1:
+            raise SettingsError(
+                f"stream_maps make several streams of {self.name}, which is not possible with batch_config."
+                " Remove one of these settings."
+            )
         self.hold_bookmark()
-        super()._sync_batches(batch_config, context)
+        with self._storage_errors(batch_config):
+            super()._sync_batches(batch_config, context)
         self._activate_version()
         self.release_bookmark()
         self._write_state_message()
+
+    @contextmanager
+    def _storage_errors(self, batch_config: BatchConfig) -> Iterator[None]:
+        """While this lasts, an error that is not the tap's own is one of the place for batches."""
+        try:
+            yield
+        except JettiError:
+            raise
+        except (ImportError, ValueError) as error:
+            raise SettingsError(f"batch_config cannot be used: {error}.") from error
+        except Exception as error:  # those of a cloud's package are its own
+            root, reason = mask_credentials(batch_config.storage.root), getattr(error, "strerror", None) or error
+            raise JettiError(f"A batch of {self.name} cannot be written to {root}: {reason}.") from error
 
     @override
     def _write_batch_message(self, encoding: BaseBatchFileEncoding, manifest: list[str]) -> None:

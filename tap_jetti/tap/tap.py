@@ -24,6 +24,7 @@ from tap_jetti.tap.run_summary import RunSummary, StreamFigures, closing_summary
 from tap_jetti.tap.selection import apply_selection, report_overlooked
 from tap_jetti.tap.settings import TAP_SETTINGS, check_settings, rename_old_values
 from tap_jetti.tap.state_input import read_state
+from tap_jetti.tap.stream_maps import check_maps, map_errors
 from tap_jetti.tap.streams import all_streams, stream_names
 from tap_jetti.tap.writer import MessageWriter
 
@@ -92,7 +93,14 @@ class TapJetti(CommandLine, Tap):
     @override
     def setup_mapper(self) -> None:
         _ = self.streams  # first, because streams add their keys to the catalog, which SCHEMA messages are made from
-        super().setup_mapper()
+        # Not the SDK's own `Tap.setup_mapper`, which prepares the maps of all streams, selected or not: `BaseStream`
+        # does it when they are needed.
+        with map_errors(""):
+            super(Tap, self).setup_mapper()
+        check_maps(self.config.get("stream_maps") or {}, self.streams, self.logger)
+        for stream in self.streams.values():
+            if stream.selected:
+                _ = stream.stream_maps
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:
@@ -111,6 +119,7 @@ class TapJetti(CommandLine, Tap):
         outcome = "failed"
         try:
             self._sync_selected()
+            self._check_all_ended()
             outcome = "incomplete" if self.run_context.failed_streams.names else "complete"
         except OutputError:  # the state cannot be written either
             raise
@@ -125,6 +134,17 @@ class TapJetti(CommandLine, Tap):
         if failed:
             self.logger.error("Streams not read completely: %s. See the errors above.", ", ".join(failed))
             raise SystemExit(self.run_context.failed_streams.exit_code)
+
+    def _check_all_ended(self) -> None:
+        """Check that every stream was read, whatever the SDK did with it.
+
+        Raises:
+            JettiError: A stream was not.
+        """
+        ended = {"complete", "failed"}
+        skipped = [name for name, stream in self.summary.streams.items() if stream.outcome not in ended]
+        if skipped:
+            raise JettiError(f"Streams not read: {', '.join(skipped)}. Please report it: tap-jetti must not skip them.")
 
     def _sync_selected(self) -> None:
         selected = {name: stream for name, stream in self.streams.items() if stream.selected}

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import date
-from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from functools import cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from tap_jetti.facts import resources
 from tap_jetti.facts.kinds import Kind, kind_of
 from tap_jetti.facts.secret_fields import known_secrets
 from tap_jetti.facts.timestamps import normalise
+from tap_jetti.target.shown_values import shown_value
 
 OWN_FIELDS = frozenset({"id", "companyId", "createdAt", "updatedAt"})
 """Fields that Jetti sets itself and that cannot be written."""
@@ -26,16 +27,25 @@ LONGEST_VERBATIM = 40
 """Texts up to this number of characters are compared as they are; of longer ones a digest is compared."""
 
 _EXACT = Context(prec=2_000, Emin=MIN_EMIN, Emax=MAX_EMAX)
-_INTEGER = re.compile(r"[+-]?\d{1,19}")
-_LARGEST_INTEGER = 1 << 63
-_LONGEST_INTEGER = 19
+_NUMBER = re.compile(r"\s*[+-]?\d+(\.\d*)?([eE][+-]?\d+)?\s*", re.ASCII)
+_LONGEST_NUMBER = 100
+"""The largest number of characters of a number that is a text, and of digits of any number."""
+_LARGEST_EXPONENT = 40
+_USUAL_SIZE = Decimal().__sizeof__()
+"""The size of a decimal of not too many digits: to count them takes ten times as long."""
+_LARGEST_ID = (1 << 63) - 1
+
+LARGEST_INTEGER = (1 << 31) - 1
+"""The largest value of an integer field. The inbound API accepts a larger one and drops it without a word."""
+
+_NUMBERS = f"a number between 1E-{_LARGEST_EXPONENT} and 1E+{_LARGEST_EXPONENT}"
 
 Value = Any
 Check = Callable[[Value], Value]
 
 
 class InvalidValueError(ValueError):
-    """A value is invalid for its field. The message says what the field must be; it never contains the value."""
+    """A value is invalid for its field. The message says what the field must be."""
 
 
 @cache
@@ -57,6 +67,7 @@ class Fields:
     """
 
     def __init__(self, resource: str, *, leave_out: frozenset[str] = frozenset()) -> None:
+        self.resource = resource
         self.kinds = {
             **dict.fromkeys(known_secrets(resource) - {"hash"}, "json"),
             **kinds(resource),
@@ -66,28 +77,21 @@ class Fields:
             for name, kind in self.kinds.items()
             if name not in OWN_FIELDS | leave_out
         }
-        self._ignored = OWN_FIELDS | leave_out
 
-    def project(self, record: Mapping[str, Value]) -> tuple[dict[str, Value], list[str]]:
+    def project(self, record: Mapping[str, Value]) -> dict[str, Value]:
         """Return the part of a record that can be written, with each value in the type of its field.
 
         Args:
-            record: A record as it was received.
-
-        Returns:
-            The payload, and the names of the record's fields that the resource does not have.
+            record: A record with the names of its fields, see `Columns.read`.
 
         Raises:
             RecordError: A value is invalid for its field.
         """
         payload: dict[str, Value] = {}
-        unknown = []
         checks = self._checks
         for name, value in record.items():
             known = checks.get(name)
             if known is None:
-                if name not in self._ignored and not name.startswith("_"):
-                    unknown.append(name)
                 continue
             unchecked_type, check = known
             if value is None or type(value) is unchecked_type:
@@ -96,23 +100,96 @@ class Fields:
                 try:
                     payload[name] = check(value)
                 except InvalidValueError as error:
-                    raise RecordError(f"{name}.invalid", f"{name} must be {error}") from None
-        return payload, unknown
+                    raise invalid(self.resource, name, str(error), value) from None
+        return payload
 
 
-def integer_of(value: Value) -> int:
-    """Return the integer that a number or a text stands for.
+def invalid(resource: str, name: str, allowed: str, value: Value, *, title: str = "invalid") -> RecordError:
+    """Return the error of a value that is invalid for its field.
+
+    Args:
+        resource: The resource of the field, which tells whether the value may be shown.
+        name: The field.
+        allowed: What the value must be.
+        value: What it is.
+        title: What the title says of the field.
+    """
+    return RecordError(f"{name}.{title}", f"{name} must be {allowed}, not {shown_value(resource, name, value)}")
+
+
+def number_of(value: Value) -> int | Decimal:
+    """Return the number that a number or a text stands for.
 
     Raises:
-        InvalidValueError: It is not an integer of at most 63 bits.
+        InvalidValueError: It is neither, or has too many digits, or its exponent is too large.
     """
-    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
-        value = int(value)
-    if isinstance(value, (Decimal, float)) and _is_whole(Decimal(value)):
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= _LARGEST_INTEGER:
-        raise InvalidValueError("an integer")
+    if isinstance(value, str):
+        if len(value) > _LONGEST_NUMBER or not _NUMBER.fullmatch(value):
+            raise InvalidValueError("a number")
+        try:
+            value = Decimal(value.strip())
+        except ArithmeticError:  # an exponent beyond what a decimal holds
+            raise InvalidValueError(_NUMBERS) from None
+    elif isinstance(value, float):
+        value = Decimal(repr(value))
+    if isinstance(value, Decimal):
+        if not value.is_finite() or abs(value.adjusted()) > _LARGEST_EXPONENT:
+            raise InvalidValueError(_NUMBERS)
+        if len(value.as_tuple().digits) > _LONGEST_NUMBER:
+            raise InvalidValueError(f"a number of at most {_LONGEST_NUMBER} digits")
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidValueError("a number")
+    if not -(10**_LARGEST_EXPONENT) <= value <= 10**_LARGEST_EXPONENT:
+        raise InvalidValueError(_NUMBERS)
     return value
+
+
+def integer_of(value: Value, *, largest: int = _LARGEST_ID) -> int:
+    """Return the integer that a number or a text stands for.
+
+    Args:
+        value: Any JSON.
+        largest: The largest integer, and the negative of the smallest.
+
+    Raises:
+        InvalidValueError: It is not an integer, or too large.
+    """
+    try:
+        number = number_of(value)
+    except InvalidValueError:
+        raise InvalidValueError("an integer") from None
+    if number != int(number):
+        raise InvalidValueError("an integer")
+    if not -largest <= number <= largest:
+        raise InvalidValueError(f"an integer of at most {largest:,}")
+    return int(number)
+
+
+def id_of(value: Value) -> int | None:
+    """Return the id that a value stands for; None if it is not a positive integer."""
+    try:
+        found = integer_of(value)
+    except InvalidValueError:
+        return None
+    return found if found > 0 else None
+
+
+def text_of(value: Value) -> str:
+    """Return the text that a text, or the number of a warehouse, stands for: ``12345.0`` and ``1E+5`` are integers.
+
+    Raises:
+        InvalidValueError: It is neither, or the exponent of the number is too large.
+    """
+    if type(value) is str:
+        return value
+    if isinstance(value, date):
+        return value.isoformat()
+    try:
+        number = number_of(None if isinstance(value, str) else value)
+    except InvalidValueError:
+        raise InvalidValueError("a text") from None
+    return str(int(number) if number == int(number) else number)
 
 
 def comparable(kind: str, value: Value) -> str | bool | None:
@@ -139,10 +216,6 @@ def comparable(kind: str, value: Value) -> str | bool | None:
     return str(value) if not isinstance(value, bool) else bool(value)
 
 
-def _is_whole(value: Decimal) -> bool:
-    return value.is_finite() and value.adjusted() < _LONGEST_INTEGER and value == value.to_integral_value()
-
-
 def _plain(value: Value) -> Value:
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return value
@@ -156,31 +229,29 @@ def _plain(value: Value) -> Value:
 
 
 def _integer(value: Value) -> int:
-    return value if type(value) is int and -_LARGEST_INTEGER < value < _LARGEST_INTEGER else integer_of(value)
+    if type(value) is int and -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
+        return value
+    return integer_of(value, largest=LARGEST_INTEGER)
 
 
 def _quantity(value: Value) -> int:
-    number = value if type(value) is int and value < _LARGEST_INTEGER else integer_of(value)
+    if type(value) is int and 0 <= value <= LARGEST_INTEGER:
+        return value
+    number = _integer(value)
     if number < 0:
         raise InvalidValueError("a quantity of 0 or more")
     return number
 
 
 def _number(value: Value) -> int | Decimal:
-    if isinstance(value, str):
-        try:
-            value = Decimal(value.strip())
-        except InvalidOperation:
-            raise InvalidValueError("a number") from None
-    elif isinstance(value, float):
-        value = Decimal(repr(value))
-    if isinstance(value, Decimal):
-        if not value.is_finite() or abs(value.adjusted()) > LONGEST_VERBATIM:
-            raise InvalidValueError("a number between 1E-40 and 1E+40")
+    if (
+        type(value) is Decimal
+        and value.__sizeof__() == _USUAL_SIZE
+        and value.is_finite()
+        and -_LARGEST_EXPONENT <= value.adjusted() <= _LARGEST_EXPONENT
+    ):
         return value
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= _LARGEST_INTEGER:
-        raise InvalidValueError("a number")
-    return value
+    return number_of(value)
 
 
 def _boolean(value: Value) -> bool:
@@ -202,16 +273,6 @@ def _date(value: Value) -> str:
         raise InvalidValueError("an ISO 8601 date") from None
 
 
-def _text(value: Value) -> str:
-    if type(value) is str:
-        return value
-    if isinstance(value, (int, Decimal, float)) and not isinstance(value, bool):
-        return str(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    raise InvalidValueError("a text")
-
-
 def _array(value: Value) -> list[Value]:
     if not isinstance(value, (list, tuple)):
         raise InvalidValueError("an array")
@@ -231,7 +292,7 @@ CHECKS: dict[str, Check] = {
     "number": _number,
     "boolean": _boolean,
     "date": _date,
-    "text": _text,
+    "text": text_of,
     "array": _array,
     "json": _json,
 }

@@ -27,8 +27,8 @@ from tap_jetti.target.delivery.rejects import RejectsFile
 from tap_jetti.target.delivery.sender import BatchSender
 from tap_jetti.target.delivery.summary import Summary, as_table
 from tap_jetti.target.delivery.write_path import WritePath
-from tap_jetti.target.feed_file.feed_file import FeedFile
-from tap_jetti.target.feed_file.location import FeedLocation, PlannedLocation
+from tap_jetti.target.feed_file.feed_file import FeedFile, FeedPolicy
+from tap_jetti.target.feed_file.places import place_of, store_path_of
 
 if TYPE_CHECKING:
     import logging
@@ -112,17 +112,21 @@ class Pipeline:
         if self._file is None:
             self._dispatcher.start_timer()
 
-    def check_rejects(self, source: int | None) -> None:
-        """Check that the rejects file can be written, and that it is not the input.
+    def prepare(self, source: int | None) -> None:
+        """Check, before any input is read, that the files of the run can be used: rejects file and feed file.
 
         Args:
             source: The file descriptor of the input; None if it has none.
 
         Raises:
-            SettingsError: The file cannot be used.
+            SettingsError: The rejects file cannot be written, or is the input.
+            FeedFileError: The feed file cannot be used.
+            StoreError: The store of the feed file cannot be used.
         """
         if self._rejects is not None:
             self._rejects.check(source)
+        if self._file is not None:
+            self._file.open()
 
     def finish(self) -> None:
         """Deliver everything that was received, and confirm it.
@@ -130,10 +134,10 @@ class Pipeline:
         Raises:
             RecordError: A record was rejected, and none may be.
             JettiError: The delivery failed.
-            OSError: The feed file cannot be written.
         """
         if self._file is not None and not self._has_streams:
             self._logger.warning("The input has no SCHEMA message, so the feed file was not replaced.")
+            self._file.leave()
             return
         self._deliver()
         self._outcomes.check()
@@ -204,8 +208,12 @@ class Pipeline:
     def _new_file(self, config: Mapping[str, Any]) -> FeedFile | None:
         if config["delivery"] != FILE:
             return None
-        location = (PlannedLocation if self._dry_run else FeedLocation)(config["feed_path"])
-        return FeedFile(location, config["feed_format"], action=FeedVariants.name, outcomes=self._outcomes)
+        place = place_of(config["feed_path"])
+        policy = FeedPolicy(
+            config["feed_format"], config["feed_mode"], config["feed_shrink_percent"], dry_run=self._dry_run
+        )
+        held = self.checkpoints.add_record()
+        return FeedFile(place, store_path_of(place), policy, held=held, outcomes=self._outcomes, logger=self._logger)
 
     def _new_quota(self, config: Mapping[str, Any]) -> Quota:
         limit = None if self._file else config.get("max_updates")  # a file holds the whole inventory
@@ -231,6 +239,7 @@ class Pipeline:
             delivery=config["delivery"],
             batch_size=config["batch_size"],
             skip_unchanged=config["skip_unchanged"],
+            refuse_unknown=config["unknown_fields"] == "error",
             summary=self.summary,
             clock=self._clock,
             profile=ServerProfile(),

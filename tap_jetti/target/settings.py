@@ -9,8 +9,9 @@ from singer_sdk import typing as th
 from tap_jetti.errors import SettingsError
 from tap_jetti.target.actions import ACTIONS, is_action
 from tap_jetti.target.actions.action import LARGEST_BATCH
+from tap_jetti.target.feed_file.feed_file import MERGE, REPLACE
 from tap_jetti.target.feed_file.formats import FORMATS
-from tap_jetti.target.feed_file.location import FeedLocation
+from tap_jetti.target.feed_file.places import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,6 +130,14 @@ TARGET_SETTINGS = th.PropertiesList(
         " them.",
     ),
     th.Property(
+        "unknown_fields",
+        th.StringType(nullable=False, allowed_values=["warn", "error"]),
+        default="warn",
+        title="Unknown fields",
+        description="What to do with a column that means no field of the action. warn: log its name and do not send it."
+        " error: reject the record. A name that is close to a known one is always rejected.",
+    ),
+    th.Property(
         "dry_run",
         th.BooleanType(nullable=False),
         default=False,
@@ -149,6 +158,21 @@ TARGET_SETTINGS = th.PropertiesList(
         title="Feed format",
         description="Format of the inventory file if delivery is file.",
     ),
+    th.Property(
+        "feed_mode",
+        th.StringType(nullable=False, allowed_values=[REPLACE, MERGE]),
+        title="Feed mode",
+        description="What the input is if delivery is file. replace: the whole inventory; rows that are not in it leave"
+        " the file. merge: what changed since the last run; other rows stay.",
+    ),
+    th.Property(
+        "feed_shrink_percent",
+        th.NumberType(nullable=False, minimum=0, maximum=100),
+        default=50,
+        title="Feed shrink percent",
+        description="The largest share of its rows that the inventory file may lose in one run. A run that would remove"
+        " more, or all, fails and leaves the file as it is.",
+    ),
 )
 """The settings of the target besides those that it shares with the tap."""
 
@@ -168,7 +192,14 @@ def check_settings(config: Mapping[str, Any]) -> None:
     if config["delivery"] == "file":
         if not config.get("feed_path"):
             raise SettingsError("delivery file needs feed_path: the path or URL of the file to write.")
-        FeedLocation(config["feed_path"]).check()
+        place = place_of(config["feed_path"])
+        if not config.get("feed_mode"):
+            raise SettingsError(
+                "delivery file needs feed_mode. Set it to replace if the input is always the whole inventory: rows that"
+                " are not in it leave the file. Set it to merge if the input holds only what changed since the last"
+                " run, as that of an incremental tap does: other rows stay."
+            )
+        place.check()
     if config["max_updates_order"] == "largest_change" and not config["skip_unchanged"]:
         raise SettingsError(
             "max_updates_order largest_change needs skip_unchanged: the size of a change is known only by comparing."

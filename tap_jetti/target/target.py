@@ -18,6 +18,7 @@ from tap_jetti.process.command import CommandLine, run_command
 from tap_jetti.process.settings import open_session, settings_schema
 from tap_jetti.target.actions import ACTIONS, action_named, is_action
 from tap_jetti.target.actions.routes import FILE
+from tap_jetti.target.columns import two_columns
 from tap_jetti.target.delivery.operations import InputStream
 from tap_jetti.target.delivery.record_errors import MissingSchemaError
 from tap_jetti.target.pipeline import Pipeline, secrets_of
@@ -117,13 +118,19 @@ class TargetJetti(CommandLine, Target):
             if isinstance(stream_map, RemoveRecordTransform):
                 continue
             action = self._action_of(stream_map.stream_alias)
+            listed = stream_map.transformed_schema.get("properties", ())
+            columns = action.columns(listed)
+            shared = columns.shared()
+            if shared is not None:
+                raise InputError(f"Line {self._line}: in the SCHEMA of {stream} {two_columns(shared)}.")
             input_stream = InputStream(
                 stream,
                 message_dict,
                 tuple(stream_map.transformed_key_properties or ()),
                 action,
                 self.pipeline.summary.of(action.name),
-                frozenset(stream_map.transformed_schema.get("properties", ())),
+                columns,
+                frozenset(map(columns.field_of, listed)),
             )
             self.pipeline.add_stream(input_stream)
             is_same = isinstance(stream_map, SameRecordTransform) and not stream_map.flattening_enabled
@@ -187,7 +194,7 @@ class TargetJetti(CommandLine, Target):
             JettiError: The input is invalid, or the delivery failed.
         """
         try:
-            self.pipeline.check_rejects(_descriptor(file_input))
+            self.pipeline.prepare(_descriptor(file_input))
             self.listen(file_input)
         except (InputError, RecordError):
             self.pipeline.deliver_received()

@@ -47,11 +47,13 @@ def test_lists(query, expected):
 
 
 def test_lists_that_are_none():
-    """An object where a list is expected and an index above the limit are different errors."""
+    """An object where a list is expected is an error; so is a list with an index above the limit."""
     with pytest.raises(ValueError, match="object"):
         brackets.as_list({"x": "1"})
-    with pytest.raises(brackets.TooManyIndexedError):
-        brackets.as_list({"21": "1"}, indexed_limit=brackets.MOST_INDEXED)
+    for query in ("a[21]=1", "a[21][b]=1"):
+        assert brackets.as_list(brackets.parse(query)["a"])
+        with pytest.raises(ValueError, match="object"):
+            brackets.as_list(brackets.parse(query, most_indexed=brackets.MOST_INDEXED)["a"])
 
 
 @given(st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999))

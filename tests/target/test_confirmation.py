@@ -311,12 +311,13 @@ def test_products_are_confirmed_by_whichever_key_they_have(tmp_path: Path) -> No
             {"id": 2},
         ]
         outcome = deliver(
-            odd, schema("products"), *(record("products", **key) for key in keys), state(1),
+            odd, schema("products"), *(record("products", name="Cup", **key) for key in keys), state(1),
             confirm_seconds=0.3, on_reject="set_aside", rejects_path=str(tmp_path / "r"),
         )  # fmt: skip
         assert (outcome.error, outcome.of("products").confirmed) == (None, 4)
         lost = [one["record"] for one in rejects(tmp_path / "r")[1:]]
-        assert sorted(map(str, lost)) == sorted(map(str, [{"externalId": "x2"}, {"externalSku": "e2"}, {"sku": "not"}]))
+        keys = [{"externalId": "x2"}, {"externalSku": "e2"}, {"sku": "not"}]
+        assert sorted(map(str, lost)) == sorted(str({"name": "Cup", **key}) for key in keys)
 
 
 def test_a_product_that_is_sent_to_two_channels_is_confirmed_in_both() -> None:
@@ -326,7 +327,7 @@ def test_a_product_that_is_sent_to_two_channels_is_confirmed_in_both() -> None:
         "variants": [{"id": 1, "sku": "there"}],
     }
     with odd_server(rows=rows) as odd:
-        products = [record("products", sku="there", channelId=number) for number in (5, 6)]
+        products = [record("products", sku="there", name="Cup", channelId=number) for number in (5, 6)]
         outcome = deliver(odd, schema("products"), *products, state(1), confirm_seconds=0.3)
         assert (outcome.error, outcome.of("products").confirmed, outcome.states) == (None, 2, [1])
 

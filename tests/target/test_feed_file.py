@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import threading
-import warnings
-from contextlib import contextmanager
+import re
+import sqlite3
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -15,17 +14,22 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from target_runs import deliver, jetti, record, schema, state, variant
+from target_runs import as_lines, deliver, jetti, record, schema, start_process, state, variant, wait_for_line
 
-from tap_jetti.errors import SettingsError
+from tap_jetti.errors import JettiError, SettingsError, StoreError
 from tap_jetti.target.feed_file.formats import as_csv, as_json, as_xml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from target_runs import Outcome
+
+REMOVALS = "inventory_feed_variant_removals"
+HEADER = "externalId,inventoryQuantity,vendorSku\n"
 XML_TEXT = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"], exclude_characters="\ufffe\uffff"))
-TEXT = st.one_of(XML_TEXT, st.sampled_from(["=1+1", "-5", "+a", "@x", "'", '"', 'a"b,c\nd', "\r\n", "\t=x", "  "]))
+TEXT = st.one_of(
+    XML_TEXT, st.sampled_from(["=1+1", "-A1", "+B", "@D", "'", '"', 'a"b,c\nd', "\r\n", "\t=x", "  ", "'x"])
+)
 ROWS = st.lists(
     st.fixed_dictionaries(
         {
@@ -51,75 +55,366 @@ def typed(row: dict[str, str | None]) -> dict[str, Any]:
 
 
 @given(ROWS)
-def test_csv_says_the_rows_and_no_formula(rows: list[dict[str, Any]]) -> None:
-    """Quotes, line ends, unicode and decimals come back; no text cell begins as a formula does."""
+def test_csv_holds_the_rows(rows: list[dict[str, Any]]) -> None:
+    """Quotes, line ends, unicode, decimals, and texts that a spreadsheet would take for formulas come back."""
     text = b"".join(as_csv(rows, COLUMNS)).decode()
-    found = list(csv.DictReader(io.StringIO(text, newline="")))
-    for cell in [one[name] for one in found for name in ("externalId", "description")]:
-        assert not cell.startswith(("=", "@", "\t", "\r"))
-        assert cell[:1] not in {"+", "-"} or cell[1:2].isdigit()
-    unquoted = [
-        {name: value[1:] if value[:1] == "'" else value or None for name, value in one.items()} for one in found
+    found = [
+        {name: cell or None for name, cell in one.items()} for one in csv.DictReader(io.StringIO(text, newline=""))
     ]
-    assert [typed(one) for one in unquoted] == [{name: row[name] for name in COLUMNS} for row in rows]
+    assert [typed(one) for one in found] == [{name: row[name] for name in COLUMNS} for row in rows]
 
 
 @given(ROWS)
-def test_json_says_the_rows(rows: list[dict[str, Any]]) -> None:
+def test_json_holds_the_rows(rows: list[dict[str, Any]]) -> None:
     """Decimals keep their digits."""
     text = b"".join(as_json(rows, COLUMNS))
     assert json.loads(text, parse_float=Decimal, parse_int=Decimal) == rows
 
 
 @given(ROWS)
-def test_xml_says_the_rows(rows: list[dict[str, Any]]) -> None:
+def test_xml_holds_the_rows(rows: list[dict[str, Any]]) -> None:
     """Markup, carriage returns and unicode come back; null is an element left out."""
     found = ET.fromstring(b"".join(as_xml(rows, COLUMNS)))
     read = [typed({cell.tag: cell.text for cell in one}) for one in found]
     assert read == [{name: row[name] for name in COLUMNS} for row in rows]
 
 
-def test_the_file_is_in_order_with_the_last_row_of_each_key(tmp_path: Path) -> None:
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has a state directory of its own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def write(path: Path | str, *messages: Any, mode: str = "replace", **settings: Any) -> Outcome:
+    """Run the target with a feed file on a SCHEMA and other messages."""
+    with jetti() as sandbox:
+        return deliver(sandbox, schema(), *messages, delivery="file", feed_path=str(path), feed_mode=mode, **settings)
+
+
+def removal(number: int) -> dict[str, Any]:
+    """A RECORD that removes a variant."""
+    return record(REMOVALS, externalId=f"e{number}")
+
+
+def lines(path: Path) -> list[str]:
+    """The rows of a CSV file."""
+    return path.read_text().splitlines()[1:]
+
+
+def store_of(tmp_path: Path) -> Path:
+    """The only store."""
+    (found,) = (tmp_path / "state" / "tap-jetti" / "feeds").glob("*.sqlite")
+    return found
+
+
+def code_of(outcome: Outcome) -> int:
+    """The exit code of a run that ended with an error."""
+    assert isinstance(outcome.error, JettiError), outcome.error
+    return outcome.error.exit_code
+
+
+def test_the_file_is_in_order_with_the_last_values_of_each_key(tmp_path: Path) -> None:
     """Whatever the order of arrival, the file is the same and whole, and STATE follows it."""
     path = tmp_path / "feeds" / "stock.csv"
     messages = [variant(2, 2), variant(1, 9), variant(1, 1), variant(3, 3)]
-    with jetti() as sandbox:
-        for order in (messages, messages[1:] + messages[:1]):
-            outcome = deliver(sandbox, schema(), *order, state(1), delivery="file", feed_path=str(path), max_updates=1)
-            assert (outcome.error, outcome.states) == (None, [1])
-            assert path.read_text() == "externalId,inventoryQuantity,vendorSku\ne1,1,v1\ne2,2,v2\ne3,3,v3\n"
-        assert len(sandbox.requests) == 0
+    for order in (messages, messages[1:] + messages[:1]):
+        outcome = write(path, *order, state(1), max_updates=1)
+        assert (outcome.error, outcome.states) == (None, [1])
+        assert path.read_text() == f"{HEADER}e1,1,v1\ne2,2,v2\ne3,3,v3\n"
     assert [one.name for one in path.parent.iterdir()] == ["stock.csv"]
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "xml"])
-def test_a_broken_input_leaves_the_old_file(form: str, tmp_path: Path) -> None:
-    """Half an inventory would be taken for all of it: the file stays, no STATE comes out, the run fails."""
+@pytest.mark.parametrize("mode", ["replace", "merge"])
+def test_a_broken_input_leaves_file_and_store(mode: str, form: str, tmp_path: Path) -> None:
+    """Half an inventory would be taken for all of it: file and store stay, no STATE comes out, the run fails."""
     path = tmp_path / "stock"
-    path.write_text("old")
+    write(path, variant(1, 1), variant(2, 2), mode=mode, feed_format=form)
+    old = path.read_bytes()
+    outcome = write(path, variant(1, 5), variant(3, 3), state(1), "torn", mode=mode, feed_format=form)
+    assert (outcome.code, outcome.states, path.read_bytes()) == (1, [], old)
+    write(path, variant(1, 1), mode="merge", feed_format=form)
+    assert path.read_bytes() == old
+
+
+@pytest.mark.parametrize(
+    ("settings", "texts"),
+    [
+        pytest.param({}, ["feed_mode", "replace if", "merge if"], id="not-set"),
+        pytest.param({"feed_mode": "append"}, ["feed_mode", "replace", "merge"], id="unknown"),
+        pytest.param({"feed_mode": "merge", "feed_shrink_percent": 101}, ["feed_shrink_percent"], id="percent"),
+    ],
+)
+def test_what_the_input_means_must_be_said(settings: dict[str, Any], texts: list[str], tmp_path: Path) -> None:
+    """The error names both values and when to choose each."""
+    with jetti() as sandbox, pytest.raises(SettingsError) as caught:
+        deliver(sandbox, delivery="file", feed_path=str(tmp_path / "x.csv"), **settings)
+    assert all(text in str(caught.value) for text in texts)
+
+
+def test_merge_changes_what_the_input_names(tmp_path: Path) -> None:
+    """Other rows and other fields stay; removals take rows out; every record is counted once."""
+    path = tmp_path / "stock.csv"
+    assert write(path, *(variant(number, number) for number in range(1, 6)), mode="merge").error is None
+    outcome = write(
+        path,
+        schema(REMOVALS),
+        variant(2, 20),
+        record(externalId="e3", inventoryQuantity=30),
+        variant(4, 4),
+        variant(6, 1),
+        variant(6, 6),
+        removal(5),
+        removal(9),
+        state(1),
+        mode="merge",
+    )
+    assert (outcome.error, outcome.states) == (None, [1])
+    assert lines(path) == ["e1,1,v1", "e2,20,v2", "e3,30,v3", "e4,4,v4", "e6,6,v6"]
+    own, removals = outcome.of(), outcome.of(REMOVALS)
+    assert (own.added, own.changed, removals.changed) == (1, 2, 1)
+    assert (own.received, own.sent, own.unchanged, own.merged) == (5, 3, 1, 1)
+    assert (removals.received, removals.sent, removals.unchanged) == (2, 1, 1)
+
+
+@pytest.mark.parametrize("messages", [[], [state(1)]], ids=["schema-only", "state"])
+def test_merge_of_nothing_leaves_the_file(messages: list[Any], tmp_path: Path) -> None:
+    """A quiet night changes nothing, not even the file's date, and STATE moves."""
+    path = tmp_path / "stock.csv"
+    write(path, variant(1, 1), mode="merge")
+    before = path.stat()
+    outcome = write(path, *messages, mode="merge")
+    assert (outcome.error, outcome.states) == (None, [1] * len(messages))
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
+def test_replace_is_the_input_and_nothing_else(tmp_path: Path) -> None:
+    """Rows and fields that the input does not have leave the file; a removal takes back what came before it."""
+    path = tmp_path / "stock.csv"
+    write(path, variant(1, 1, title="Cup"), variant(2, 2), variant(3, 3))
+    outcome = write(path, schema(REMOVALS), variant(1, 1), variant(2, 2), variant(4, 4), removal(4))
+    assert outcome.error is None
+    assert path.read_text() == f"{HEADER}e1,1,v1\ne2,2,v2\n"
+    write(path, variant(3, 3), mode="merge")
+    assert lines(path) == ["e1,1,v1", "e2,2,v2", "e3,3,v3"]
+
+
+@pytest.mark.parametrize("mode", ["replace", "merge"])
+def test_text_stays_as_it_is(mode: str, tmp_path: Path) -> None:
+    """An id that begins as a formula does is an id."""
+    path = tmp_path / "stock.csv"
+    ids = ["-A1", "+B", "=C", "@D", "'E"]
+    write(path, *(record(externalId=one, vendorSku=one) for one in ids), mode=mode)
+    with path.open(newline="") as file:
+        assert sorted(row["externalId"] for row in csv.DictReader(file)) == sorted(ids)
+
+
+def test_numbers_have_no_exponent(tmp_path: Path) -> None:
+    """A price keeps its digits, and one that was written with an exponent is written out."""
+    path = tmp_path / "stock.csv"
+    texts = [
+        f'{{"type": "RECORD", "stream": "inventory_feed_variants", "record": {{"externalId": "{number}",'
+        f' "costPrice": {price}}}}}'
+        for number, price in enumerate(["10.00", "1.5E+3", "12e-1"])
+    ]
+    write(path, *texts)
+    assert lines(path) == ["0,10.00", "1,1500", "2,1.2"]
+
+
+@pytest.mark.parametrize("mode", ["replace", "merge"])
+@pytest.mark.parametrize(
+    ("kept", "percent", "is_written"),
+    [
+        pytest.param(2, 50, True, id="half"),
+        pytest.param(1, 50, False, id="more-than-half"),
+        pytest.param(1, 75, True, id="allowed"),
+        pytest.param(3, 0, False, id="none-allowed"),
+        pytest.param(0, 100, False, id="empty"),
+    ],
+)
+def test_a_file_that_shrinks_is_refused(
+    mode: str, kept: int, percent: int, *, is_written: bool, tmp_path: Path
+) -> None:
+    """The old file stays, no STATE comes out, and the error says how many rows would be left."""
+    path = tmp_path / "stock.csv"
+    write(path, *(variant(number, 1) for number in range(4)), mode=mode)
+    old = path.read_text()
+    numbers = range(kept) if mode == "replace" else range(kept, 4)
+    messages = [variant(number, 1) if mode == "replace" else removal(number) for number in numbers]
+    for _ in range(2):  # a refused run leaves nothing behind that lets the next one pass
+        outcome = write(path, schema(REMOVALS), *messages, state(1), mode=mode, feed_shrink_percent=percent)
+        if is_written:
+            assert (outcome.error, outcome.states, len(lines(path))) == (None, [1], kept)
+        else:
+            assert (code_of(outcome), outcome.states, path.read_text()) == (78, [], old)
+            assert "4 rows before" in str(outcome.error) or f"from 4 to {kept}" in str(outcome.error)
+
+
+@pytest.mark.parametrize("mode", ["replace", "merge"])
+def test_an_empty_inventory_is_never_written(mode: str, tmp_path: Path) -> None:
+    """Also where there was no file, and whatever is allowed to be lost."""
+    path = tmp_path / "stock.csv"
+    assert code_of(write(path, state(1), mode=mode, feed_shrink_percent=100)) == 78
+    assert not path.exists()
+
+
+FOREIGN = {
+    "csv": f"{HEADER}" + "".join(f'e{number},1,"a ""quoted""\n\nname"\n' for number in range(4)),
+    "csv-open-end": "\ufeffid;qty\r\na;1\r\nb;2\r\nc;3\r\nd;4",
+    "json": json.dumps({"note": "[{", "rows": [{"id": '"}', "tags": [{"a": 1}]}] * 4}),
+    "xml": "<?xml version='1.0'?><all><v><id>1</id></v><v/><v/><v a='&lt;'/></all>",
+}
+
+
+@pytest.mark.parametrize("form", FOREIGN)
+def test_the_rows_of_a_file_of_others_are_counted(form: str, tmp_path: Path) -> None:
+    """Replace guards the first file, too, whoever wrote it and in which format."""
+    path = tmp_path / "stock"
+    path.write_text(FOREIGN[form], encoding="utf-8")
+    outcome = write(path, variant(1, 1))
+    assert "from 4 to 1" in str(outcome.error)
+    assert write(path, variant(1, 1), variant(2, 2)).error is None
+    assert lines(path) == ["e1,1,v1", "e2,2,v2"]
+
+
+@pytest.mark.parametrize(
+    "text", ['[{"a": 1}, {"b', "<all><v></all>", 'a,b\n"c,d\n', "[1, {"], ids=["json", "xml", "csv", "cut"]
+)
+def test_a_file_whose_rows_cannot_be_counted_is_not_replaced(text: str, tmp_path: Path) -> None:
+    """It is not known what would be lost, so the user must say that it does not matter."""
+    path = tmp_path / "stock"
+    path.write_text(text)
+    assert "cannot be counted" in str(write(path, variant(1, 1)).error)
+    assert path.read_text() == text
+    assert write(path, variant(1, 1), feed_shrink_percent=100).error is None
+
+
+def damage(tmp_path: Path, how: str) -> None:
+    """Make the store unfit for the file."""
+    store = store_of(tmp_path)
+    if how == "lost":
+        store.unlink()
+    elif how == "other-file":
+        (tmp_path / "stock.csv").write_text(f"{HEADER}e1,7,v1\n")
+    elif how == "garbage":
+        store.write_bytes(b"garbage" * 1000)
+    elif how == "cut":
+        store.write_bytes(store.read_bytes()[:9000])
+    else:
+        with sqlite3.connect(store) as database:
+            database.execute("PRAGMA user_version = 99")
+        database.close()
+
+
+@pytest.mark.parametrize("how", ["lost", "other-file", "garbage", "cut", "version"])
+def test_a_file_that_the_store_does_not_know_is_not_merged_into(how: str, tmp_path: Path) -> None:
+    """The error says the cure, and the cure works: one run that replaces, then merge goes on."""
+    path = tmp_path / "stock.csv"
+    write(path, *(variant(number, 1) for number in range(100)), mode="merge")
+    damage(tmp_path, how)
+    before = path.read_text()
+    outcome = write(path, variant(1, 2), state(1), mode="merge")
+    assert (code_of(outcome), outcome.states, path.read_text()) == (78, [], before)
+    assert "Run once with feed_mode replace" in str(outcome.error)
+    assert write(path, variant(1, 1), variant(2, 2), feed_shrink_percent=100).error is None
+    assert write(path, variant(2, 3), mode="merge").error is None
+    assert lines(path) == ["e1,1,v1", "e2,3,v2"]
+    assert store_of(tmp_path).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_disappeared_is_not_replaced_by_a_delta(tmp_path: Path) -> None:
+    """Without a file the input is the inventory, but not one that has lost most of its rows."""
+    path = tmp_path / "stock.csv"
+    write(path, *(variant(number, 1) for number in range(10)), mode="merge")
+    path.unlink()
+    outcome = write(path, variant(1, 2), mode="merge")
+    assert "from 10 to 1" in str(outcome.error)
+    assert not path.exists()
+    assert write(path, *(variant(number, 2) for number in range(6)), mode="merge").error is None
+    assert lines(path) == [f"e{number},2,v{number}" for number in range(6)]
+
+
+@pytest.mark.parametrize("mode", ["replace", "merge"])
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "second"])
+def test_a_dry_run_makes_the_same_plan_and_writes_nothing(
+    mode: str, is_first: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its figures are those of the run that follows, and neither file, store nor STATE is written."""
+    caplog.set_level("INFO")
+    path = tmp_path / "stock.csv"
+    if not is_first:
+        write(path, variant(1, 1), variant(2, 2), mode=mode)
+    before = {one: one.read_bytes() for one in tmp_path.rglob("*") if one.is_file()}
+    messages = [variant(1, 1), variant(2, 3), variant(4, 4), state(1)]
+    planned = write(path, *messages, mode=mode, dry_run=True)
+    assert (planned.error, planned.states) == (None, [])
+    assert {one: one.read_bytes() for one in tmp_path.rglob("*") if one.is_file()} == before
+    assert "would have 3 rows" in caplog.text
+    done = write(path, *messages, mode=mode)
+    assert planned.of() == done.of()
+
+
+def test_a_dry_run_refuses_what_the_run_refuses(tmp_path: Path) -> None:
+    """A file that would shrink is found out without writing."""
+    path = tmp_path / "stock.csv"
+    write(path, *(variant(number, 1) for number in range(4)))
+    assert code_of(write(path, variant(1, 1), dry_run=True)) == 78
+
+
+def test_two_runs_never_write_one_file_at_once(tmp_path: Path) -> None:
+    """The second one ends at once, and may be run again; afterwards it works."""
+    path = tmp_path / "stock.csv"
     with jetti() as sandbox:
-        outcome = deliver(
-            sandbox, schema(), variant(1, 1), state(1), "torn", delivery="file", feed_path=str(path), feed_format=form
-        )
-        assert (outcome.code, outcome.states, path.read_text()) == (1, [], "old")
+        settings = {
+            "api_url": sandbox.api_url,
+            "api_token": sandbox.token,
+            "rate_limit_store": "memory://",
+            "delivery": "file",
+            "feed_path": str(path),
+            "feed_mode": "merge",
+        }
+        with start_process(tmp_path, settings) as first, pytest.MonkeyPatch.context() as patch:
+            assert first.stdin
+            assert first.stderr
+            wait_for_line(first.stderr, "rows before this run")
+            patch.setenv("XDG_STATE_HOME", str(tmp_path))
+            second = write(path, variant(2, 2), mode="merge")
+            assert isinstance(second.error, StoreError)
+            assert code_of(second) == 75
+            first.stdin.write(as_lines([schema(), variant(1, 1)]).encode())
+            first.stdin.close()
+            first.stderr.read()
+            assert first.wait(30) == 0
+            assert write(path, variant(2, 2), mode="merge").error is None
+    assert lines(path) == ["e1,1,v1", "e2,2,v2"]
 
 
-def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    """The error names the path, and no STATE comes out."""
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    """The file that it points to is replaced, with the mode that it had."""
+    (tmp_path / "real").mkdir()
+    real, link = tmp_path / "real" / "stock.csv", tmp_path / "stock.csv"
+    write(real, variant(1, 1))
+    real.chmod(0o640)
+    link.symlink_to(real)
+    assert write(link, variant(1, 2), mode="merge").error is None
+    assert link.is_symlink()
+    assert lines(real) == ["e1,2,v1"]
+    assert real.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("name", ["file/x.csv", "", "a" * 300])
+def test_a_place_that_cannot_be_used_is_an_error(name: str, tmp_path: Path) -> None:
+    """The error names the path, before any input is read."""
     (tmp_path / "file").write_text("")
-    with jetti() as sandbox:
-        outcome = deliver(
-            sandbox, schema(), variant(1, 1), state(1), delivery="file", feed_path=str(tmp_path / "file" / "x.csv")
-        )
-        assert isinstance(outcome.error, OSError)
-        assert outcome.states == []
+    with pytest.raises(JettiError, match=re.escape(str(tmp_path / name))) as caught:
+        write(tmp_path / name, variant(1, 1), state(1))
+    assert caught.value.exit_code == 78
 
 
 def test_other_actions_cannot_be_files(tmp_path: Path) -> None:
     """Only the inventory can be fetched."""
-    with jetti() as sandbox:
-        outcome = deliver(sandbox, schema("sales"), delivery="file", feed_path=str(tmp_path / "x.csv"))
-        assert "delivery file writes inventory_feed_variants only" in str(outcome.error)
+    outcome = write(tmp_path / "x.csv", schema("sales"))
+    assert "delivery file writes inventory_feed_variants, inventory_feed_variant_removals only" in str(outcome.error)
 
 
 @pytest.mark.parametrize(
@@ -127,17 +422,19 @@ def test_other_actions_cannot_be_files(tmp_path: Path) -> None:
     [
         pytest.param([record(id=5, inventoryQuantity=3)], "externalId.missing", id="no-external-id"),
         pytest.param([variant(1, 2, inventoryFeedId=8)], "inventoryFeedId.mixed", id="not-the-feed-of-the-settings"),
+        pytest.param(
+            [schema(REMOVALS), record(REMOVALS, externalId="e1", inventoryFeedId=8)],
+            "inventoryFeedId.mixed",
+            id="removal",
+        ),
     ],
 )
 def test_the_file_has_no_place_for_some_records(messages: list[Any], title: str, tmp_path: Path) -> None:
     """One file is one feed, and its rows have external ids: what else comes is refused, not mixed in."""
-    with jetti() as sandbox:
-        path = tmp_path / "stock.csv"
-        outcome = deliver(
-            sandbox, schema(), variant(1, 1, inventoryFeedId="7"), *messages, delivery="file", feed_path=str(path)
-        )
-        assert title in str(outcome.error)
-        assert not path.exists()
+    path = tmp_path / "stock.csv"
+    outcome = write(path, variant(1, 1, inventoryFeedId="7"), *messages)
+    assert title in str(outcome.error)
+    assert not path.exists()
 
 
 def test_an_input_without_a_schema_leaves_the_old_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -145,89 +442,6 @@ def test_an_input_without_a_schema_leaves_the_old_file(tmp_path: Path, caplog: p
     path = tmp_path / "stock.csv"
     path.write_text("old")
     with jetti() as sandbox:
-        assert deliver(sandbox, delivery="file", feed_path=str(path)).code == 0
-        assert path.read_text() == "old"
-        assert "no SCHEMA" in caplog.text
-        deliver(sandbox, schema(), delivery="file", feed_path=str(path))
-        assert path.read_text() == "externalId\n"
-
-
-@pytest.mark.parametrize(
-    ("url", "text"),
-    [
-        pytest.param("nowhere://host/x.csv", "Protocol not known", id="unknown"),
-        pytest.param("oci://bucket/x.csv", "ocifs", id="package-missing"),
-        pytest.param("{directory}", "is a directory", id="directory"),
-    ],
-)
-def test_a_place_that_cannot_be_is_refused_before_the_input_is_read(url: str, text: str, tmp_path: Path) -> None:
-    """The error names the package that is missing."""
-    with jetti() as sandbox, pytest.raises(SettingsError, match=text):
-        deliver(sandbox, schema(), delivery="file", feed_path=url.format(directory=tmp_path))
-
-
-def test_a_file_in_memory_says_that_any_url_will_do() -> None:
-    """The file is put beside its place and moved there, whatever kind of place it is."""
-    import fsspec  # noqa: PLC0415 - a quarter of a second
-
-    with jetti() as sandbox:
-        deliver(sandbox, schema(), variant(1, 1), delivery="file", feed_path="memory://feeds/stock.csv")
-        system = fsspec.filesystem("memory")
-        assert system.cat("/feeds/stock.csv") == b"externalId,inventoryQuantity,vendorSku\ne1,1,v1\n"
-        assert system.ls("/feeds", detail=False) == ["/feeds/stock.csv"]
-
-
-@contextmanager
-def ftp_server(root: Path) -> Iterator[int]:
-    """A real FTP server with one user."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # it stands on asyncore
-        from pyftpdlib.authorizers import DummyAuthorizer  # noqa: PLC0415
-        from pyftpdlib.handlers import FTPHandler  # noqa: PLC0415
-        from pyftpdlib.servers import FTPServer  # noqa: PLC0415
-    authorizer = DummyAuthorizer()
-    authorizer.add_user("jetti", "pass-not-to-be-shown", str(root), perm="elradfmwMT")
-    handler = type("Handler", (FTPHandler,), {"authorizer": authorizer})
-    server = FTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"timeout": 0.05, "handle_exit": False})
-    thread.start()
-    try:
-        yield server.address[1]
-    finally:
-        server.close_all()
-        thread.join()
-
-
-def test_the_file_goes_to_an_ftp_server_with_credentials_of_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """It replaces the old one, nothing is left beside it, and the password is nowhere in the log."""
-    import fsspec.config  # noqa: PLC0415 - read from the environment when it is imported
-
-    root = tmp_path / "ftp"
-    root.mkdir()
-    monkeypatch.setitem(fsspec.config.conf, "ftp", {"username": "jetti", "password": "pass-not-to-be-shown"})
-    with ftp_server(root) as port, jetti() as sandbox:
-        url = f"ftp://127.0.0.1:{port}/stock.csv"
-        for quantity in (1, 2):
-            outcome = deliver(sandbox, schema(), variant(1, quantity), state(1), delivery="file", feed_path=url)
-            assert (outcome.error, outcome.states) == (None, [1])
-            assert (root / "stock.csv").read_text().splitlines()[1:] == [f"e1,{quantity},v1"]
-    assert [one.name for one in root.iterdir()] == ["stock.csv"]
-    assert "pass-not-to-be-shown" not in caplog.text
-
-
-def test_wrong_credentials_are_an_error_that_does_not_show_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The error names the place, and no STATE comes out."""
-    import fsspec.config  # noqa: PLC0415 - read from the environment when it is imported
-
-    monkeypatch.setitem(fsspec.config.conf, "ftp", {"username": "jetti", "password": "wrong-not-to-be-shown"})
-    with ftp_server(tmp_path) as port, jetti() as sandbox:
-        url = f"ftp://127.0.0.1:{port}/stock.csv"
-        outcome = deliver(sandbox, schema(), variant(1, 1), state(1), delivery="file", feed_path=url)
-    assert isinstance(outcome.error, OSError)
-    assert outcome.states == []
-    assert url in str(outcome.error)
-    assert "not-to-be-shown" not in str(outcome.error) + caplog.text
+        assert deliver(sandbox, delivery="file", feed_path=str(path), feed_mode="replace").code == 0
+    assert path.read_text() == "old"
+    assert "no SCHEMA" in caplog.text

@@ -214,7 +214,7 @@ def test_a_business_error_is_a_reject_whatever_its_status(permanent: str, tmp_pa
     path = tmp_path / "rejects.jsonl"
     with jetti(permanent_errors=permanent) as sandbox:
         outcome = deliver(
-            sandbox, schema(), record(externalId="new"), variant(2, 2), state(1),
+            sandbox, schema(), record(externalId="new", inventoryQuantity=1), variant(2, 2), state(1),
             delivery="api", on_reject="set_aside", rejects_path=str(path),
         )  # fmt: skip
         assert (outcome.code, outcome.states) == (1, [1])

@@ -28,11 +28,13 @@ def manual_sale(account: Account, channel_id: int, body: object) -> Document:
     try:
         _check(account, channel_id, sale)
     except Problem as problem:
-        account.create("sale_imports", {**sale_import, "status": "error", "problem": problem.body()})
+        if account.options.sale_imports:
+            account.create("sale_imports", {**sale_import, "status": "error", "problem": problem.body()})
         raise
     with account.database.transaction():
         written = _write(account, channel_id, sale)
-        account.create("sale_imports", {**sale_import, "status": "success", "saleId": written["id"]})
+        if account.options.sale_imports:
+            account.create("sale_imports", {**sale_import, "status": "success", "saleId": written["id"]})
     return written
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FEED_VARIANTS = "inventory_feed_variants"
 
+_OK = 200
+
 
 def parse_webhook(account: Account, feed_id: int, body: object) -> Document:
     """Add a feed variant, or update the one with its external id.
@@ -37,7 +39,7 @@ def _parse(account: Account, feed: Document, body: object) -> Document:
 
 
 def remove(account: Account, feed_id: int, body: object) -> Document:
-    """Remove the feed variant with an external id; returns the removed row.
+    """Remove the feed variant with an external id; returns the removed row, or an empty object if there is none.
 
     Raises:
         Problem: There is no such feed variant.
@@ -47,7 +49,10 @@ def remove(account: Account, feed_id: int, body: object) -> Document:
     account.get("inventory_feeds", feed_id)
     row = _row(account, feed_id, fields)
     if row is None:
-        raise Problem(404, "api.inventory_feed_variants.missing", "There is no such inventory feed variant.")
+        status = int(account.options.removal_of_missing)
+        if status == _OK:
+            return {}
+        raise Problem(status, "api.inventory_feed_variants.missing", "There is no such inventory feed variant.")
     if account.options.removal == "mark":
         return account.change(FEED_VARIANTS, row, {"status": "removed", "inventoryQuantity": 0})
     account.delete(FEED_VARIANTS, row.id)

@@ -1,4 +1,4 @@
-"""The inbound queue: records are applied some time after they are accepted, additions before updates."""
+"""The inbound queue: records are applied some time after they are accepted, additions before updates in general."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tap_jetti.sandbox.data.account import Account
 
 _LOG_SIZE = 1000
+_LONGEST_DELAY = 2.0
+"""The longest delay of a record in a queue that reorders, in inbound delays."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,15 @@ class Inbound:
     def submit(self, jobs: Sequence[Job]) -> None:
         """Queue jobs to be applied after the inbound delay, except those that are lost on purpose."""
         account = self._account
-        due = account.now() + account.options.inbound_delay
+        delay = account.options.inbound_delay
         loss = account.options.inbound_loss
         for job in jobs:
             if loss and account.random.random() < loss:
                 self.log.append("A record was lost.")
             else:
-                self._queue.append((due, job))
+                is_random = account.options.inbound_order == "random"
+                own_delay = delay * (_LONGEST_DELAY * account.random.random() if is_random else 1.0)
+                self._queue.append((account.now() + own_delay, job))
 
     def process_due(self, limit: int) -> None:
         """Apply due jobs, at most `limit` of them; the others stay queued."""
@@ -62,6 +66,8 @@ class Inbound:
         # Always the database's lock before the queue's: in the other order two threads could deadlock.
         with self._account.database.lock, self._lock:
             jobs: list[Job] = []
+            if self._account.options.inbound_order == "random":
+                self._shuffle_due(until)
             while self._queue and self._queue[0][0] <= until and len(jobs) < limit:
                 jobs.append(self._queue.popleft()[1])
             if not jobs:
@@ -72,6 +78,13 @@ class Inbound:
                     for job, is_new in zip(jobs, new, strict=True):
                         if is_new is additions:
                             self._apply(job)
+
+    def _shuffle_due(self, until: float) -> None:
+        """Put the due jobs in another order."""
+        due = [entry for entry in self._queue if entry[0] <= until]
+        later = [entry for entry in self._queue if entry[0] > until]
+        self._account.random.shuffle(due)
+        self._queue = deque([*due, *later])
 
     def _apply(self, job: Job) -> None:
         try:

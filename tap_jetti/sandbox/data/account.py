@@ -7,8 +7,10 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
+from tap_jetti.facts import resources
 from tap_jetti.sandbox.data import documents, models, timestamps
 from tap_jetti.sandbox.data.database import Database, Row
+from tap_jetti.sandbox.data.normalisation import normalised
 from tap_jetti.sandbox.data.reading import not_found
 
 if TYPE_CHECKING:
@@ -142,13 +144,13 @@ class Account:
         """Add a row with a new id; fields that are not given are null. Returns the whole row."""
         now = self.now_micros()
         fixed = {"id": self.database.next_id(resource), "companyId": documents.COMPANY}
-        document = {**documents.empty_document(resource), **fields, **fixed}
+        document = {**documents.empty_document(resource), **self._normalised(resource, fields), **fixed}
         self._put(resource, documents.build_row(resource, document, now, now))
         return document
 
     def change(self, resource: str, row: Row, fields: Mapping[str, Any]) -> Document:
         """Change some fields of a stored row; returns the whole row."""
-        document = {**self.document(row), **fields}
+        document = {**self.document(row), **self._normalised(resource, fields)}
         self._put(resource, documents.build_row(resource, document, self.now_micros(), row.created))
         return document
 
@@ -166,11 +168,25 @@ class Account:
     def patch(self, resource: str, row_id: int, fields: Mapping[str, Any]) -> None:
         """Change some fields of a row that exists without reading it, which is faster than `update`."""
         self._versions.pop((resource, row_id), None)
-        self.database.patch(resource, row_id, fields, self.now_micros())
+        self.database.patch(resource, row_id, self._normalised(resource, fields), self.now_micros())
+        if self.options.touch_parents and (row := self.database.row(resource, row_id)):
+            self._touch_parents(resource, row)
 
     def _put(self, resource: str, row: Row) -> None:
         self._versions.pop((resource, row.id), None)
         self.database.put(resource, [row])
+        if self.options.touch_parents:
+            self._touch_parents(resource, row)
+
+    def _touch_parents(self, resource: str, row: Row) -> None:
+        """Move the updatedAt of the rows that a changed row refers to."""
+        document = self.document(row)
+        for key, parent in resources.references(resource).items():
+            if isinstance(document.get(key), int):
+                self.touch(parent, [document[key]])
+
+    def _normalised(self, resource: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        return normalised(resource, fields, self.options.normalise) if self.options.normalise else fields
 
     def rows(self, resource: str) -> list[Document]:
         """All committed rows as the API returns them, ordered by id."""

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tap_jetti.sandbox.data import conditions, documents, includes, models
+from tap_jetti.sandbox.data.deviations import Deviations
 from tap_jetti.sandbox.http import brackets
 from tap_jetti.sandbox.http.problems import Problem, Response, as_json
 
@@ -30,6 +31,11 @@ class Reader:
     database: Database
     options: Options
     random: random.Random
+    _deviations: Deviations = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin without a page given."""
+        self._deviations = Deviations(self.options, self.random)
 
     def page(self, resource: str, query: Mapping[str, Any]) -> Response:
         """The response to ``GET /{resource}.json``: a bare array of rows.
@@ -37,18 +43,16 @@ class Reader:
         Raises:
             Problem: The query is invalid.
         """
-        size = self._size(query)
+        size = self._deviations.page_size(resource, self._limit(query))
         condition, values = self._condition(resource, query)
-        start = _integer(query, "from", 0) * (size if self.options.from_means == "page" else 1)
+        start = _integer(query, "from", 0) * {"page": size, "offset": 1, "nothing": 0}[self.options.from_means]
         self.database.ensure(resource)
         found = self.database.fetch(
             f'SELECT body FROM "{resource}" WHERE {condition} '
             f"ORDER BY {self._order(resource, query, condition)} LIMIT ? OFFSET ?",
             [*values, size, start],
         )
-        texts = [text for (text,) in found]
-        if len(texts) > 1 and self.random.random() < self.options.short_pages:
-            del texts[self.random.randrange(1, len(texts)) :]
+        texts = self._deviations.cut([text for (text,) in found])
         return Response(200, self._array(resource, texts, query).encode())
 
     def one(self, resource: str, row_id: int, query: Mapping[str, Any]) -> Response:
@@ -77,14 +81,14 @@ class Reader:
             f'SELECT COUNT(*) FROM "{resource}" WHERE {condition}',
             values,
         )
-        return as_json({"count": found[0][0]})
+        return as_json({"count": self._deviations.count(f"{resource} {condition} {values}", found[0][0])})
 
-    def _size(self, query: Mapping[str, Any]) -> int:
+    def _limit(self, query: Mapping[str, Any]) -> int:
         limit = _integer(query, "limit", self.options.default_limit)
         if 0 < self.options.refuse_limit < limit:
             status = int(self.options.refuse_limit_status)
             raise Problem(status, "api.query.limit.invalid", f"limit must be {self.options.refuse_limit} at most.")
-        return min(limit or self.options.default_limit, self.options.page_cap)
+        return limit or self.options.default_limit
 
     def _condition(self, resource: str, query: Mapping[str, Any]) -> conditions.Sql:
         built = conditions.build(self.database, resource, query.get("where"))
@@ -98,7 +102,7 @@ class Reader:
             raise Problem(400, "api.query.order.invalid", "order needs an attribute.")
         column = conditions.column(resource, order["attribute"])
         # The server takes any text as true, even "false".
-        direction = "DESC" if "descending" in order else "ASC"
+        direction = "DESC" if "descending" in order and not self.options.ignore_descending else "ASC"
         nulls = ""
         if self._has_nulls(resource, column, condition):
             nulls = "NULLS FIRST" if "nullsFirst" in order else "NULLS LAST"
@@ -126,9 +130,8 @@ class Reader:
         """The attributes that a query wants, or None for all."""
         if value is None:
             return None
-        many = self.options.refuse_attributes == "many"
         try:
-            names = brackets.as_list(value, indexed_limit=brackets.MOST_INDEXED if many else None)
+            names = brackets.as_list(value)
         except ValueError:
             raise Problem(400, "api.query.attributes.invalid", "attributes must be a list.") from None
         if self.options.refuse_attributes == "always":

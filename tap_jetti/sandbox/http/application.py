@@ -42,6 +42,7 @@ class Application:
         self._limits = limits.Limits(account.options.seed)
         self._rng = random.Random(account.options.seed)  # noqa: S311 - not for secrets
         self._requests = 0
+        self._frozen_at: float | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to one request."""
@@ -71,7 +72,9 @@ class Application:
         if fault is not None and fault.kind == "stall":
             await self._sleep(options.stall_seconds)
         if options.date_header:
-            date = self.account.now() + options.date_skew
+            now = self.account.now()
+            self._frozen_at = (self._frozen_at or now) if options.freeze_date else None
+            date = (self._frozen_at or now) + options.date_skew
             extra_headers.append(("Date", formatdate(int(date // 1), usegmt=True)))
         await self._sleep(one_way_latency)
         if fault is not None and fault.kind.startswith("reset"):

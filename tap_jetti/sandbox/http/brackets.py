@@ -10,24 +10,23 @@ MOST_INDEXED = 20
 """Common parsers return an object instead of a list if an index is above this."""
 
 _MAX_DEPTH = 12
+_OBJECT = "object"
+"""A key that makes an object of a list."""
 
 
-class TooManyIndexedError(ValueError):
-    """A list has an index above the limit."""
-
-
-def parse(query: str) -> dict[str, Any]:
+def parse(query: str, *, most_indexed: int | None = None) -> dict[str, Any]:
     """The nested value of a query string; items written with ``[]`` are a list under the empty key.
 
     Args:
         query: The text after the question mark, with brackets raw or percent-encoded.
+        most_indexed: The greatest index of a list; a list with a greater one is an object. None: no limit.
     """
     root: dict[str, Any] = {}
     for pair in query.split("&"):
         if not pair:
             continue
         raw_key, _, raw_value = pair.partition("=")
-        _place(root, path(unquote_plus(raw_key)), unquote_plus(raw_value))
+        _place(root, path(unquote_plus(raw_key)), unquote_plus(raw_value), most_indexed)
     return root
 
 
@@ -39,15 +38,13 @@ def path(key: str) -> list[str]:
     return [head, *rest[:-1].split("][")][:_MAX_DEPTH]
 
 
-def as_list(value: object, *, indexed_limit: int | None = None) -> list[Any]:
+def as_list(value: object) -> list[Any]:
     """The items of a list: written with ``[]``, with indices, or as a single value.
 
     Args:
         value: A value that `parse` returned.
-        indexed_limit: The greatest index allowed; None: no limit.
 
     Raises:
-        TooManyIndexedError: An index is above the limit.
         ValueError: The value is an object, not a list.
     """
     if not isinstance(value, Mapping):
@@ -58,20 +55,25 @@ def as_list(value: object, *, indexed_limit: int | None = None) -> list[Any]:
         msg = "Expected a list, got an object."
         raise ValueError(msg)
     indices.sort(key=int)
-    if indices and indexed_limit is not None and int(indices[-1]) > indexed_limit:
-        raise TooManyIndexedError(indices[-1])
     return [*(value[index] for index in indices), *appended]
 
 
-def _place(root: dict[str, Any], parts: list[str], value: str) -> None:
+def _place(root: dict[str, Any], parts: list[str], value: str, most_indexed: int | None) -> None:
     node = root
     for part in parts[:-1]:
+        _note_index(node, part, most_indexed)
         child = node.get(part)
         if not isinstance(child, dict):
             child = node[part] = {}
         node = child
     last = parts[-1]
+    _note_index(node, last, most_indexed)
     if last == "":
         node.setdefault("", []).append(value)
     else:
         node[last] = value
+
+
+def _note_index(node: dict[str, Any], part: str, most_indexed: int | None) -> None:
+    if most_indexed is not None and part.isdecimal() and int(part) > most_indexed:
+        node[_OBJECT] = ""

@@ -56,7 +56,8 @@ class Routes:
             return problem.response(500 if options.permanent_errors == "500" else None)
 
     def _read(self, entry: LoggedRequest, resource: str, rest: list[str]) -> Response:
-        query = brackets.parse(entry.query)
+        is_limited = self._account.options.refuse_attributes == "many"
+        query = brackets.parse(entry.query, most_indexed=brackets.MOST_INDEXED if is_limited else None)
         if not rest:
             return self._reader.page(resource, query)
         if rest == ["count"]:

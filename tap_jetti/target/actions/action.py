@@ -9,6 +9,7 @@ from tap_jetti.errors import AuthenticationError, ForbiddenError, NotFoundError,
 from tap_jetti.reading.id_read import IdRead
 from tap_jetti.reading.pages import Projection, ResourcePages
 from tap_jetti.reading.proof import Proof
+from tap_jetti.target.columns import Columns, FieldNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 LARGEST_BATCH = 50
 """The largest number of records that Jetti accepts in one call."""
+
+ANY: dict[str, Any] = {}
+"""The JSON Schema of a field that may hold anything."""
 
 
 class Action(ABC):
@@ -35,6 +39,7 @@ class Action(ABC):
         has_feed_file: Whether ``delivery: file`` can write its records.
         comparison: How its rows are read, so that only changes are sent; None sends every record.
         schema: The JSON Schema of a record, for actions that do not override `record_schema`.
+        sends_unknown: Whether fields that `field_names` does not list are sent, too.
     """
 
     name: ClassVar[str]
@@ -46,6 +51,7 @@ class Action(ABC):
     has_feed_file: ClassVar[bool] = False
     comparison: ClassVar[Comparison | None] = None
     schema: ClassVar[dict[str, Any]] = {}
+    sends_unknown: ClassVar[bool] = False
 
     def __init__(self, context: ActionContext) -> None:
         self._context = context
@@ -56,6 +62,37 @@ class Action(ABC):
     def record_schema(cls) -> dict[str, Any]:
         """Return the JSON Schema of a record. Other fields are allowed."""
         return cls.schema
+
+    @property
+    def field_names(self) -> FieldNames:
+        """The fields that the columns of a record may mean."""
+        return FieldNames.of_schema(
+            {"properties": self.known_fields()}, is_open=self.sends_unknown, resource=self.resource
+        )
+
+    def columns(self, listed: Iterable[str] = (), names: FieldNames | None = None) -> Columns:
+        """Return which fields columns mean.
+
+        Args:
+            listed: The columns that the SCHEMA lists.
+            names: The fields; None for `field_names`.
+        """
+        return Columns(
+            names or self.field_names, listed, refuse_unknown=self._context.refuse_unknown, warn=self._warn_unknown
+        )
+
+    @property
+    def key_fields(self) -> Sequence[str]:
+        """The fields of a record that identify it in a message."""
+        schema = self.record_schema()
+        either = [name for choice in schema.get("anyOf", ()) for name in choice.get("required", ())]
+        return tuple(dict.fromkeys([*schema.get("required", ()), *either]))
+
+    @classmethod
+    def known_fields(cls) -> dict[str, Any]:
+        """Return the JSON Schemas of all fields that a record may have."""
+        found: dict[str, Any] = cls.record_schema()["properties"]
+        return found
 
     @abstractmethod
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
@@ -153,14 +190,10 @@ class Action(ABC):
             )
         return rows
 
-    def _warn_unknown_fields(self, record: Mapping[str, Any]) -> None:
-        """Warn about fields that this action does not send: a misspelt field must not be dropped silently."""
-        unknown = record.keys() - self.schema["properties"].keys()
-        if unknown:
-            self._warn_not_sent(name for name in sorted(unknown) if not name.startswith("_"))
-
-    def _warn_not_sent(self, fields: Iterable[str]) -> None:
-        for field in fields:
-            self._context.profile.warn_once(
-                self._context.logger, "%s: Jetti has no field %s; it is not sent.", self.name, field
-            )
+    def _warn_unknown(self, columns: Sequence[str]) -> None:
+        self._context.profile.warn_once(
+            self._context.logger,
+            "%s: Jetti has no field for these columns; they are not sent: %s",
+            self.name,
+            ", ".join(columns),
+        )

@@ -10,13 +10,13 @@ from typing_extensions import override
 
 from tap_jetti.errors import NotFoundError, RecordError
 from tap_jetti.target.actions.action import LARGEST_BATCH, Action
-from tap_jetti.target.actions.record_fields import has_value, id_in
+from tap_jetti.target.actions.record_fields import has_value, id_in, ids_in
 from tap_jetti.target.actions.routes import API
 from tap_jetti.target.actions.visible_rows import shown_rows
 from tap_jetti.target.actions.write_once import write_once
 from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError
-from tap_jetti.target.fields import InvalidValueError, integer_of
+from tap_jetti.target.fields import id_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -81,9 +81,8 @@ class Cancellations(Action):
         if len(given) > 1:
             raise RecordError("saleId.surplus", "purchaseId and saleId are given; give the one that is to be cancelled")
         [kind] = given
-        self._warn_unknown_fields(record)
         key = OperationKey(kind.resource, None, "id", id_in(record, kind.key_field))
-        return (WriteOperation(self, Route(self.name, API), key, {"ids": _item_ids(record.get("ids") or [])}),)
+        return (WriteOperation(self, Route(self.name, API), key, {"ids": sorted({*ids_in(record, "ids")})}),)
 
     @override
     def batch_limit(self, route: Route) -> int:
@@ -176,17 +175,5 @@ class Cancellations(Action):
         return found
 
 
-def _item_ids(given: object) -> list[int]:
-    try:
-        if isinstance(given, list):
-            return sorted({integer_of(one) for one in given})
-    except InvalidValueError:
-        pass
-    raise RecordError("ids.invalid", "ids must be an array of integers")
-
-
 def _number(value: object) -> int:
-    try:
-        return integer_of(value)
-    except InvalidValueError:
-        return 0
+    return id_of(value) or 0

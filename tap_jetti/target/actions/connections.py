@@ -65,7 +65,6 @@ class _Connections(ChannelAction):
     @override
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
         route = self._channel_route(record)
-        self._warn_unknown_fields(record)
         sku = text_in(record, "sku")
         vendor_skus = record["vendorSkus"] if has_value(record, "vendorSkus") else [record]
         if (

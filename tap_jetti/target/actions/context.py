@@ -26,6 +26,7 @@ class ActionContext:
         delivery: The setting ``delivery``: one of `routes.INBOUND`, `routes.API` and `routes.FILE`.
         batch_size: The largest number of records per call.
         skip_unchanged: Whether only changes are sent.
+        refuse_unknown: Whether a record with a column that means no field is rejected.
         summary: Where calls are counted.
         clock: For pauses.
         profile: What was learnt about the server, and which warnings were logged.
@@ -38,6 +39,7 @@ class ActionContext:
     delivery: str
     batch_size: int
     skip_unchanged: bool
+    refuse_unknown: bool
     summary: Summary
     clock: Clock
     profile: ServerProfile

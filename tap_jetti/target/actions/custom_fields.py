@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from tap_jetti.errors import RecordError
 from tap_jetti.facts import resources
 from tap_jetti.target.actions.action import Action
 from tap_jetti.target.actions.record_fields import id_in, text_in
 from tap_jetti.target.actions.routes import API
 from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
+from tap_jetti.target.delivery.record_errors import NothingToWriteError
+from tap_jetti.target.fields import invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,13 +41,14 @@ class CustomFields(Action):
 
     @override
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
-        self._warn_unknown_fields(record)
-        resource = text_in(record, "resource").replace("-", "_")
+        resource = text_in(record, "resource").strip().replace("-", "_").lower()
         allowed = resources_with_custom_fields()
         if resource not in allowed:
-            raise RecordError("resource.unknown", f"resource must be one of {', '.join(sorted(allowed))}")
+            raise invalid("", "resource", f"one of {', '.join(sorted(allowed))}", resource, title="unknown")
         row_id, name = id_in(record, "resourceId"), text_in(record, "key")
-        payload = {"key": name, "value": record.get("value")}
+        if "value" not in record:
+            raise NothingToWriteError("value.missing", "value is missing; a value of null clears the field")
+        payload = {"key": name, "value": record["value"]}
         key = OperationKey(resource, row_id, "customFields", name)
         return (WriteOperation(self, Route(self.name, API), key, payload),)
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from tap_jetti.errors import ClientError, JettiError, NotFoundError, RecordError, ServerError, SettingsError
+from tap_jetti.errors import ClientError, JettiError, NotFoundError, ServerError, SettingsError
 from tap_jetti.facts import resources
-from tap_jetti.target.actions.action import Action
-from tap_jetti.target.actions.record_fields import has_value, id_in, text_in
-from tap_jetti.target.actions.routes import API, API_ROW, FILE, INBOUND
+from tap_jetti.target.actions.action import ANY, Action
+from tap_jetti.target.actions.record_fields import has_value, id_in, require_content, text_in
+from tap_jetti.target.actions.routes import API, API_ROW, FILE, FILE_REMOVAL, INBOUND
 from tap_jetti.target.actions.visible_rows import RowVisibility
 from tap_jetti.target.delivery.operations import Comparison, OperationKey, Route, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError, record_error_of
@@ -52,7 +52,6 @@ class FeedVariants(Action):
         self._fields = Fields(RESOURCE, leave_out=frozenset({"inventoryFeedId"}))
         self._kinds = tuple(self._fields.kinds.items())
         self._routes: dict[Any, Route] = {}
-        self._feed_of_file: int | None = None
 
     @classmethod
     @override
@@ -64,11 +63,14 @@ class FeedVariants(Action):
             "anyOf": [{"required": ["externalId"]}, {"required": ["id"]}],
         }
 
+    @classmethod
+    @override
+    def known_fields(cls) -> dict[str, Any]:
+        return {**dict.fromkeys(resources.secret_fields(RESOURCE), ANY), **super().known_fields()}
+
     @override
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
-        payload, unknown = self._fields.project(record)
-        if unknown:
-            self._warn_not_sent(unknown)
+        payload = self._fields.project(record)
         has_external_id = has_value(record, "externalId")
         if has_value(record, "id") and not self._is_file and not (has_external_id and self._is_inbound):
             return (self._update_by_id(record, payload, has_external_id=has_external_id),)
@@ -76,6 +78,8 @@ class FeedVariants(Action):
             raise MissingKeyError("externalId.missing", "externalId is missing, and there is no id either")
         external_id = text_in(record, "externalId")
         payload["externalId"] = external_id
+        if len(payload) == 1:
+            require_content(payload, "externalId")
         route = self._route_of(record.get("inventoryFeedId"))
         key = OperationKey(RESOURCE, route.parent_id, "externalId", external_id)
         return (WriteOperation(self, route, key, payload),)
@@ -118,6 +122,7 @@ class FeedVariants(Action):
     def _update_by_id(
         self, record: Mapping[str, Any], payload: dict[str, Any], *, has_external_id: bool
     ) -> WriteOperation:
+        require_content({"id": None, **payload}, "id", *(["externalId"] if has_external_id else []))
         row_id, feed = id_in(record, "id"), self._webhook_hashes.known_feed_id(record.get("inventoryFeedId"))
         if not has_external_id or feed is None:
             return WriteOperation(
@@ -137,7 +142,7 @@ class FeedVariants(Action):
 
     def _new_route(self, feed: object) -> Route:
         if self._is_file:
-            self._check_feed_of_file(feed)
+            self._webhook_hashes.check_feed_of_file(feed)
             return Route(self.name, FILE)
         feed_id = self._webhook_hashes.feed_id(feed, by_hash=self._is_inbound)
         if self._is_inbound:
@@ -145,22 +150,6 @@ class FeedVariants(Action):
             return Route(self.name, INBOUND, feed_id)
         self._webhook_hashes.check_feed(feed_id or 0)
         return Route(self.name, API, feed_id)
-
-    def _check_feed_of_file(self, feed: object) -> None:
-        """Check that a record is of the file's feed: the feed of the settings, or else that of the first record.
-
-        Raises:
-            RecordError: It is of another feed.
-        """
-        feed_id = self._webhook_hashes.known_feed_id(feed)
-        if feed_id is None:
-            return
-        self._feed_of_file = self._feed_of_file or self._webhook_hashes.known_feed_id(None) or feed_id
-        if feed_id != self._feed_of_file:
-            raise RecordError(
-                "inventoryFeedId.mixed",
-                f"the feed file is for inventory feed {self._feed_of_file}, but the record is for {feed_id}",
-            )
 
 
 class FeedVariantRemovals(Action):
@@ -178,6 +167,7 @@ class FeedVariantRemovals(Action):
     name = "inventory_feed_variant_removals"
     title = "Remove inventory feed variants"
     resource = RESOURCE
+    has_feed_file = True
     schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "properties": {"externalId": {"type": "string"}, "inventoryFeedId": _FEED},
@@ -186,8 +176,11 @@ class FeedVariantRemovals(Action):
 
     @override
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
-        self._warn_unknown_fields(record)
         external_id = text_in(record, "externalId")
+        if self._context.delivery == FILE:
+            self._webhook_hashes.check_feed_of_file(record.get("inventoryFeedId"))
+            key = OperationKey(RESOURCE, None, "externalId", external_id)
+            return (WriteOperation(self, Route(self.name, FILE_REMOVAL), key, {}),)
         feed = self._webhook_hashes.feed_id(record.get("inventoryFeedId"), by_hash=False)
         self._webhook_hashes.check_feed(feed or 0)
         key = OperationKey(RESOURCE, feed, "externalId", external_id)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
+from tap_jetti.facts import resources
 from tap_jetti.target.actions.endpoint_fallback import EndpointFallback
-from tap_jetti.target.actions.record_fields import body_of, has_value, id_in, text_in
+from tap_jetti.target.actions.record_fields import body_of, has_value, id_in, require_content, text_in
 from tap_jetti.target.actions.routes import ChannelAction
 from tap_jetti.target.actions.visible_rows import RowVisibility
 from tap_jetti.target.delivery.operations import OperationKey, WriteOperation
@@ -36,6 +37,7 @@ class Products(ChannelAction):
     name = "products"
     title = "Import the variants of a channel's products"
     resource = "variants"
+    sends_unknown = True
     schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "properties": {
@@ -58,16 +60,23 @@ class Products(ChannelAction):
             logger=context.logger,
         )
 
+    @classmethod
+    @override
+    def known_fields(cls) -> dict[str, Any]:
+        return {**resources.schema(cls.resource)["properties"], **super().known_fields()}
+
     @override
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
         key_field = next((name for name in _KEY_FIELDS if has_value(record, name)), None)
         if key_field is None:
             raise MissingKeyError("externalId.missing", f"none of {', '.join(_KEY_FIELDS)} is given")
         route = self._channel_route(record)
-        checked, _ = self._fields.project(record)
+        checked = self._fields.project(record)
         value = id_in(record, key_field) if key_field == "id" else text_in(record, key_field)
         key = OperationKey(self.resource, route.parent_id, key_field, str(value))
-        return (WriteOperation(self, route, key, {**body_of(record, "channelId"), **checked, key_field: value}),)
+        payload = {**body_of(record, "channelId"), **checked, key_field: value}
+        require_content(payload, key_field)
+        return (WriteOperation(self, route, key, payload),)
 
     @override
     def batch_limit(self, route: Route) -> int:

@@ -8,13 +8,13 @@ from typing_extensions import override
 
 from tap_jetti.errors import RecordError
 from tap_jetti.facts import resources
-from tap_jetti.target.actions.action import Action
-from tap_jetti.target.actions.record_fields import has_value, id_in
+from tap_jetti.target.actions.action import ANY, Action
+from tap_jetti.target.actions.record_fields import has_value, id_in, require_content
 from tap_jetti.target.actions.routes import API
 from tap_jetti.target.actions.write_once import write_once
 from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError
-from tap_jetti.target.fields import Fields
+from tap_jetti.target.fields import Fields, id_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,15 +50,20 @@ class _CreateOrUpdate(Action):
         keys = [{"required": ["id"]}, {"required": cls._key_fields()}]
         return {**resources.schema(cls.resource), "anyOf": keys}
 
+    @classmethod
+    @override
+    def known_fields(cls) -> dict[str, Any]:
+        return {**dict.fromkeys(resources.secret_fields(cls.resource), ANY), **super().known_fields()}
+
     @override
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
-        payload, unknown = self._fields.project(record)
-        if unknown:
-            self._warn_not_sent(unknown)
+        payload = self._fields.project(record)
         if has_value(record, "id"):
+            require_content({"id": None, **payload}, "id")
             key = OperationKey(self.resource, None, "id", id_in(record, "id"))
         elif all(has_value(record, name) for name in self._key_fields()):
             # The key is of the values that are sent: 3, "3" and 3.0 are one provider and must not create two feeds.
+            require_content(payload, *self._key_fields())
             parent_id = None if self.parent_field is None else payload[self.parent_field]
             key = OperationKey(self.resource, parent_id, self.key_field, payload[self.key_field])
         else:
@@ -89,8 +94,9 @@ class _CreateOrUpdate(Action):
     def _create(self, operation: WriteOperation) -> None:
         """Create a row, and remember its id: a list that is read right after may not contain it yet."""
         created = self._write("POST", f"{self._path}.json", operation.payload, repeatable=False).body
-        if isinstance(created, dict) and str(created.get("id")).isdecimal():
-            self._created[operation.key] = int(created["id"])
+        created_id = id_of(created.get("id")) if isinstance(created, dict) else None
+        if created_id is not None:
+            self._created[operation.key] = created_id
 
     def _find(self, operation: WriteOperation) -> int | None:
         where = {name: operation.payload[name] for name in self._key_fields()}

@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from tap_jetti.errors import RecordError
 from tap_jetti.target.actions.action import Action
 from tap_jetti.target.actions.record_fields import has_value, id_in, text_in
 from tap_jetti.target.actions.routes import API
 from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError
+from tap_jetti.target.fields import id_of, invalid
+from tap_jetti.target.name_matching import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tap_jetti.target.delivery.operations import Record
+
+_MOST_NAMES = 10
+"""Names of statuses that a message lists."""
 
 
 class PurchaseStatuses(Action):
@@ -40,7 +44,6 @@ class PurchaseStatuses(Action):
     @override
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
         purchase_id = id_in(record, "purchaseId")
-        self._warn_unknown_fields(record)
         if has_value(record, "purchaseStatusId"):
             status_id = id_in(record, "purchaseStatusId")
         elif has_value(record, "purchaseStatus"):
@@ -64,9 +67,18 @@ class PurchaseStatuses(Action):
         found = exact or [
             row["id"] for row in self._statuses if str(row.get("name")).strip().lower() == name.strip().lower()
         ]
-        if len(found) != 1:
-            raise RecordError(
-                "purchaseStatus.unknown",
-                f"purchaseStatus must be the name of one purchase status, and {len(found)} have this name",
+        status_id = id_of(found[0]) if len(found) == 1 else None
+        if status_id is None:
+            raise invalid(
+                self.resource,
+                "purchaseStatus",
+                f"the name of one purchase status (one of {self._some_names()}; {len(found)} have the given name)",
+                name,
+                title="unknown",
             )
-        return int(found[0])
+        return status_id
+
+    def _some_names(self) -> str:
+        names = sorted({str(row.get("name")) for row in self._statuses})
+        shown = ", ".join(map(shown_name, names[:_MOST_NAMES]))
+        return shown if len(names) <= _MOST_NAMES else f"{shown}, …"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_jetti.errors import RecordError
-from tap_jetti.target.delivery.record_errors import MissingKeyError
-from tap_jetti.target.fields import InvalidValueError, integer_of
+from tap_jetti.target.columns import IGNORED_FIELDS
+from tap_jetti.target.delivery.record_errors import MissingKeyError, NothingToWriteError
+from tap_jetti.target.fields import InvalidValueError, id_of, invalid, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,13 +37,26 @@ def id_in(record: Mapping[str, Any], name: str) -> int:
         RecordError: It is absent, or not a positive integer.
     """
     require(record, name)
-    try:
-        found = integer_of(record[name])
-    except InvalidValueError:
-        found = 0
-    if found <= 0:
-        raise RecordError(f"{name}.invalid", f"{name} must be a positive integer")
+    found = id_of(record[name])
+    if found is None:
+        raise invalid("", name, "a positive integer", record[name])
     return found
+
+
+def ids_in(record: Mapping[str, Any], name: str) -> list[int]:
+    """Return the ids in the array that a field holds; none if it is absent, null or empty.
+
+    Raises:
+        RecordError: It is not an array of positive integers.
+    """
+    if not has_value(record, name):
+        return []
+    value = record[name]
+    ids = [id_of(one) for one in value] if isinstance(value, list) else [None]
+    if None in ids:
+        wrong = value[ids.index(None)] if isinstance(value, list) else value
+        raise invalid("", name, "an array of integers", wrong)
+    return [one for one in ids if one is not None]
 
 
 def text_in(record: Mapping[str, Any], name: str) -> str:
@@ -53,12 +66,30 @@ def text_in(record: Mapping[str, Any], name: str) -> str:
         RecordError: It is absent, or neither a text nor a number.
     """
     require(record, name)
-    value = record[name]
-    if isinstance(value, (bool, list, dict)):
-        raise RecordError(f"{name}.invalid", f"{name} must be a text")
-    return str(value)
+    try:
+        return text_of(record[name])
+    except InvalidValueError as error:
+        raise invalid("", name, str(error), record[name]) from None
+
+
+def require_content(payload: Mapping[str, Any], *key: str) -> None:
+    """Check that there is something to write besides what identifies the row.
+
+    Args:
+        payload: What would be sent.
+        *key: Its fields that identify the row.
+
+    Raises:
+        NothingToWriteError: There is nothing else.
+    """
+    if payload.keys() <= set(key):
+        raise NothingToWriteError("nothing", f"there is nothing to write besides {' and '.join(key)}")
 
 
 def body_of(record: Mapping[str, Any], *left_out: str) -> Record:
-    """Return a record as a body: without the fields of the loader (``_sdc_…``) and the given ones."""
-    return {name: value for name, value in record.items() if name not in left_out and not name.startswith("_")}
+    """Return a record as a body: without the fields of loaders, those that Jetti sets, and the given ones."""
+    return {
+        name: value
+        for name, value in record.items()
+        if name not in left_out and not name.startswith("_") and name not in IGNORED_FIELDS
+    }

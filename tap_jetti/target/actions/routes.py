@@ -26,6 +26,9 @@ API_ROW = "api_row"
 FILE = "file"
 """As a row of the feed file."""
 
+FILE_REMOVAL = "file_removal"
+"""As a row that is taken out of the feed file."""
+
 
 class ChannelAction(Action):
     """The base of actions that write to a channel, inbound or through the API."""

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from tap_jetti.errors import RecordError
 from tap_jetti.target.actions.record_fields import body_of, text_in
 from tap_jetti.target.actions.routes import ChannelAction
 from tap_jetti.target.actions.visible_rows import RowVisibility
 from tap_jetti.target.delivery.operations import OperationKey, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError
-from tap_jetti.target.fields import InvalidValueError, integer_of
+from tap_jetti.target.fields import CHECKS, InvalidValueError, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from tap_jetti.target.delivery.operations import Record
 
 
 class Sales(ChannelAction):
@@ -24,6 +25,7 @@ class Sales(ChannelAction):
     name = "sales"
     title = "Create or update sales"
     resource = "sales"
+    sends_unknown = True
     schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "properties": {
@@ -63,8 +65,8 @@ class Sales(ChannelAction):
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
         external_id = text_in(record, "externalId")
         route = self._channel_route(record)
-        _check_line_items(record.get("lineItems"))
         payload = body_of(record, "channelId", "id")
+        payload["lineItems"] = _line_items(record.get("lineItems"))
         payload |= {"externalId": external_id, "source": record.get("source") or "manual"}
         key = OperationKey(self.resource, route.parent_id, "externalId", external_id)
         return (WriteOperation(self, route, key, payload),)
@@ -86,17 +88,17 @@ class Sales(ChannelAction):
             self._write("POST", f"channels/{channel}/manual-sale.json", operation.payload)
 
 
-def _check_line_items(items: object) -> None:
-    if items is None:
+def _line_items(items: object) -> list[Record]:
+    """The line items, with their quantities as integers."""
+    if items is None or items == "":
         raise MissingKeyError("lineItems.missing", "lineItems is missing")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise RecordError("lineItems.invalid", "lineItems must be an array of objects")
-    for item in items:
-        try:
-            quantity = integer_of(item.get("quantity"))
-        except InvalidValueError:
-            quantity = -1
-        if quantity < 0:
-            raise RecordError(
-                "lineItems.quantity.invalid", "the quantity of a line item must be an integer of 0 or more"
-            )
+        raise invalid("sales", "lineItems", "an array of objects", items)
+    return [{**item, "quantity": _quantity(item.get("quantity"))} for item in items]
+
+
+def _quantity(value: object) -> object:
+    try:
+        return CHECKS["quantity"](value)
+    except InvalidValueError as error:
+        raise invalid("sale_items", "lineItems.quantity", str(error), value) from None

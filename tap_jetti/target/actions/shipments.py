@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from tap_jetti.errors import NotFoundError, RecordError, UncertainWriteError
+from tap_jetti.errors import NotFoundError, UncertainWriteError
 from tap_jetti.target.actions.action import Action
-from tap_jetti.target.actions.record_fields import id_in, text_in
+from tap_jetti.target.actions.record_fields import id_in, ids_in, text_in
 from tap_jetti.target.actions.routes import API
 from tap_jetti.target.actions.write_once import write_once
 from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
-from tap_jetti.target.fields import InvalidValueError, integer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -65,8 +64,7 @@ class Shipments(Action):
     @override
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
         purchase_id, number = id_in(record, "purchaseId"), text_in(record, "trackingNumber").strip()
-        self._warn_unknown_fields(record)
-        payload = {"inventoryStatus": "shipped", "trackingNumber": number, "ids": _item_ids(record.get("ids") or [])}
+        payload = {"inventoryStatus": "shipped", "trackingNumber": number, "ids": ids_in(record, "ids")}
         payload |= {name: record[name] for name in ("trackingCompany", "serviceLevel") if record.get(name)}
         key = OperationKey(self.resource, purchase_id, "trackingNumber", tracking_identity(number))
         return (WriteOperation(self, Route(self.name, API), key, payload),)
@@ -184,12 +182,3 @@ def _identity(operation: WriteOperation) -> tuple[str, str]:
 def _one_of(name: str, values: set[Any]) -> dict[str, Any]:
     ordered = sorted(values)
     return {name: {"$in": ordered} if len(ordered) > 1 else ordered[0]}
-
-
-def _item_ids(given: object) -> list[int]:
-    try:
-        if isinstance(given, list):
-            return sorted({integer_of(one) for one in given})
-    except InvalidValueError:
-        pass
-    raise RecordError("ids.invalid", "ids must be an array of integers")

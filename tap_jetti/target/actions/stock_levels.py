@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tap_jetti.errors import RecordError
-from tap_jetti.target.actions.action import LARGEST_BATCH
+from tap_jetti.target.actions.action import ANY, LARGEST_BATCH
 from tap_jetti.target.actions.compared import ComparedAction
 from tap_jetti.target.actions.endpoint_fallback import EndpointFallback
 from tap_jetti.target.actions.record_fields import has_value, id_in, require, text_in
@@ -16,7 +16,7 @@ from tap_jetti.target.actions.routes import API
 from tap_jetti.target.actions.visible_rows import query_chunks, shown_rows
 from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError
-from tap_jetti.target.fields import CHECKS, InvalidValueError, comparable
+from tap_jetti.target.fields import CHECKS, InvalidValueError, comparable, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -72,13 +72,17 @@ class InventoryLevels(_Levels):
         super().__init__(context)
         self._key_fields: set[str] = set()
 
+    @classmethod
+    @override
+    def known_fields(cls) -> dict[str, Any]:
+        return {**super().known_fields(), "warehouseId": ANY}  # known, to be refused
+
     @override
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
         if has_value(record, "warehouseId"):
             raise RecordError(
                 "warehouseId.unsupported", "Jetti sets a variant's stock without a warehouse; leave warehouseId out"
             )
-        self._warn_unknown_fields(record)
         if has_value(record, "variantId"):
             key = OperationKey(self.resource, None, "id", id_in(record, "variantId"))
         elif has_value(record, "sku"):
@@ -168,7 +172,6 @@ class ChannelInventoryLevels(_Levels):
     @override
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
         channel = self._webhook_hashes.channel_id(record.get("channelId"), by_hash=False)
-        self._warn_unknown_fields(record)
         external_id = text_in(record, "externalId")
         payload: Record = {"externalId": external_id, "quantity": _quantity_in(record)}
         if has_value(record, "notes"):
@@ -207,5 +210,5 @@ def _quantity_in(record: Mapping[str, Any]) -> int:
     try:
         quantity: int = CHECKS["quantity"](record["quantity"])
     except InvalidValueError as error:
-        raise RecordError("quantity.invalid", f"quantity must be {error}") from None
+        raise invalid("variants", "quantity", str(error), record["quantity"]) from None
     return quantity

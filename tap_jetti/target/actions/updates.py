@@ -11,11 +11,12 @@ from typing_extensions import override
 from tap_jetti.errors import RecordError
 from tap_jetti.facts import resources
 from tap_jetti.facts.secret_fields import known_secrets
-from tap_jetti.target.actions.action import LARGEST_BATCH
+from tap_jetti.target.actions.action import ANY, LARGEST_BATCH
 from tap_jetti.target.actions.compared import ComparedAction
 from tap_jetti.target.actions.record_fields import has_value, id_in, text_in
 from tap_jetti.target.actions.routes import API
 from tap_jetti.target.actions.visible_rows import shown_rows
+from tap_jetti.target.columns import Columns, FieldNames
 from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError
 from tap_jetti.target.fields import Fields, comparable
@@ -65,21 +66,39 @@ class Updates(ComparedAction):
         self._default = resource
         self.resource = resource or ""
         self._limited = self
+        self._columns: dict[str, Columns] = {}
 
     @override
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
         resource = self._resource_in(record)
         names_resource = _RESOURCE in record and not self._is_field(_RESOURCE)
         fields = {name: value for name, value in record.items() if name != _RESOURCE} if names_resource else record
-        payload, unknown = _fields_of(resource).project(fields)
-        if unknown:
-            self._warn_not_sent(unknown)
-        row_id = id_in(record, "id")
+        columns = self._columns_of(resource)
+        fields = columns.read(dict(fields))
+        payload = _fields_of(resource).project(fields)
+        row_id = id_in(fields, "id")
         if not payload:
-            raise RecordError("updates.empty", f"the record has no field of {resource} that can be written")
+            hint = columns.hint(dict.fromkeys(record))
+            raise RecordError("updates.empty", f"the record has no field of {resource} that can be written{hint}")
         action = self._limited_action() if resource == LIMITED else self
         key = OperationKey(resource, None, "id", row_id)
         return (WriteOperation(action, Route(self.name, API), key, payload),)
+
+    @property
+    @override
+    def field_names(self) -> FieldNames:
+        # Which fields a record can have is known only with its resource; see `operations_for`.
+        own = {"id"} if self._is_field(_RESOURCE) else {"id", _RESOURCE}
+        return FieldNames(frozenset(own), is_open=True, ignored=frozenset(), finds_near=False)
+
+    def _columns_of(self, resource: str) -> Columns:
+        found = self._columns.get(resource)
+        if found is None:
+            facts = resources.schema(resource)["properties"]
+            properties = {**dict.fromkeys(known_secrets(resource), ANY), **facts}
+            names = FieldNames.of_schema({"properties": properties}, resource=resource)
+            found = self._columns[resource] = self.columns((), names)
+        return found
 
     @override
     def shown(self, operations: Sequence[WriteOperation]) -> Mapping[OperationKey, Record]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jetti.client.query import select
 from tap_jetti.errors import ClientError, NotFoundError, RecordError, SettingsError, UnreliableResponseError
-from tap_jetti.target.fields import InvalidValueError, integer_of
+from tap_jetti.target.fields import id_of, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +47,7 @@ class WebhookHashes:
     def __init__(self, session: JettiSession, defaults: Defaults) -> None:
         self._session = session
         self._defaults = defaults
+        self._feed_of_file: int | None = None
         self._found: dict[tuple[str, int], Any] = {}
         self._lock = threading.Lock()
 
@@ -77,6 +78,25 @@ class WebhookHashes:
                 "inventoryFeedId.missing", "the record has no inventoryFeedId, and inventory_feed_id is not set"
             )
         return found
+
+    def check_feed_of_file(self, value: object) -> None:
+        """Check that a record is of the file's feed: the feed of the settings, or else that of the first record.
+
+        Args:
+            value: The record's ``inventoryFeedId``.
+
+        Raises:
+            RecordError: It is of another feed.
+        """
+        feed_id = self.known_feed_id(value)
+        if feed_id is None:
+            return
+        self._feed_of_file = self._feed_of_file or self.known_feed_id(None) or feed_id
+        if feed_id != self._feed_of_file:
+            raise RecordError(
+                "inventoryFeedId.mixed",
+                f"the feed file is for inventory feed {self._feed_of_file}, but the record is for {feed_id}",
+            )
 
     def channel_id(self, value: object, *, by_hash: bool) -> int | None:
         """Return the channel of a record, or that of the settings; None if only the hash of the settings is known.
@@ -202,9 +222,9 @@ def _row(response: Response) -> dict[str, Any]:
 
 
 def _id(value: object, default: int | None, field: str) -> int | None:
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and not value.strip()):
         return default
-    try:
-        return integer_of(value)
-    except InvalidValueError:
-        raise RecordError(f"{field}.invalid", f"{field} must be an integer") from None
+    found = id_of(value)
+    if found is None:
+        raise invalid("", field, "a positive integer", value)
+    return found

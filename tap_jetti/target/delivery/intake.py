@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jetti.errors import RecordError
 from tap_jetti.target.delivery.operations import Origin
-from tap_jetti.target.delivery.record_errors import MissingKeyError
+from tap_jetti.target.delivery.record_errors import MissingKeyError, NothingToWriteError
+from tap_jetti.target.delivery.record_labels import label_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,14 +49,16 @@ class RecordProcessor:
             RecordError: A record was rejected, and the run stops at the first rejected record.
             JettiError: A lookup failed, or the delivery did.
         """
-        origin = self._origin_of(input_stream, raw)
+        origin, columns = self._origin_of(input_stream, raw), input_stream.columns
         try:
             for key in input_stream.keys:
                 if key not in record:
                     raise MissingKeyError(f"{key}.missing", f"the key property {key} is missing")
-            operations = input_stream.action.operations_for(record)
+            operations = input_stream.action.operations_for(columns.read(record))
         except RecordError as error:
-            self._outcomes.reject([origin], error, label=f"the record on line {line}")
+            if isinstance(error, (MissingKeyError, NothingToWriteError)):
+                error = type(error)(error.title, error.detail + columns.hint(record))
+            self._outcomes.reject([origin], error, label=label_of(input_stream, record, line))
         else:
             self._assign(operations, origin, record)
             for operation in operations:
@@ -69,7 +72,7 @@ class RecordProcessor:
         Raises:
             RecordError: The run stops at the first rejected record.
         """
-        self._outcomes.reject([self._origin_of(input_stream, raw)], error, label=f"the record on line {line}")
+        self._outcomes.reject([self._origin_of(input_stream, raw)], error, label=label_of(input_stream, raw, line))
         self._outcomes.check()
 
     def finish(self) -> None:
@@ -87,7 +90,7 @@ class RecordProcessor:
 
     def _assign(self, operations: Sequence[WriteOperation], origin: Origin, record: dict[str, Any]) -> None:
         """Give each operation its origin. A record of several operations is done when each of them is."""
-        raw = origin.record
+        raw, columns = origin.record, origin.input_stream.columns
         parts = None
         if len(operations) > 1:
             parts = [origin] + [
@@ -95,7 +98,7 @@ class RecordProcessor:
             ]
         for own, operation in zip(parts or [origin], operations, strict=True):
             own.parts = parts
-            part = operation.part
-            if part and all(raw.get(name) == record.get(name) for name in part):
+            part = {columns.column_of(name, record): value for name, value in (operation.part or {}).items()}
+            if part and all(raw.get(column) == record.get(column) for column in part):
                 own.record = {**raw, **part}  # in the rejects file this operation stands alone
             operation.origins.append(own)

@@ -11,6 +11,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from tap_jetti.target.columns import Columns
     from tap_jetti.target.delivery.checkpoints import Checkpoint
     from tap_jetti.target.delivery.figures import Figures, Outcome
 
@@ -112,6 +113,11 @@ class WriteAction(Protocol):
         ...
 
     @property
+    def key_fields(self) -> Sequence[str]:
+        """The fields of a record that identify it in a message."""
+        ...
+
+    @property
     def is_limited(self) -> bool:
         """Whether the setting ``max_updates`` limits its operations."""
         ...
@@ -189,6 +195,7 @@ class InputStream:
         keys: The key properties that each record must have.
         action: The action that writes its records.
         figures: The action's figures. Only the input thread changes received, added, changed and merged.
+        columns: Which fields its columns mean.
         fields: The fields that its SCHEMA lists.
     """
 
@@ -197,6 +204,7 @@ class InputStream:
     keys: Sequence[str]
     action: WriteAction
     figures: Figures
+    columns: Columns
     fields: frozenset[str] = frozenset()
 
 

@@ -13,7 +13,7 @@ from tap_jetti.target.delivery.record_errors import is_refusal
 if TYPE_CHECKING:
     import logging
     from collections import Counter
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tap_jetti.errors import RecordError
     from tap_jetti.target.delivery.checkpoints import Checkpoint, Checkpoints
@@ -96,9 +96,15 @@ class Outcomes:
             operations = self.confirmation.track(operations)
         self._complete(origin for operation in operations for origin in operation.origins)
 
-    def mark_in_file(self, action: str, checkpoints: Counter[Checkpoint], *, rows: int) -> None:
-        """They are in the feed file, as so many rows: the number of records per checkpoint."""
-        self._summary.add(action, accepted=rows, merged=checkpoints.total() - rows)
+    def mark_in_file(self, checkpoints: Counter[Checkpoint], figures: Mapping[str, Counter[str]]) -> None:
+        """The feed file is as the records say.
+
+        Args:
+            checkpoints: The number of records per checkpoint.
+            figures: By action, what is added to its figures.
+        """
+        for action, added in figures.items():
+            self._summary.add(action, **added)
         self._checkpoints.complete(checkpoints.elements())
 
     def mark_confirmed(self, operation: WriteOperation) -> None:

@@ -25,6 +25,10 @@ class MissingKeyError(errors.MissingKeyError, MissingKeyPropertiesError):
     """A record lacks a field that identifies it."""
 
 
+class NothingToWriteError(RecordError):
+    """A record has nothing that can be written besides its key."""
+
+
 def record_error_of(error: JettiError) -> RecordError | None:
     """Return the error as one about the record that was sent, or None if it is not about the record.
 

@@ -1,13 +1,14 @@
 """The formats of the feed file: CSV, JSON and XML.
 
 CSV and XML have no null. In CSV a null is an empty cell, and so is an empty text; in XML its element is left out.
-Lists and objects are written as JSON. In CSV a text that a spreadsheet would read as a formula gets an apostrophe in
-front of it, and so does a text that begins with an apostrophe.
+Lists and objects are written as JSON, and numbers without an exponent. Texts stay as they are: a program reads the
+file, so a text that a spreadsheet would take for a formula needs no protection, and an id with one is another id.
 """
 
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from tap_jetti.target.delivery.operations import Record
 
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # The module csv cannot write this: it quotes either all texts or only those with these characters, never those with
 # white space at an end, which many readers strip from cells that are not quoted.
@@ -81,15 +80,15 @@ def check_xml(row: Record) -> None:
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
-    return value if isinstance(value, str) else encode_json(value).decode()
+    if isinstance(value, str):
+        return value
+    return format(value, "f") if isinstance(value, Decimal) else encode_json(value).decode()
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401 - any JSON
     if value is None:
         return ""
     text = _text(value)
-    if isinstance(value, str) and text.startswith(_FORMULA) and not _NUMBER.fullmatch(text):
-        text = "'" + text
     if _NEEDS_QUOTES.search(text):
         return '"' + text.replace('"', '""') + '"'
     return text
