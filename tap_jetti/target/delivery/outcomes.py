@@ -28,6 +28,9 @@ MAX_LOGGED = 5
 MAX_EQUAL_REFUSALS = 20
 """Refusals of one action with one reason, without anything accepted between them, that stop the run."""
 
+MIN_QUEUE_REFUSALS = 5
+"""Refusals of one action with one reason that stop the run at its end, if Jetti's queue has accepted nothing."""
+
 
 @dataclass(frozen=True)
 class _Rejection:
@@ -165,7 +168,7 @@ class Outcomes:
         """
         for action, rejections in list(self._refused.items()):
             nothing_accepted = not self._summary.of(action).sent
-            if nothing_accepted and len(rejections) > 1 and all(one.is_queued for one in rejections):
+            if nothing_accepted and len(rejections) >= MIN_QUEUE_REFUSALS and all(one.is_queued for one in rejections):
                 raise _refusals(rejections)
             self._set_refused_aside(action)
 
