@@ -17,12 +17,15 @@ SLOW := \
   tests/client/test_rate_limit_redis.py \
   tests/client/test_rate_limit_sqlite.py \
   tests/doctor/test_doctor.py \
+  tests/facts/test_redaction.py \
   tests/packaging/test_demo_warehouse.py \
   tests/packaging/test_distribution.py \
   tests/process/test_exit_codes.py \
+  tests/process/test_logs.py \
   tests/reading/test_prefetch.py \
   tests/sandbox/test_sandbox_lifecycle.py \
   tests/simulation/test_simulation.py \
+  tests/tap/test_any_server.py \
   tests/tap/test_bad_input.py \
   tests/tap/test_cases_reading.py \
   tests/tap/test_catalog_columns.py \
@@ -40,9 +43,14 @@ SLOW := \
   tests/tap/test_tap_prefetch.py \
   tests/tap/test_two_signals.py \
   tests/tap/test_unwritten_rows.py \
+  tests/target/test_any_server_writes.py \
   tests/target/test_cancellations.py \
   tests/target/test_confirmation.py \
   tests/target/test_faults.py \
+  tests/target/test_feed_file.py \
+  tests/target/test_feed_ftp.py \
+  tests/target/test_feed_s3.py \
+  tests/target/test_feed_sftp.py \
   tests/target/test_freedoms.py \
   tests/target/test_guarantees.py \
   tests/target/test_shipments.py

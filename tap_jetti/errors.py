@@ -44,7 +44,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
 EXIT_RETRY = 75
 """Exit code: the same command may succeed later (EX_TEMPFAIL)."""
@@ -164,6 +164,11 @@ class RequestError(JettiError):
         self.detail = detail
         self.advice = advice
         super().__init__(what)
+
+    def clean(self, clean: Callable[[str], str]) -> None:
+        """Clean all that the server may have had a hand in: its words, and where it redirected to."""
+        self.what, self.path = clean(self.what), clean(self.path)
+        self.title, self.detail = (text and clean(text) for text in (self.title, self.detail))
 
     def __str__(self) -> str:
         """The whole message: what failed, where, why, and what to do."""

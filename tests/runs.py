@@ -214,11 +214,12 @@ class Commands:
         catalog: Any = None,
         state: Any = None,
         environment: dict[str, str] | None = None,
+        script: str = "from tap_jetti.cli import tap; tap()",
         stdout: IO[str] | int = subprocess.PIPE,
         stderr: IO[str] | int = subprocess.PIPE,
     ) -> subprocess.Popen[str]:
         """Start the tap. A config that is a text is written to its file unchanged."""
-        command = [sys.executable, "-c", "from tap_jetti.cli import tap; tap()"]
+        command = [sys.executable, "-c", script]
         if streams:
             catalog = catalog_of(*streams)
         for flag, content in (("config", config), ("catalog", catalog), ("state", state)):

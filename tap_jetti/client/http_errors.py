@@ -35,6 +35,7 @@ from tap_jetti.errors import (
     ServerError,
     TransportError,
 )
+from tap_jetti.facts.redaction import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -112,7 +113,7 @@ def _title_and_detail(body: bytes) -> tuple[str | None, str | None]:
     if not isinstance(problem, dict):
         return None, None
     title, detail = (
-        value[:_MAX_TEXT_LENGTH] if isinstance(value := problem.get(key), str) and value else None
+        shortened(value, _MAX_TEXT_LENGTH) if isinstance(value := problem.get(key), str) and value else None
         for key in ("title", "detail")
     )
     return title, detail if detail != title else None

@@ -32,6 +32,7 @@ from tap_jetti.errors import (
     SettingsError,
 )
 from tap_jetti.facts.json_codec import decode_json, encode_json
+from tap_jetti.facts.redaction import Redactor
 from tap_jetti.facts.timestamps import from_epoch
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class JettiSession:
         user_agent: The ``User-Agent`` header.
         connections: Connections that are kept open per host: at least one per thread.
         transport: The adapter that carries the requests; by default the network.
+        redactor: What errors must not show. It learns the webhook hashes.
         dry_run: Whether writes are counted instead of sent. Each of them succeeds; what is created has the id 1.
         logger: The logger for retries.
     """
@@ -98,11 +100,13 @@ class JettiSession:
         user_agent: str = "tap-jetti",
         connections: int = 8,
         transport: HTTPAdapter | None = None,
+        redactor: Redactor | None = None,
         dry_run: bool = False,
         logger: logging.Logger | None = None,
     ) -> None:
         self.stats = RequestStats()
         self.server_clock = ServerClock()
+        self.redactor = redactor or Redactor()
         self._api = api
         self._inbound = inbound
         self._clock = clock
@@ -184,6 +188,7 @@ class JettiSession:
         """
         if self._inbound is None:
             raise SettingsError(f"{method} {path} needs the inbound API. Set inbound_url.")
+        self.redactor.learn(hash_)
         return self._write(self._inbound.with_webhook_hash(hash_), method, path, body, repeatable=repeatable)
 
     def close(self) -> None:
@@ -222,6 +227,7 @@ class JettiSession:
             try:
                 return self._send_once(request)
             except RequestError as error:
+                error.clean(self.redactor.clean)
                 if self._aborted:
                     raise Interrupted from error
                 self._end_run_if_postponed(error)

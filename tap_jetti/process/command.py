@@ -17,6 +17,7 @@ The exit code says what a retry can do; each error class carries its own (`tap_j
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -29,6 +30,8 @@ from singer_sdk.plugin_base import PluginBase, _ConfigInput
 from typing_extensions import override
 
 from tap_jetti.errors import Interrupted, JettiError, OutputError, SettingsError
+from tap_jetti.facts.redaction import Redactor, secrets_in, secrets_of_environment
+from tap_jetti.process.logs import configure_logs, redact_logs, report
 from tap_jetti.process.sdk_settings import check_sdk_settings, tighten, with_compression
 from tap_jetti.process.settings_gate import (
     check_environment,
@@ -39,6 +42,7 @@ from tap_jetti.process.settings_gate import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from types import FrameType
 
     from tap_jetti.client.clock import SystemClock
@@ -85,6 +89,8 @@ class CommandLine(PluginBase):
             prefix, schema = self.environment_prefix(), self._full_schema()
             check_environment(schema, prefix, logger=self.logger)
             config = {**(config or {}), **read_environment(schema, prefix)}
+        self.redactor = Redactor()
+        redact_logs(self.redactor)
         super().__init__(config=config, **arguments)
 
     @classmethod
@@ -100,9 +106,17 @@ class CommandLine(PluginBase):
         tighten(schema["properties"])
         return schema
 
+    @classmethod
+    def known_secrets(cls, settings: Mapping[str, Any]) -> Iterator[str]:
+        """All secrets that the settings, valid or not, and the environment hold."""
+        names = [name for name, facts in cls.config_jsonschema["properties"].items() if facts.get("secret")]
+        yield from secrets_in(settings, names)
+        yield from secrets_of_environment(os.environ)
+
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         schema = self._full_schema()
+        self.redactor.learn(*self.known_secrets(self._config))
         check_names(self._config, schema["properties"], where="", logger=self.logger)
         self._config = parse_settings(self._config, schema)
         if not raise_errors:  # discovery needs no token, and does not warn about a missing one
@@ -170,10 +184,15 @@ def exit_code_of(error: BaseException | None) -> int:
 def run_command(plugin: type[PluginBase]) -> NoReturn:
     """Run the command of a tap or target and end the process. An error is one line, without a traceback."""
     code = 1
+    redactor = Redactor(secrets_of_environment(os.environ))
     try:
-        code = plugin.cli.main(standalone_mode=False) or 0
+        command = plugin.cli
+        configure_logs(plugin.logger, redactor)
+        code = command.main(standalone_mode=False) or 0
     except click.ClickException as error:
-        error.show()
+        usage = io.StringIO()
+        error.show(usage)
+        click.echo(redactor.clean_lines(usage.getvalue()), nl=False, err=True)
         code = exit_code_of(error)
     except SystemExit as end:
         code = exit_code_of(end)
@@ -182,15 +201,10 @@ def run_command(plugin: type[PluginBase]) -> NoReturn:
             signal.signal(again, signal.SIG_IGN)
         code = exit_code_of(interruption)
         plugin.logger.warning("Stopped by %s.", signal.Signals(code - SIGNAL_EXIT).name)
-    except OutputError as error:
-        plugin.logger.error("%s", error)  # noqa: TRY400 - no traceback
+    except Exception as error:  # noqa: BLE001 - the last resort: nothing ends in a traceback
+        report(plugin.logger, error)
         code = exit_code_of(error)
-        # The interpreter flushes standard output when it ends, which would fail again.
-        if sys.stdout is not None:
+        if isinstance(error, OutputError) and sys.stdout is not None:
+            # The interpreter flushes standard output when it ends, which would fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except JettiError as error:
-        plugin.logger.error("%s", error)  # noqa: TRY400 - no traceback
-        code = exit_code_of(error)
-    except OSError as error:
-        plugin.logger.error("%s", error)  # noqa: TRY400 - no traceback
     sys.exit(code)

@@ -12,6 +12,7 @@ from tap_jetti.client.hosts import Host, origin_of, parse_base_url
 from tap_jetti.client.rate_limit import RateLimiter, open_store
 from tap_jetti.client.session import JettiSession
 from tap_jetti.errors import SettingsError
+from tap_jetti.facts.redaction import Redactor
 
 if TYPE_CHECKING:
     import logging
@@ -126,13 +127,16 @@ def settings_schema(own: th.PropertiesList) -> dict[str, Any]:
     return th.PropertiesList(*CLIENT_SETTINGS.wrapped.values(), *own.wrapped.values()).to_dict()
 
 
-def open_session(config: Mapping[str, Any], *, clock: Clock, logger: logging.Logger) -> JettiSession:
+def open_session(
+    config: Mapping[str, Any], *, clock: Clock, logger: logging.Logger, redactor: Redactor | None = None
+) -> JettiSession:
     """The session that the settings describe, with an inbound API if they have an `inbound_url`. Nothing is sent yet.
 
     Args:
         config: The settings, validated against the plug-in's schema.
         clock: The clock to measure and wait with.
         logger: The logger for retries and for failures of the rate limit's store.
+        redactor: What errors must not show, in addition to the token.
 
     Raises:
         SettingsError: A setting is invalid.
@@ -146,6 +150,8 @@ def open_session(config: Mapping[str, Any], *, clock: Clock, logger: logging.Log
         raise SettingsError("api_token contains invalid characters. Copy it again from Integrations > Api.")
     if not settings["user_agent"].isprintable() or not settings["user_agent"].isascii():
         raise SettingsError("user_agent must be printable ASCII text: it is sent as a header.")
+    redactor = redactor or Redactor()
+    redactor.learn(token)
     account, allow_http = settings.get("account"), settings["allow_http"]
 
     def limiter(url: str, rate: float, burst: float, *, prefix: str = "") -> RateLimiter:
@@ -182,6 +188,7 @@ def open_session(config: Mapping[str, Any], *, clock: Clock, logger: logging.Log
         timeout=settings["timeout"],
         user_agent=settings["user_agent"],
         connections=settings["concurrency"] + 1,  # one more for the main thread of the target
+        redactor=redactor,
         dry_run=bool(settings.get("dry_run")),
         logger=logger,
     )

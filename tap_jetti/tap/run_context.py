@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from tap_jetti.client.clock import Clock
     from tap_jetti.client.session import JettiSession
+    from tap_jetti.facts.redaction import Redactor
     from tap_jetti.reading.page import Decode, Page
     from tap_jetti.reading.prefetch import StreamRead
     from tap_jetti.reading.prefetch.stream_read import Reader
@@ -43,6 +44,7 @@ class RunContext:
         writer: Writes the messages.
         clock: The clock of everything that waits or measures time.
         started_at: When the run began, in seconds since the epoch.
+        redactor: What errors must not show.
         logger: The logger of the tap.
         summary: Where the figures of the run are kept.
 
@@ -60,6 +62,7 @@ class RunContext:
         writer: MessageWriter,
         clock: Clock,
         started_at: float,
+        redactor: Redactor,
         logger: logging.Logger,
         summary: RunSummary,
     ) -> None:
@@ -78,12 +81,13 @@ class RunContext:
         self.failed_streams = FailedStreams(logger, summary.causes)
         self.state_cadence = StateCadence(clock)
         self._writer = writer
+        self._redactor = redactor
         self._logger = logger
 
     @cached_property
     def session(self) -> JettiSession:
         """The HTTP session of all streams."""
-        session = open_session(self.settings, clock=self.clock, logger=self._logger)
+        session = open_session(self.settings, clock=self.clock, logger=self._logger, redactor=self._redactor)
         self.summary.stats = session.stats
         return session
 
@@ -96,6 +100,7 @@ class RunContext:
         return Progress(
             TerminalLine(sys.stderr) if is_live else None,
             is_logged=mode == "always" and not is_live,
+            is_quiet=mode == "never",
             figures=self.summary.streams,
             logger=self._logger,
             clock=self.clock,

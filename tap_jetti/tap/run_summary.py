@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jetti.client.stats import RequestStats
 from tap_jetti.errors import Interrupted, OutputError, SettingsError
-from tap_jetti.facts.secret_fields import mask_credentials
+from tap_jetti.facts.redaction import Redactor
 from tap_jetti.process.command import exit_code_of
 
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ class RunSummary:
         streams: The selected streams by name, in their order.
         stats: The requests of the run.
         causes: Why streams failed, by stream.
-        secrets: Texts that must not be in the summary.
+        redactor: What must not be in the summary.
     """
 
     streams: dict[str, StreamFigures] = field(default_factory=dict)
     stats: RequestStats = field(default_factory=RequestStats)
     causes: dict[str, str] = field(default_factory=dict)
-    secrets: tuple[str, ...] = ()
+    redactor: Redactor = field(default_factory=Redactor)
 
     def as_dict(self, error: BaseException | None) -> dict[str, Any]:
         """Return the summary of a run that ended with this error, or without one."""
@@ -84,9 +84,7 @@ class RunSummary:
             text = f"Stopped by {signal.Signals(error.signum or signal.SIGTERM).name}."
         else:
             text = str(error) or type(error).__name__
-        for secret in self.secrets:
-            text = text.replace(secret, "***")
-        return mask_credentials(text)
+        return self.redactor.clean(text)
 
 
 def summary_file(setting: object) -> Path | None:

@@ -137,7 +137,7 @@ TAP_SETTINGS = th.PropertiesList(
         default="auto",
         title="Progress",
         description="How to report the progress of a stream. auto: a live line if standard error is a terminal."
-        " always: also a log line every 30 s if it is not. never: not at all.",
+        " always: also a log line every 30 s if it is not. never: only the line of the run at its end.",
     ),
 )
 """All settings of the tap itself."""

@@ -72,6 +72,7 @@ class TapJetti(CommandLine, Tap):
             self.config,
             writer=self.message_writer,
             clock=self.clock,
+            redactor=self.redactor,
             started_at=self.initialized_at / 1000,
             logger=self.logger,
             summary=self.summary,
@@ -179,10 +180,10 @@ class TapJetti(CommandLine, Tap):
     ) -> None:
         # Not the SDK's own `Tap.invoke`, which calls `sync_all`: a run has to end as `run` does it.
         super(Tap, cls).invoke(about=about, about_format=about_format)
-        cls.print_version(print_fn=cls.logger.info)
+        cls.print_version(print_fn=cls.logger.debug)
         given = cls._given_settings(config)
         with closing_summary(summary_file(given.get("summary_path")), cls.logger) as summary:
-            summary.secrets = tuple(filter(None, [str(given.get("api_token") or "")]))
+            summary.redactor.learn(*cls.known_secrets(given))
             cls(
                 config=config.config if config else {},
                 parse_env_config=bool(config and config.parse_env),

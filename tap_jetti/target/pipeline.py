@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from tap_jetti.target.delivery.operations import InputStream
     from tap_jetti.target.delivery.quota import Quota
 
-SECRET_SETTINGS = ("api_token", "inventory_feed_hash", "channel_hash")
-"""Settings whose values no message or file shows."""
-
 STOP_SECONDS = 10.0
 """How long an interrupted run waits for the calls in flight."""
 
@@ -208,7 +205,7 @@ class Pipeline:
     def _new_file(self, config: Mapping[str, Any]) -> FeedFile | None:
         if config["delivery"] != FILE:
             return None
-        place = place_of(config["feed_path"])
+        place = place_of(config["feed_path"], timeout=config["timeout"])
         policy = FeedPolicy(
             config["feed_format"], config["feed_mode"], config["feed_shrink_percent"], dry_run=self._dry_run
         )
@@ -224,7 +221,7 @@ class Pipeline:
     def _open_rejects(self, config: Mapping[str, Any]) -> RejectsFile | None:
         if self._dry_run or config["on_reject"] != "set_aside" or not config.get("rejects_path"):
             return None
-        return RejectsFile(Path(config["rejects_path"]), clock=self._clock, secrets=secrets_of(config))
+        return RejectsFile(Path(config["rejects_path"]), clock=self._clock, redactor=self.session.redactor)
 
     def _new_context(self, config: Mapping[str, Any]) -> ActionContext:
         defaults = Defaults(
@@ -252,8 +249,3 @@ class Pipeline:
         if self._rejects is not None:
             self._rejects.sync()
         self.output.write(encode_json(value) + b"\n")
-
-
-def secrets_of(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the secret values of the settings."""
-    return tuple(str(config[name]) for name in SECRET_SETTINGS if config.get(name))

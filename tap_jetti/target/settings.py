@@ -148,8 +148,9 @@ TARGET_SETTINGS = th.PropertiesList(
         "feed_path",
         th.StringType(nullable=False, min_length=1),
         title="Feed path",
-        description="Path or URL of the inventory file if delivery is file, such as ftp://host/inventory.csv. Do not"
-        " put credentials into the URL; set them in the environment, as FSSPEC_FTP_USERNAME and FSSPEC_FTP_PASSWORD.",
+        description="Path or URL of the inventory file if delivery is file: a path, ftp://, ftps:// (TLS), sftp://,"
+        " s3://, or any other URL of fsspec. Do not put credentials into the URL; set them in the environment, as"
+        " FSSPEC_FTP_USERNAME and FSSPEC_FTP_PASSWORD.",
     ),
     th.Property(
         "feed_format",
@@ -192,7 +193,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
     if config["delivery"] == "file":
         if not config.get("feed_path"):
             raise SettingsError("delivery file needs feed_path: the path or URL of the file to write.")
-        place = place_of(config["feed_path"])
+        place = place_of(config["feed_path"], timeout=config["timeout"])
         if not config.get("feed_mode"):
             raise SettingsError(
                 "delivery file needs feed_mode. Set it to replace if the input is always the whole inventory: rows that"

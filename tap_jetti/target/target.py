@@ -21,9 +21,9 @@ from tap_jetti.target.actions.routes import FILE
 from tap_jetti.target.columns import two_columns
 from tap_jetti.target.delivery.operations import InputStream
 from tap_jetti.target.delivery.record_errors import MissingSchemaError
-from tap_jetti.target.pipeline import Pipeline, secrets_of
+from tap_jetti.target.pipeline import Pipeline
 from tap_jetti.target.settings import TARGET_SETTINGS, check_settings
-from tap_jetti.target.singer_input import SingerInput
+from tap_jetti.target.singer_input import SingerInput, UnreadableRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,11 +64,11 @@ class TargetJetti(CommandLine, Target):
         super().__init__(**arguments)
         self.pipeline = Pipeline(
             self.config,
-            session=open_session(self.config, clock=self.clock, logger=self.logger),
+            session=open_session(self.config, clock=self.clock, logger=self.logger, redactor=self.redactor),
             clock=self.clock,
             logger=self.logger,
         )
-        self.message_reader.secrets = secrets_of(self.config)
+        self.message_reader.redactor = self.redactor
         self._actions: dict[str, Action] = {}
         self._streams: dict[str, list[_MappedStream]] = {}
         self._has_warned_of_versions = False
@@ -140,7 +140,7 @@ class TargetJetti(CommandLine, Target):
     @override
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         stream, record = message_dict.get("stream"), message_dict.get("record")
-        if type(stream) is not str or type(record) is not dict:
+        if type(stream) is not str or not isinstance(record, dict):
             raise InputError(f"Line {self._line} is a RECORD without stream or record. Correct the tap.")
         mapped = self._streams.get(stream)
         if mapped is None:
@@ -149,6 +149,9 @@ class TargetJetti(CommandLine, Target):
             )
         reader, processor = self.message_reader, self.pipeline.processor
         for transform, input_stream in mapped:
+            if type(record) is UnreadableRecord:
+                processor.reject(input_stream, record, record.fault, line=reader.line)
+                continue
             try:
                 transformed = record if transform is None else transform(record if len(mapped) == 1 else dict(record))
             except Exception as error:  # noqa: BLE001 - an expression may raise anything; only this record fails
@@ -216,7 +219,7 @@ class TargetJetti(CommandLine, Target):
         file_input: IO[str] | None = None,
     ) -> None:
         super(Target, cls).invoke(about=about, about_format=about_format)
-        cls.print_version(print_fn=cls.logger.info)
+        cls.print_version(print_fn=cls.logger.debug)
         cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env)).run(file_input)
 
     @override

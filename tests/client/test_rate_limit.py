@@ -6,6 +6,7 @@ import logging
 import math
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reservations import reserve
 
-from tap_jetti.client.clock import VirtualClock
+from tap_jetti.client.account import account_key
+from tap_jetti.client.clock import SystemClock, VirtualClock
 from tap_jetti.client.rate_limit import MemoryStore, RateLimiter, open_store
 from tap_jetti.client.rate_limit.bucket import MAX_DELAY, Bucket
 from tap_jetti.errors import Interrupted, StoreError
@@ -363,6 +365,30 @@ def test_an_invalid_store_is_named_without_its_secrets(url: str) -> None:
     assert "cret" not in str(error.value.__cause__ or "")
 
 
+def test_an_account_has_one_key_whatever_its_tokens() -> None:
+    """With `account`, neither host nor token count; without it both do. The key shows none of them."""
+    by_token = {account_key(None, host=host, token=token) for host in ("a", "b", "A") for token in ("x", "y")}
+    assert len(by_token) == 4
+    by_name = {account_key(name, host=host, token=host) for name in ("one", " one ") for host in ("a", "b")}
+    assert len(by_name) == 1
+    assert not by_name & by_token
+    assert all(len(key) == 32 and int(key, 16) for key in by_name | by_token)
+
+
+def test_api_users_of_one_account_share_a_bucket(tmp_path: Path) -> None:
+    """Two tokens with the same `account` take their permits from one bucket; with another account they do not."""
+
+    def wait_for(token: str, account: str | None) -> float:
+        url, clock = f"sqlite://{tmp_path / 'limit.sqlite'}", SystemClock()
+        with closing(open_store(url, host="h", token=token, account=account, clock=clock, logger=LOGGER)) as store:
+            return store.reserve(100.0, 0.0).wait
+
+    assert wait_for("one", "acme") == 0
+    assert wait_for("two", "acme") > 90
+    assert wait_for("two", "other") == 0
+    assert wait_for("two", None) == 0
+
+
 def test_an_invalid_fallback_is_an_error() -> None:
     """An unknown fallback is an error that names the known ones."""
     with pytest.raises(ValueError, match="rate_limit_fallback must be half or fail, got 'none'"):
@@ -382,7 +408,6 @@ def test_importing_opens_nothing(tmp_path: Path) -> None:
     """The import loads neither Redis nor SQLite, and neither it nor `open_store` creates a file."""
     script = """
 import sys
-from contextlib import closing
 import logging
 from tap_jetti.client.clock import SystemClock
 from tap_jetti.client.rate_limit import open_store

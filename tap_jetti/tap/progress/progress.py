@@ -5,13 +5,13 @@ Nothing is written to standard output, which is for Singer messages only.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from tap_jetti.tap.progress.throughput import Throughput
 from tap_jetti.tap.run_summary import StreamFigures
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable
 
     from tap_jetti.client.clock import Clock
@@ -31,6 +31,7 @@ class Progress:
     Args:
         line: The live line, or None if there is no terminal to show it on.
         is_logged: Whether streams that are still being read are reported in the log.
+        is_quiet: Whether streams that have ended are reported at the level DEBUG only.
         figures: Where the figures of each stream of the run are kept.
         logger: Where streams are reported.
         clock: The clock to measure with.
@@ -43,6 +44,7 @@ class Progress:
         line: TerminalLine | None,
         *,
         is_logged: bool,
+        is_quiet: bool = False,
         figures: dict[str, StreamFigures],
         logger: logging.Logger,
         clock: Clock,
@@ -51,6 +53,7 @@ class Progress:
     ) -> None:
         self._line = line
         self._is_logged = is_logged
+        self._level_of_streams = logging.DEBUG if is_quiet else logging.INFO
         self._figures = figures
         self._logger = logger
         self._clock = clock
@@ -97,7 +100,8 @@ class Progress:
             self._line.close()
         throughput, seconds = self._throughput, self._throughput.seconds
         self._figures[self._stream] = StreamFigures(outcome, proof, throughput.rows, seconds, invalid_values)
-        self._logger.info(
+        self._logger.log(
+            self._level_of_streams,
             "stream=%s outcome=%s rows=%d seconds=%.1f rows_per_second=%.0f gets=%d%s%s",
             self._stream,
             outcome,

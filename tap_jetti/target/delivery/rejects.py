@@ -11,15 +11,15 @@ import msgspec
 
 from tap_jetti.errors import SettingsError
 from tap_jetti.facts.resources import names, schema
-from tap_jetti.facts.secret_fields import is_secret, mask_credentials, mask_deep
+from tap_jetti.facts.secret_fields import is_secret, mask_deep
 from tap_jetti.facts.timestamps import from_epoch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from tap_jetti.client.clock import Clock
     from tap_jetti.errors import RecordError
+    from tap_jetti.facts.redaction import Redactor
     from tap_jetti.target.delivery.operations import InputStream, Record
 
 _BLOCK = 1 << 16
@@ -36,13 +36,13 @@ class RejectsFile:
     Args:
         path: The file; it is opened by `check` or by the first rejected record.
         clock: For the time of rejection.
-        secrets: Values that are masked in the title and the detail.
+        redactor: What is masked in the title and the detail, and whose secrets are withheld from records.
     """
 
-    def __init__(self, path: Path, *, clock: Clock, secrets: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path, *, clock: Clock, redactor: Redactor) -> None:
         self._path = path
         self._clock = clock
-        self._secrets = secrets
+        self._redactor = redactor
         self._encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
         self._descriptor: int | None = None
         self._schemas: dict[str, Record] = {}
@@ -71,11 +71,11 @@ class RejectsFile:
 
     def add(self, input_stream: InputStream, record: Record, error: RecordError) -> None:
         """Write a record. When this returns, killing the process no longer loses it."""
-        kept, withheld = _split_secrets(input_stream.action.resource_of(record), record)
+        kept, withheld = _split_secrets(input_stream.action.resource_of(record), record, self._redactor)
         rejection: Record = {
             "status": error.status,
-            "title": self._masked(error.title),
-            "detail": self._masked(error.detail),
+            "title": self._redactor.clean(error.title),
+            "detail": self._redactor.clean(error.detail),
             "time": from_epoch(self._clock.time()),
         }
         if withheld:
@@ -107,11 +107,6 @@ class RejectsFile:
         while data:
             data = data[os.write(self._descriptor, data) :]
 
-    def _masked(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return mask_credentials(text)
-
 
 def _open(path: Path) -> int:
     """Open a file to append to it, readable by its owner only, and remove an incomplete last line."""
@@ -140,13 +135,17 @@ def _read_at(descriptor: int, start: int, end: int) -> bytes:
     return b"".join(parts)
 
 
-def _split_secrets(resource: str, record: Record) -> tuple[Record, list[str]]:
+def _split_secrets(resource: str, record: Record, redactor: Redactor) -> tuple[Record, list[str]]:
     """Return a record without secrets, and the names of the fields that were left out."""
     known = schema(resource)["properties"] if resource in names() else {}
     kept: dict[str, Any] = {}
     withheld = []
     for name, value in record.items():
-        if (name not in known and is_secret(resource, name)) or mask_deep(value) != value:
+        if (
+            (name not in known and is_secret(resource, name))
+            or mask_deep(value) != value
+            or redactor.holds_secret(value)
+        ):
             withheld.append(name)
         else:
             kept[name] = value

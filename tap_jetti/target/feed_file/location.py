@@ -8,6 +8,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from pathlib import Path
+from ssl import SSLError
 from typing import TYPE_CHECKING
 
 from tap_jetti.errors import FeedConflictError, FeedFileError, FeedPermissionError, FeedUnavailableError
@@ -102,7 +103,7 @@ def feed_file_error(name: str, error: Exception) -> FeedFileError:
         error: What was raised.
     """
     text = f"The feed file {name} cannot be read or written: {describe(error)}."
-    number = getattr(error, "errno", None)
+    number = None if isinstance(error, SSLError) else getattr(error, "errno", None)  # TLS has numbers of its own
     if isinstance(error, PermissionError) or number in _NO_PERMISSION:
         return FeedPermissionError(f"{text} Check the permissions of this user there.")
     if number in _WRONG_PATH or isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError)):

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 from platformdirs import user_state_path
 
 from tap_jetti.errors import SettingsError
+from tap_jetti.target.feed_file import ftp_server
 from tap_jetti.target.feed_file.fsspec_file import FsspecFile
+from tap_jetti.target.feed_file.ftp_server import FtpFile
 from tap_jetti.target.feed_file.local_file import LocalFile
 from tap_jetti.target.feed_file.location import shown
+from tap_jetti.target.feed_file.sftp_server import SftpFile
 
 if TYPE_CHECKING:
     from tap_jetti.target.feed_file.location import FeedLocation
@@ -26,11 +29,12 @@ _CREDENTIALS = {"s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"}
 """Variables that hold credentials, where they are not named as those of fsspec."""
 
 
-def place_of(path: str) -> FeedLocation:
+def place_of(path: str, *, timeout: float) -> FeedLocation:
     """Return the place that a feed_path names.
 
     Args:
         path: A local path, or a URL without credentials.
+        timeout: Seconds to wait for a server.
 
     Raises:
         SettingsError: The path is not the path of a file, or holds credentials.
@@ -47,6 +51,10 @@ def place_of(path: str) -> FeedLocation:
         raise SettingsError(f"feed_path must be the path or URL of a file, got {shown(path)}.")
     if scheme == "file":
         return LocalFile(path)
+    if scheme in ftp_server.PORTS:
+        return FtpFile(path, timeout=timeout)
+    if scheme in {"sftp", "ssh"}:
+        return SftpFile(path, timeout=timeout)
     return FsspecFile(path, scheme)
 
 
