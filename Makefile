@@ -18,13 +18,15 @@ SLOW := \
   tests/client/test_rate_limit_sqlite.py \
   tests/doctor/test_doctor.py \
   tests/facts/test_redaction.py \
-  tests/packaging/test_demo_warehouse.py \
+  tests/packaging/test_demo_comparison.py \
   tests/packaging/test_distribution.py \
   tests/process/test_exit_codes.py \
   tests/process/test_logs.py \
   tests/reading/test_prefetch.py \
   tests/sandbox/test_sandbox_lifecycle.py \
   tests/simulation/test_simulation.py \
+  tests/sync/test_sync.py \
+  tests/sync/test_warehouse.py \
   tests/tap/test_any_server.py \
   tests/tap/test_bad_input.py \
   tests/tap/test_cases_reading.py \

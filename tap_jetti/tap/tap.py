@@ -49,6 +49,7 @@ class TapJetti(CommandLine, Tap):
     package_name = "tap-jetti"
     message_writer_class = MessageWriter
     message_writer: MessageWriter
+    run_context_class: type[RunContext] = RunContext
 
     config_jsonschema = settings_schema(TAP_SETTINGS)
 
@@ -68,7 +69,7 @@ class TapJetti(CommandLine, Tap):
     @cached_property
     def run_context(self) -> RunContext:
         """What the streams share."""
-        return RunContext(
+        return self.run_context_class(
             self.config,
             writer=self.message_writer,
             clock=self.clock,

@@ -131,6 +131,8 @@ class WritePath:
             self._decide(self._undecided.take_all(), is_end=True)
             for key in self._quota.drain():
                 self._release(key)
+            for key in self._quota.evicted():
+                self._leave(key)
             self._queues.finish()
 
     def _decide(self, operations: Sequence[WriteOperation], *, is_end: bool) -> None:
@@ -139,8 +141,8 @@ class WritePath:
         verdicts = self._detector.decide(operations, is_end=is_end)
         for operation, verdict in zip(operations, verdicts, strict=True):
             waits = operation.key in self._held or self._queues.has(operation.key)
-            if verdict.is_unchanged and not waits:  # otherwise what waits would have the last word
-                self._outcomes.mark_unchanged(operation)
+            if verdict.is_needless and not waits:  # otherwise what waits would have the last word
+                self._outcomes.mark_unchanged(operation, is_under_way=verdict.is_under_way)
             else:
                 self._admit(operation, verdict)
 
