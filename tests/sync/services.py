@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import psycopg
 import pytest
@@ -26,7 +26,7 @@ def postgres_database() -> Iterator[str]:
     try:
         server = psycopg.connect(f"{POSTGRES}/postgres", autocommit=True, connect_timeout=_SECONDS)
     except psycopg.OperationalError as error:
-        pytest.skip(f"no PostgreSQL: {str(error).strip()}. Set JETTI_TEST_POSTGRES_URL.")
+        _miss(f"no PostgreSQL: {str(error).strip()}. Set JETTI_TEST_POSTGRES_URL.")
     with server:
         server.execute(f'CREATE DATABASE "{name}"')
         try:
@@ -43,9 +43,16 @@ def redis_state() -> Iterator[str]:
     try:
         client.ping()
     except redis.RedisError as error:
-        pytest.skip(f"no Redis: {error}. Set JETTI_TEST_REDIS_URL.")
+        _miss(f"no Redis: {error}. Set JETTI_TEST_REDIS_URL.")
     try:
         yield f"{REDIS}?state={name}"
     finally:
         client.delete(f"tap-jetti:state:{name}", f"tap-jetti:state:{name}:lock")
         client.close()
+
+
+def _miss(reason: str) -> NoReturn:
+    """Skip the test; fail it where the services are required."""
+    if os.environ.get("JETTI_TEST_REQUIRE_SERVICES"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 from runs import LOGGER
 
 STATE = {"bookmarks": {"sales": {"replication_key_value": "2020-01-01T00:00:00.000Z", "note": 'ü "x" \\ 👍'}}}
-OTHER = {"bookmarks": {}}
+OTHER: dict[str, Any] = {"bookmarks": {}}
 KINDS = ("file", "file URL", "link", "S3", "remote file", "Redis", "PostgreSQL", "DuckDB")
 SHARED = ("S3", "remote file", "Redis", "PostgreSQL")
 """Those that several machines can use."""
