@@ -132,7 +132,7 @@ class TargetJetti(CommandLine, Target):
                 columns,
                 frozenset(map(columns.field_of, listed)),
             )
-            self.pipeline.add_stream(input_stream)
+            self.pipeline.add_stream()
             is_same = isinstance(stream_map, SameRecordTransform) and not stream_map.flattening_enabled
             mapped.append((None if is_same else stream_map.transform, input_stream))
         self._streams[stream] = mapped
