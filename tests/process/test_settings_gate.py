@@ -140,5 +140,5 @@ def test_an_empty_file_is_said(tmp_path: Path) -> None:
     """An empty file, as a shell leaves it where a command failed, is no empty object."""
     path = tmp_path / "state.json"
     path.write_text("\n")
-    with path.open(encoding="utf-8") as file, pytest.raises(SettingsError, match="state.json is empty"):
+    with path.open(encoding="utf-8") as file, pytest.raises(SettingsError, match="is empty"):
         read_object(file, "state")
