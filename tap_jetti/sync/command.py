@@ -140,7 +140,8 @@ def _loader_command(
         if not command:
             raise SettingsError("The command of --loader is empty.")
         return LoaderCommand(command, timeout=timeout)
-    arguments = ["--path", str(duckdb_path(to)), "--expects-end"]
+    file = duckdb_path(to)
+    arguments = ["--path", str(file), "--expects-end"]
     if keeps_state:
         arguments += ["--keep-state", "--account", tap.owner]
     try:
@@ -152,7 +153,7 @@ def _loader_command(
     return LoaderCommand(
         own_python("tap_jetti.sync.warehouse.loader", *arguments),
         keeps_state=keeps_state,
-        is_own=True,
+        file=file,
         timeout=timeout,
     )
 

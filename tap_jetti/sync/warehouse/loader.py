@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -37,6 +38,9 @@ COMMIT_ROWS = 20_000
 
 FLUSH_BYTES = 32 * 1024 * 1024
 """Rows that take more than this are written into the transaction."""
+
+_NO_ROOM = "Could not write"
+"""What an error of DuckDB says if a disk is full, of whatever class it is."""
 
 _LOGGER = logging.getLogger("jetti.duckdb")
 _SNAPSHOT_TIMES = {"snapshotAt", "snapshot_at"}
@@ -213,11 +217,12 @@ def main(
         code = error.exit_code
     except duckdb.Error as error:
         # Full disk and out of memory: the same rows may fit later. Nothing but whole transactions is in the file.
-        is_passing = isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException))
+        is_passing = isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException)) or _NO_ROOM in str(error)
         _LOGGER.error("DuckDB failed: %s", first_line(error))  # noqa: TRY400 - no traceback
         code = EXIT_RETRY if is_passing else 1
     except OSError as error:
-        _LOGGER.error("%s", error)  # noqa: TRY400 - no traceback
+        place = tempfile.gettempdir()
+        _LOGGER.error("Cannot write rows to a temporary file in %s: %s.", place, error.strerror)  # noqa: TRY400
         code = EXIT_RETRY
     else:
         code = 0
