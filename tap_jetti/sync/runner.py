@@ -19,9 +19,10 @@ from tap_jetti.facts.json_codec import decode_json, encode_json
 from tap_jetti.sync.children import Child
 from tap_jetti.sync.outcome import Ending
 from tap_jetti.sync.relay import LoaderStates, Relay
-from tap_jetti.sync.state_keeper import OWNER, StateKeeper
+from tap_jetti.sync.state_keeper import StateKeeper
 from tap_jetti.sync.states.store import reserved
 from tap_jetti.sync.warehouse.end import END
+from tap_jetti.tap.state_input import OWNER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -229,7 +229,7 @@ def test_a_state_of_another_account_is_refused(syncs: Syncs) -> None:
         (["--to", "duckdb:///w.duckdb", "--state", "nonsense://x"], 78, "nonsense"),
         (["--to", "duckdb:///w.duckdb", "--state", "redis://user:p#w@x"], 78, "Percent-encode"),
         (["--to", "duckdb:///w.duckdb", "--config", "missing.json"], 78, "missing.json"),
-        (["--to", "duckdb:///w.duckdb", "--summary", "missing/summary.json"], 1, "Cannot write the summary"),
+        (["--to", "duckdb:///w.duckdb", "--summary", "/dev/null/summary.json"], 78, "Cannot write the summary"),
     ],
 )
 def test_what_cannot_work_is_said(syncs: Syncs, arguments: list[str], code: int, message: str) -> None:

@@ -20,7 +20,9 @@ import duckdb
 
 from tap_jetti.errors import EXIT_RETRY, InputError, JettiError, OutputError, SettingsError
 from tap_jetti.facts.json_codec import encode_json
+from tap_jetti.facts.redaction import Redactor
 from tap_jetti.process.command import read_object
+from tap_jetti.process.logs import configure_logs
 from tap_jetti.sync.warehouse.end import END
 from tap_jetti.sync.warehouse.table import Table
 from tap_jetti.sync.warehouse.warehouse import Warehouse, first_line
@@ -207,6 +209,7 @@ def main(
     """Load Singer messages from standard input into a DuckDB file."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s | %(levelname)-8s | %(name)s | %(message)s")
     try:
+        configure_logs(_LOGGER, Redactor())
         _load(_path(config, path), keep_state=keep_state, account=account, expects_end=expects_end)
     except JettiError as error:
         _LOGGER.error("%s", error)  # noqa: TRY400 - no traceback
