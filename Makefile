@@ -18,7 +18,7 @@ SLOW := \
   tests/client/test_rate_limit_sqlite.py \
   tests/doctor/test_doctor.py \
   tests/facts/test_redaction.py \
-  tests/packaging/test_demo_warehouse.py \
+  tests/packaging/test_demo_comparison.py \
   tests/packaging/test_distribution.py \
   tests/process/test_exit_codes.py \
   tests/process/test_logs.py \
@@ -26,9 +26,13 @@ SLOW := \
   tests/sandbox/test_sandbox_lifecycle.py \
   tests/secrets/test_secrets.py \
   tests/simulation/test_simulation.py \
+  tests/sync/test_sync.py \
+  tests/sync/test_warehouse.py \
+  tests/tap/test_any_server.py \
   tests/tap/test_bad_input.py \
   tests/tap/test_cases_reading.py \
   tests/tap/test_catalog_columns.py \
+  tests/tap/test_catalog_form.py \
   tests/tap/test_column_names.py \
   tests/tap/test_invalid_values.py \
   tests/tap/test_kill.py \
@@ -43,6 +47,7 @@ SLOW := \
   tests/tap/test_tap_prefetch.py \
   tests/tap/test_two_signals.py \
   tests/tap/test_unwritten_rows.py \
+  tests/target/test_any_server_writes.py \
   tests/target/test_cancellations.py \
   tests/target/test_confirmation.py \
   tests/target/test_faults.py \

@@ -16,6 +16,8 @@ from tap_jetti.errors import JettiError, message_of
 
 SUBCOMMANDS = {
     "demo": ("tap_jetti.demo.command", "Load a sandbox into a warehouse twice, and compare all counts.", "sandbox"),
+    "state": ("tap_jetti.sync.state_command", "Show or replace the state of a sync.", ""),
+    "sync": ("tap_jetti.sync.command", "Read what changed in Jetti and load it.", ""),
     "doctor": ("tap_jetti.doctor.command", "Check what this account's Jetti does, without writing anything.", ""),
     "sandbox": ("tap_jetti.sandbox.command", "Run a Jetti server with made-up data on this machine.", "sandbox"),
 }

@@ -31,6 +31,12 @@ def _quiet_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's state directory out of the tests, and let no test see what another one has remembered."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+
+
 @pytest.fixture
 def sandboxes() -> Iterator[Callable[..., Sandbox]]:
     """Start sandboxes with options, empty and without a rate limit by default; all are stopped after the test."""

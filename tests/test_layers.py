@@ -27,8 +27,9 @@ ALLOWED: dict[str, set[str]] = {
     "tap": {"facts", "errors", "client", "reading", "process"},
     "target": {"facts", "errors", "client", "reading", "process"},
     "sandbox": {"facts"},
+    "sync": {"facts", "errors", "client", "reading", "process", "tap", "target"},
+    "demo": {"facts", "errors", "client", "reading", "process", "tap", "target", "sync", "sandbox"},
     "doctor": {"facts", "errors", "client", "reading", "process", "tap"},
-    "demo": {"facts", "errors", "client", "reading", "process", "tap", "target", "sandbox"},
     "cli": set(),
 }
 """The parts that each part may import, besides itself and the version in ``tap_jetti``."""

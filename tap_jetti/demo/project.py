@@ -24,7 +24,7 @@ WAREHOUSE = "target-warehouse"
 TIMEOUT_SECONDS = 600
 """Maximum duration of one command, in seconds."""
 
-_LOADER = Path("tap_jetti/demo/loader.py")
+_LOADER = Path("tap_jetti/sync/warehouse/__main__.py")
 _SETTINGS_OF_OTHERS = ("MELTANO_", "TAP_JETTI_", "TARGET_JETTI_", "TARGET_WAREHOUSE_")
 _LAST_LINES = 5
 _SUMMARY = re.compile(r"Summary: (\{.*\})")
@@ -54,7 +54,7 @@ class Project:
         self.warehouse.unlink(missing_ok=True)
         loader = self.folder / _LOADER
         loader.parent.mkdir(parents=True, exist_ok=True)
-        loader.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m tap_jetti.demo.loader "$@"\n', "utf-8")
+        loader.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m tap_jetti.sync.warehouse "$@"\n', "utf-8")
         loader.chmod(0o755)
         shutil.copyfile(project_file(), self.folder / "meltano.yml")
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])

@@ -12,6 +12,9 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_LONGEST_INTEGER = 1_000
+"""Characters of an integer that is decoded as one: longer ones take long, and Python refuses the longest."""
+
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -31,7 +34,7 @@ def decode_json(content: bytes, *, huge_as_text: bool = False) -> Any:  # noqa: 
     try:
         return _DECODER.decode(content)
     except (msgspec.DecodeError, ArithmeticError) as error:
-        found = _decode_odd(content, huge=str if huge_as_text else _refuse)
+        found = decode_with(content, huge=str if huge_as_text else _refuse, constant=_refuse)
         if found is None:
             raise msgspec.DecodeError(str(error)) from error
         return found
@@ -42,13 +45,24 @@ def encode_json(value: object) -> bytes:
     return _ENCODER.encode(value)
 
 
-def _decode_odd(content: bytes, *, huge: Callable[[str], Any]) -> Any:  # noqa: ANN401 - any JSON
+def decode_with(content: bytes, *, huge: Callable[[str], Any], constant: Callable[[str], Any]) -> Any:  # noqa: ANN401
     r"""Decode JSON that may have half a surrogate pair, such as ``"\ud83d"``. Return None if it is not JSON.
 
     JavaScript cuts texts in the middle of such a pair and writes what is left.
+
+    Args:
+        content: The JSON.
+        huge: What becomes of a number that a decimal cannot hold, or an integer of very many digits.
+        constant: What becomes of NaN, Infinity and -Infinity, which JSON does not have.
     """
     try:
-        return _repaired(json.loads(content, parse_float=partial(_exact, huge=huge), parse_constant=_refuse))
+        found = json.loads(
+            content,
+            parse_float=partial(_exact, huge=huge),
+            parse_int=lambda number: int(number) if len(number) <= _LONGEST_INTEGER else huge(number),
+            parse_constant=constant,
+        )
+        return _repaired(found)
     except (ValueError, RecursionError):
         return None
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk import typing as th
 
 from tap_jetti import __version__
+from tap_jetti.client.account import account_key
 from tap_jetti.client.hosts import Host, origin_of, parse_base_url
 from tap_jetti.client.rate_limit import RateLimiter, open_store
 from tap_jetti.client.session import JettiSession
@@ -125,6 +126,16 @@ _DEFAULTS = {
 def settings_schema(own: th.PropertiesList) -> dict[str, Any]:
     """The JSON Schema of a plug-in's settings: the shared ones, then its own."""
     return th.PropertiesList(*CLIENT_SETTINGS.wrapped.values(), *own.wrapped.values()).to_dict()
+
+
+def account_of(config: Mapping[str, Any]) -> str:
+    """The key of the account that the settings describe: what belongs to it alone is kept under this name."""
+    url = config.get("api_url", _DEFAULTS["api_url"])
+    return account_key(
+        config.get("account"),
+        host=":".join(str(part) for part in origin_of(url)[1:]),
+        token=str(config["api_token"]).strip(),
+    )
 
 
 def open_session(

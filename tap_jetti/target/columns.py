@@ -222,7 +222,7 @@ class Columns:
             name = self._fields[column]
             first = columns.setdefault(name, column)
             if first != column:
-                raise RecordError(f"{self._path}{name}.ambiguous", _both(self._path + name, first, column))
+                raise RecordError("column.ambiguous", _both(self._path + name, first, column))
 
     def _with_objects(self, record: Record) -> Record:
         found = record
@@ -320,7 +320,7 @@ class Columns:
 
     def _fault(self, column: str, title: str, detail: str, *, ascii_only: bool = False) -> None:
         shown = self._path + shown_name(column, ascii_only=ascii_only)
-        self._faults[column] = RecordError(f"{shown}.{title}", f"{shown} {detail}")
+        self._faults[column] = RecordError(f"column.{title}", f"{shown} {detail}")
 
 
 def two_columns(names: tuple[str, str, str]) -> str:

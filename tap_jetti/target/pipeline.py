@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jetti.errors import JettiError
 from tap_jetti.facts.json_codec import encode_json
+from tap_jetti.process.settings import account_of
 from tap_jetti.process.stdout import Output
 from tap_jetti.reading.server_profile import ServerProfile
 from tap_jetti.target.actions.context import ActionContext
 from tap_jetti.target.actions.feed_variants import FeedVariants
 from tap_jetti.target.actions.routes import FILE
 from tap_jetti.target.actions.webhook_hashes import Defaults, WebhookHashes
-from tap_jetti.target.delivery.change_detection import ChangeDetector
+from tap_jetti.target.delivery.change_detection import ChangeDetector, SendingOrder
 from tap_jetti.target.delivery.checkpoints import Checkpoints
 from tap_jetti.target.delivery.dispatcher import Dispatcher
 from tap_jetti.target.delivery.intake import RecordProcessor
+from tap_jetti.target.delivery.ledger.account_ledger import AccountLedger
+from tap_jetti.target.delivery.ledger.feed_reader import server_time
+from tap_jetti.target.delivery.ledger.write_log import WriteLog
 from tap_jetti.target.delivery.outcomes import Outcomes
 from tap_jetti.target.delivery.quota import FirstComeQuota, LargestChangeQuota
 from tap_jetti.target.delivery.read_back import Confirmation
@@ -35,7 +39,6 @@ if TYPE_CHECKING:
 
     from tap_jetti.client.clock import Clock
     from tap_jetti.client.session import JettiSession
-    from tap_jetti.target.delivery.operations import InputStream
     from tap_jetti.target.delivery.quota import Quota
 
 STOP_SECONDS = 10.0
@@ -72,14 +75,26 @@ class Pipeline:
             logger=logger,
         )
         self._confirmation = self._new_confirmation(config)
+        self._ledger = AccountLedger(
+            config["ledger"],
+            account_of(config),
+            now=lambda: server_time(session, clock),
+            logger=logger,
+            is_read_only=self._dry_run,
+        )
         self.context = self._new_context(config)
-        self._detector = None
-        if config["skip_unchanged"]:
-            self._detector = ChangeDetector(
-                session, FeedVariants.comparison, profile=self.context.profile, logger=logger
-            )
+        self._detector = self._new_detector(config)
+        is_limited = config.get("max_updates") is not None
+        log = WriteLog(
+            self._ledger,
+            FeedVariants.comparison if config["skip_unchanged"] else None,
+            is_limited=is_limited,
+            logger=logger,
+        )
         self._dispatcher = Dispatcher(
-            BatchSender(self._outcomes, self.summary, clock).send, concurrency=config["concurrency"], clock=clock
+            BatchSender(self._outcomes, self.summary, clock, log=log).send,
+            concurrency=config["concurrency"],
+            clock=clock,
         )
         self._file = self._new_file(config)
         self._path = WritePath(
@@ -93,11 +108,9 @@ class Pipeline:
         self.processor = RecordProcessor(self._path, self._outcomes, self.checkpoints)
         self._has_streams = False
 
-    def add_stream(self, input_stream: InputStream) -> None:
+    def add_stream(self) -> None:
         """Prepare for the records of a stream."""
         self._has_streams = True
-        if self._detector is not None:
-            self._detector.announce(input_stream.fields)
         if self._file is None:
             self._dispatcher.start_timer()
 
@@ -144,6 +157,8 @@ class Pipeline:
         if self._confirmation is not None:
             self._confirmation.wait()
         self._outcomes.finish()
+        if self._detector is not None:
+            self._detector.finish()
 
     def stop(self) -> None:
         """Start no new calls, and wait for those in flight; their records count as delivered."""
@@ -152,7 +167,7 @@ class Pipeline:
     def close(self) -> None:
         """Stop, release all resources, and log the summary."""
         self.stop()
-        for part in (self._detector, self._file, self._rejects, self.session):
+        for part in (self._detector, self._ledger, self._file, self._rejects, self.session):
             if part is not None:
                 part.close()
         summary = self.summary.as_dict(self.session.stats, seconds=self._clock.monotonic() - self._started)
@@ -193,6 +208,21 @@ class Pipeline:
             rejected=self._outcomes.mark_rejected,
         )
         return self._outcomes.confirmation
+
+    def _new_detector(self, config: Mapping[str, Any]) -> ChangeDetector | SendingOrder | None:
+        if config["skip_unchanged"]:
+            return ChangeDetector(
+                self.session,
+                FeedVariants.comparison,
+                ledger=self._ledger,
+                clock=self._clock,
+                summary=self.summary,
+                profile=self.context.profile,
+                logger=self._logger,
+            )
+        if config.get("max_updates") is not None:
+            return SendingOrder(FeedVariants.resource, self._ledger)
+        return None
 
     def _new_file(self, config: Mapping[str, Any]) -> FeedFile | None:
         if config["delivery"] != FILE:

@@ -89,7 +89,15 @@ TARGET_SETTINGS = th.PropertiesList(
         th.BooleanType(nullable=False),
         default=True,
         title="Skip unchanged",
-        description="Read the inventory feed first, and send only records that differ from it.",
+        description="Compare records with what Jetti has, and send only those that differ.",
+    ),
+    th.Property(
+        "ledger",
+        th.StringType(nullable=False, min_length=1),
+        default="auto",
+        title="Ledger",
+        description="Where to remember, per account, which rows Jetti has shown and what was sent. auto: in the user's"
+        " state directory. none: nothing is remembered from run to run. Otherwise the path of a folder.",
     ),
     th.Property(
         "confirm_seconds",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import re
 import sys
 from collections import Counter
@@ -13,10 +14,12 @@ import msgspec
 from singer_sdk.singerlib.encoding import GenericSingerReader
 from typing_extensions import override
 
-from tap_jetti.errors import InputError
-from tap_jetti.facts.json_codec import decode_json
+from tap_jetti.errors import InputError, RecordError
+from tap_jetti.facts.json_codec import decode_with
 from tap_jetti.facts.redaction import Redactor
 from tap_jetti.facts.secret_fields import is_secret
+from tap_jetti.target.name_matching import shown_name
+from tap_jetti.target.shown_values import shown_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +28,19 @@ EXCERPT_LENGTH = 80
 """Characters of an invalid line that an error shows."""
 
 _NAMED_VALUE = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:\s*)("(?:[^"\\]|\\.)*"?|[^\s,{}\[\]]+)')
+
+
+class UnreadableRecord(dict[str, Any]):
+    """The record of a line that is not quite JSON, or holds a text that no database takes. It is rejected alone.
+
+    Args:
+        record: The record; a number that JSON does not have is there as it was written.
+        fault: Why it is rejected.
+    """
+
+    def __init__(self, record: dict[str, Any], fault: RecordError) -> None:
+        super().__init__(record)
+        self.fault = fault
 
 
 class SingerInput(GenericSingerReader[bytes]):
@@ -63,7 +79,9 @@ class SingerInput(GenericSingerReader[bytes]):
         """
         counts: Counter[str] = Counter()
         decode = self._decoder.decode
-        for line in self.default_input if file_input is None else getattr(file_input, "buffer", file_input):
+        source = self.default_input if file_input is None else getattr(file_input, "buffer", file_input)
+        nul: Any = r"\u0000" if isinstance(source, io.TextIOBase) else rb"\u0000"
+        for line in source:
             self.line += 1
             self.size = len(line)
             try:
@@ -76,6 +94,8 @@ class SingerInput(GenericSingerReader[bytes]):
                     raise InputError(
                         f"Line {self.line} is not valid JSON ({error}): {excerpt(line, self.redactor)}"
                     ) from None
+            if nul in line:
+                _mark(message, _has_nul, "a text without the character U+0000")
             kind = message.get("type") if isinstance(message, dict) else None
             callback = callbacks.get(kind) if isinstance(kind, str) else None
             if callback is None:
@@ -93,16 +113,62 @@ class SingerInput(GenericSingerReader[bytes]):
         return message
 
     def _decode_repaired(self, line: bytes | str) -> object:
-        """Decode a line that is JSON except for a byte order mark or half a surrogate pair; None if it is not.
+        """Decode a line that is JSON but for a byte order mark, half a surrogate pair, or a number in a record.
+
+        It returns None for any other line.
 
         Windows puts the first at the beginning of the input. Programs in JavaScript and Python write the second when
         they cut a text within a character; U+FFFD replaces it.
         """
         content = line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line
-        try:
-            return decode_json(content.removeprefix(codecs.BOM_UTF8) if self.line == 1 else content)
-        except (msgspec.DecodeError, UnicodeError, RecursionError, ArithmeticError):
-            return None
+        message = decode_with(
+            content.removeprefix(codecs.BOM_UTF8) if self.line == 1 else content, huge=_raw, constant=_raw
+        )
+        is_readable = _find(message, _is_raw) is None or _mark(message, _is_raw, "a number")
+        return message if is_readable else None
+
+
+def _raw(number: str) -> msgspec.Raw:
+    return msgspec.Raw(number.encode())
+
+
+def _is_raw(value: object) -> bool:
+    return isinstance(value, msgspec.Raw)
+
+
+def _has_nul(value: object) -> bool:
+    return isinstance(value, str) and "\0" in value
+
+
+def _mark(message: object, is_fault: Callable[[object], bool], allowed: str) -> bool:
+    """Make the record of a message one that is rejected; returns whether it has one, and nothing else is at fault."""
+    if not isinstance(message, dict) or message.get("type") != "RECORD" or not isinstance(message.get("record"), dict):
+        return False
+    record = message["record"]
+    found = _find(record, is_fault)
+    if found is None or _find({**message, "record": None}, is_fault) is not None:
+        return False
+    path, value = found
+    name = shown_name(path)
+    detail = f"{name} must be {allowed}, not {shown_value('', path.split('.')[0], value)}"
+    message["record"] = UnreadableRecord(record, RecordError("column.invalid", detail))
+    return True
+
+
+def _find(value: object, is_fault: Callable[[object], bool]) -> tuple[str, object] | None:
+    """Where in a JSON value a fault is, by the names and positions that lead to it, and what it is; None if none is."""
+    waiting: list[tuple[str, object]] = [("", value)]
+    while waiting:
+        path, item = waiting.pop()
+        if is_fault(item):
+            return path, item
+        inner = [*item.items()] if isinstance(item, dict) else [*enumerate(item)] if isinstance(item, list) else []
+        for key, one in reversed(inner):
+            deeper = f"{path}.{key}" if path else str(key)
+            if is_fault(key):
+                return deeper, key
+            waiting.append((deeper, one))
+    return None
 
 
 def excerpt(line: bytes | str, redactor: Redactor) -> str:

@@ -23,7 +23,7 @@ from tap_jetti.target.delivery.operations import InputStream
 from tap_jetti.target.delivery.record_errors import MissingSchemaError
 from tap_jetti.target.pipeline import Pipeline
 from tap_jetti.target.settings import TARGET_SETTINGS, check_settings
-from tap_jetti.target.singer_input import SingerInput
+from tap_jetti.target.singer_input import SingerInput, UnreadableRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +132,7 @@ class TargetJetti(CommandLine, Target):
                 columns,
                 frozenset(map(columns.field_of, listed)),
             )
-            self.pipeline.add_stream(input_stream)
+            self.pipeline.add_stream()
             is_same = isinstance(stream_map, SameRecordTransform) and not stream_map.flattening_enabled
             mapped.append((None if is_same else stream_map.transform, input_stream))
         self._streams[stream] = mapped
@@ -140,7 +140,7 @@ class TargetJetti(CommandLine, Target):
     @override
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         stream, record = message_dict.get("stream"), message_dict.get("record")
-        if type(stream) is not str or type(record) is not dict:
+        if type(stream) is not str or not isinstance(record, dict):
             raise InputError(f"Line {self._line} is a RECORD without stream or record. Correct the tap.")
         mapped = self._streams.get(stream)
         if mapped is None:
@@ -149,6 +149,9 @@ class TargetJetti(CommandLine, Target):
             )
         reader, processor = self.message_reader, self.pipeline.processor
         for transform, input_stream in mapped:
+            if type(record) is UnreadableRecord:
+                processor.reject(input_stream, record, record.fault, line=reader.line)
+                continue
             try:
                 transformed = record if transform is None else transform(record if len(mapped) == 1 else dict(record))
             except Exception as error:  # noqa: BLE001 - an expression may raise anything; only this record fails

@@ -71,11 +71,11 @@ def test_what_is_cancelled_is_not_cancelled_again(
 def test_only_items_that_are_left_are_cancelled(sandbox: Sandbox) -> None:
     """Within a run and between runs, each item is cancelled once."""
     cancel(sandbox, {"purchaseId": 21, "ids": [210]})
-    cancel(sandbox, {"purchaseId": 21, "ids": [210, 211]}, {"purchaseId": 21})
+    cancel(sandbox, {"purchaseId": 21, "ids": [210, 211]})
     assert bodies(sandbox) == [("purchases/21/cancel.json", [210]), ("purchases/21/cancel.json", [211])]
     assert statuses(sandbox, "purchases") == {21: "full", 22: None, 23: None}
-    cancel(sandbox, {"saleId": 31, "ids": [310]}, {"saleId": 31}, {"saleId": 31, "ids": [311]})
-    assert bodies(sandbox)[2:] == [("sales/31/cancel.json", [310]), ("sales/31/cancel.json", [311])]
+    cancel(sandbox, {"saleId": 31, "ids": [310]}, {"saleId": 31, "ids": [311]}, {"purchaseId": 22}, {"purchaseId": 22})
+    assert sorted(bodies(sandbox)[2:]) == [("purchases/22/cancel.json", []), ("sales/31/cancel.json", [310, 311])]
 
 
 def test_what_this_run_cancelled_need_not_be_visible() -> None:
@@ -87,14 +87,16 @@ def test_what_this_run_cancelled_need_not_be_visible() -> None:
     with odd_server(rows=rows) as odd:
         records: list[dict[str, Any]] = [
             {"saleId": 1, "ids": [5]},
+            {"saleId": 2},
+            *({"saleId": number} for number in range(3, 51)),  # fill the batch
             {"saleId": 1, "ids": [5, 6]},
             {"saleId": 2},
-            {"saleId": 2},
         ]
+        rows["sales"] += [{"id": number, "cancellationStatus": "full"} for number in range(3, 51)]
         outcome = deliver(odd, schema(STREAM), *(record(STREAM, **fields) for fields in records))
-        assert (outcome.of(STREAM).sent, outcome.of(STREAM).unchanged) == (3, 1)
-        sent = [(path, body["ids"]) for _, path, body in odd.writes if "/1/" in path]
-        assert sent == [("/api/sales/1/cancel.json", [5]), ("/api/sales/1/cancel.json", [6])]
+        assert (outcome.error, outcome.of(STREAM).unchanged) == (None, 49)
+        sent = sorted((path, body["ids"]) for _, path, body in odd.writes)
+        assert sent == [(f"/api/sales/{number}/cancel.json", ids) for number, ids in ((1, [5]), (1, [6]), (2, []))]
 
 
 def test_an_empty_list_does_not_hide_that_a_purchase_is_cancelled() -> None:

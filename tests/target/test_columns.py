@@ -171,7 +171,7 @@ def test_a_name_close_to_a_known_one_is_rejected(fields: dict[str, Any], said: s
         ("shipments", {"purchaseId": 21, "number": 1}, "number is unknown, the nearest known name is trackingNumber"),
         ("sales", {"externalId": "o", "lineItems": [{"quantty": 1}]}, "did you mean lineItems.quantity?"),
         ("updates", {"resource": "sales", "id": 31, "colour": 1}, "no field of sales that can be written; colour is"),
-        ("sales_updates", {"ID": 31, "internal_note": 1}, "id 31 (line 2) was rejected: internal_note.unknown"),
+        ("sales_updates", {"ID": 31, "internal_note": 1}, "id 31 (line 2) was rejected: column.unknown: internal_note"),
     ],
 )
 def test_a_record_with_nothing_to_write_is_rejected(action: str, fields: dict[str, Any], said: str) -> None:

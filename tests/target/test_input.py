@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     [
         pytest.param('{"type": "RECORD", "stream": "inv', "Line 4 is not valid JSON", id="torn"),
         pytest.param("not json", "Line 4 is not valid JSON", id="text"),
-        pytest.param('{"type": "RECORD", "record": {"x": NaN}}', "Line 4 is not valid JSON", id="nan"),
+        pytest.param('{"type": "STATE", "value": NaN}', "Line 4 is not valid JSON", id="nan"),
         pytest.param('{"type": "STATE", "value": 1e99999999999999999999}', "Line 4 is not valid JSON", id="no-number"),
         pytest.param(
             '{"type": "STATE", "value": ' + "[" * 100_000, "Line 4 is not valid JSON", id="nested-without-end"
@@ -322,6 +322,45 @@ def test_the_items_of_a_shipment_are_an_array_of_integers(ids: Any) -> None:
         outcome = deliver(sandbox, schema("shipments"), record("shipments", purchaseId=21, trackingNumber="T", ids=ids))
         assert "ids must be an array of integers" in str(outcome.error)
         assert sandbox.requests.writes == []
+
+
+UNREADABLE = [
+    pytest.param("NaN", "inventoryQuantity must be a number, not", id="nan"),
+    pytest.param("-Infinity", "inventoryQuantity must be a number, not", id="infinity"),
+    pytest.param("1e99999999999999999999", "inventoryQuantity must be a number, not", id="huge-exponent"),
+    pytest.param("9" * 5_000, "inventoryQuantity must be a number, not", id="endless"),
+    pytest.param('{"a":[1,NaN]}', "inventoryQuantity.a.1 must be a number, not", id="nested"),
+    pytest.param(r'"a\u0000"', "inventoryQuantity must be a text without the character U+0000", id="nul"),
+    pytest.param("1E+999999999", "inventoryQuantity must be an integer, not 1E+999999999", id="beyond-integers"),
+    pytest.param("2147483648", "must be an integer of at most 2,147,483,647, not 2147483648", id="int4"),
+    pytest.param("9999999999", "must be an integer of at most 2,147,483,647, not 9999999999", id="unlimited"),
+    pytest.param('"1_2"', 'inventoryQuantity must be an integer, not "1_2"', id="underscore"),
+    pytest.param('"\u0661"', "inventoryQuantity must be an integer", id="other-digits"),
+    pytest.param('" "', 'inventoryQuantity must be an integer, not " "', id="blank"),
+]
+
+
+@pytest.mark.parametrize(("number", "said"), UNREADABLE)
+def test_a_number_that_is_none_rejects_its_own_record_only(number: str, said: str, tmp_path: Path) -> None:
+    """Its neighbours go, it is set aside as it came, and the file can be sent again, also into itself."""
+    path = tmp_path / "rejects.jsonl"
+    bad = json.dumps(variant(2, "?")).replace('"?"', number)
+    settings = {"on_reject": "set_aside", "rejects_path": str(path)}
+    with jetti() as sandbox:
+        outcome = deliver(sandbox, schema(), variant(1, 1), bad, variant(3, 3), state(1), **settings)
+        assert (outcome.code, outcome.error, outcome.states) == (1, None, [1])
+        assert stock(sandbox) == {"e1": 1, "e3": 3}
+        kept = path.read_text(encoding="utf-8").split("\n")[1]
+        assert kept.startswith('{"type":"RECORD","stream":"inventory_feed_variants","record":{"externalId":"e2",')
+        assert f'"inventoryQuantity":{number}' in kept or number.startswith('"')
+        assert said.replace('"', r"\"") in kept.partition('"detail":')[2]
+
+
+def test_a_text_that_shows_a_nul_as_an_escape_is_a_text() -> None:
+    r"""Six characters that begin with a backslash are no NUL."""
+    with jetti() as sandbox:
+        assert deliver(sandbox, schema(), variant(1, 1, barcode=r"\u0000")).error is None
+        assert sandbox.requests.writes[0].body[0]["barcode"] == r"\u0000"
 
 
 LEVELS = schema("levels", sku={"type": "string"}, level={"type": "integer"})

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tap_jetti.sandbox.http.request_log import LoggedRequest
 
 _HASH_HEADER = "jetti-webhook-hash"
+_NO_ROUTE = "api.route.missing"
 
 
 class Routes:
@@ -53,7 +54,9 @@ class Routes:
         try:
             return as_json(self._write(entry, resource, rest, body))
         except Problem as problem:
-            return problem.response(500 if options.permanent_errors == "500" else None)
+            # A path that does not exist is no business error, whose status the library would default to 500.
+            is_business = problem.title != _NO_ROUTE
+            return problem.response(500 if is_business and options.permanent_errors == "500" else None)
 
     def _read(self, entry: LoggedRequest, resource: str, rest: list[str]) -> Response:
         is_limited = self._account.options.refuse_attributes == "many"
@@ -125,4 +128,4 @@ def _parts(path: str, prefix: str) -> list[str]:
 
 
 def _no_route(entry: LoggedRequest) -> Problem:
-    return Problem(404, "api.route.missing", f"There is no {entry.method} {entry.path}.")
+    return Problem(404, _NO_ROUTE, f"There is no {entry.method} {entry.path}.")

@@ -89,8 +89,9 @@ class Cancellations(Action):
         return LARGEST_BATCH
 
     @override
-    def can_merge(self, earlier: WriteOperation, later: WriteOperation) -> bool:
-        return False  # the items of both are to be cancelled
+    def merged(self, earlier: Record, later: Record) -> Record:
+        ids = (earlier["ids"], later["ids"])
+        return {"ids": sorted({*ids[0], *ids[1]}) if all(ids) else []}  # the items of both are to be cancelled
 
     @override
     def already_done(self, operations: Sequence[WriteOperation]) -> Sequence[WriteOperation]:

@@ -1,198 +1,182 @@
-"""Compares records with the rows that Jetti has, so that only changes are sent."""
+"""Decides about operations by what Jetti shows of their rows, and by what was sent before."""
 
 from __future__ import annotations
 
-import sqlite3
-import weakref
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from tap_jetti.reading.id_read import IdRead
-from tap_jetti.reading.pages import Projection, ResourcePages
-from tap_jetti.target.delivery.verdict import NOT_COMPARED, Verdict
-from tap_jetti.target.fields import OWN_FIELDS, comparable, kinds
+from tap_jetti.target.delivery.ledger.feed_comparison import FORGET_DAYS, FeedComparison
+from tap_jetti.target.delivery.ledger.feed_facts import FeedFacts, IdFacts
+from tap_jetti.target.delivery.ledger.feed_reader import JettiFeedReader, RowForm
+from tap_jetti.target.delivery.ledger.write_log import hash_of
+from tap_jetti.target.delivery.verdict import Verdict
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from tap_jetti.client.clock import Clock
     from tap_jetti.client.session import JettiSession
     from tap_jetti.reading.server_profile import ServerProfile
+    from tap_jetti.target.delivery.ledger.account_ledger import AccountLedger
+    from tap_jetti.target.delivery.ledger.feed_comparison import RowFacts
+    from tap_jetti.target.delivery.ledger.locks import FileLock
+    from tap_jetti.target.delivery.ledger.mirror import Mirror
     from tap_jetti.target.delivery.operations import Comparison, OperationKey, WriteOperation
+    from tap_jetti.target.delivery.summary import Summary
 
-REMOVED = "removed"
-"""The status of a row that Jetti keeps although it was removed: to write it again is a change."""
+MAX_LABELS = 5
+"""Keys that a message names."""
 
-CACHE_KIB = 16_384
-"""The largest amount of memory for the table of rows; the rest of it is in a temporary file."""
+_ID = "id"
 
 
 class ChangeDetector:
-    """Reads the rows of each parent once, by keyset, when the first record of that parent arrives.
+    """Compares operations with the rows of their feed, so that only changes are sent.
 
-    A parent is, for instance, an inventory feed. The rows are stored in a temporary SQLite file, which disappears
-    with the process however it ends. Only the form given by `comparable` of the compared fields is stored, about 100
-    bytes per row, so that a feed of a million variants needs a fixed 16 MiB of memory.
-
-    When an operation is going to be sent, all values of its row but the quantity are forgotten. A later record of
-    that row is always sent, whatever became of the first one.
+    A few keys are looked up. For more the mirror of the feed is brought up to date, or the feed is read, whichever
+    takes fewer GETs.
 
     Args:
         session: Reads the rows.
         comparison: Which rows to read.
+        ledger: The mirror, and what was sent.
+        clock: For the age of what was read.
+        summary: Where writes without effect are counted.
         profile: What was learnt about the server.
         logger: For messages.
     """
 
     def __init__(
-        self, session: JettiSession, comparison: Comparison, *, profile: ServerProfile, logger: logging.Logger
+        self,
+        session: JettiSession,
+        comparison: Comparison,
+        *,
+        ledger: AccountLedger,
+        clock: Clock,
+        summary: Summary,
+        profile: ServerProfile,
+        logger: logging.Logger,
     ) -> None:
-        self.comparison = comparison
         self._session = session
+        self._summary = summary
+        self._ledger = ledger
+        self._clock = clock
         self._profile = profile
         self._logger = logger
-        self._kinds = kinds(comparison.resource)
-        self._announced: set[str] = set()
-        self._columns: dict[int, dict[str, int]] = {}
-        self._encode = msgspec.json.Encoder().encode
-        self._decode = msgspec.json.Decoder(list[Any] | str).decode
-        # Any thread may be the one that collects it, if nobody closes it.
-        self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        weakref.finalize(self, self._table.close)
-        self._table.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        self._table.execute("PRAGMA journal_mode = OFF")
-        self._table.execute("PRAGMA synchronous = OFF")
-        # row_values: an array of all values; after a change, the old quantity as a text; after `forget`, NULL.
-        self._table.execute(
-            "CREATE TABLE rows (parent INTEGER, key TEXT, row_values BLOB, PRIMARY KEY (parent, key)) WITHOUT ROWID"
-        )
+        self._comparison = comparison
+        self._form = RowForm(comparison)
+        self._facts: dict[int, FeedFacts] = {}
+        self._id_facts = IdFacts(self._reader_of(None))
 
-    def announce(self, fields: Iterable[str]) -> None:
-        """Announce fields that records may have. They are read from now on."""
-        self._announced |= set(fields)
+    @cached_property
+    def _compared(self) -> FeedComparison:
+        return FeedComparison(self._form, self._ledger.sent, logger=self._logger)
+
+    @cached_property
+    def _mirror(self) -> tuple[Mirror, FileLock | None]:
+        return self._ledger.open_mirror(self._form.fields)
 
     def covers(self, key: OperationKey) -> bool:
         """See `ChangeDetection.covers`."""
-        return self.comparison.covers(key)
+        return self._comparison.covers(key) or (key.field == _ID and key.resource == self._comparison.resource)
 
-    def decide(self, operations: Sequence[WriteOperation], *, is_end: bool) -> Iterator[Verdict]:  # noqa: ARG002
+    def decide(self, operations: Sequence[WriteOperation], *, is_end: bool) -> Iterable[Verdict]:
         """See `ChangeDetection.decide`."""
-        for operation in operations:
-            if operation.action.comparison is None:  # it writes to a row that other actions compare
-                self.forget(operation.key)
-                yield NOT_COMPARED
-            else:
-                yield self._verdict(operation.key, operation.payload)
+        verdicts: list[Verdict] = [Verdict()] * len(operations)
+        places: dict[int | None, list[int]] = {}
+        for place, operation in enumerate(operations):
+            places.setdefault(operation.key.parent_id, []).append(place)
+        for feed, own in places.items():
+            facts: RowFacts = self._id_facts if feed is None else self._facts_of(feed)
+            found = self._compared.compare(
+                [operations[place] for place in own], facts, now=self._ledger.now(), is_end=is_end
+            )
+            for place, verdict in zip(own, found, strict=True):
+                verdicts[place] = verdict
+        return verdicts
 
-    def _verdict(self, key: OperationKey, payload: Mapping[str, Any]) -> Verdict:
-        """Compare a payload with its row, and forget the values of the row if they differ."""
-        parent, value = _row_of(key)
-        columns = self._columns.get(parent)
-        if columns is None:
-            columns = self._read(parent, {*self._announced, *payload})
-        found = self._table.execute(
-            "SELECT row_values FROM rows WHERE parent = ? AND key = ?", (parent, value)
-        ).fetchone()
-        if found is None:
-            return Verdict(is_new=True, change=self._change(payload, None))
-        (stored,) = found
-        values = self._decode(stored) if stored else "0"
-        if isinstance(values, str):
-            return Verdict(change=self._change(payload, values))
-        if all(self._is_same(name, value, columns, values) for name, value in payload.items()):
-            return Verdict(is_unchanged=True)
-        column = columns.get(self.comparison.quantity_field)
-        before = None if column is None else values[column]
-        self._table.execute(
-            "UPDATE rows SET row_values = ? WHERE parent = ? AND key = ?", (self._encode(str(before)), parent, value)
-        )
-        return Verdict(change=self._change(payload, before))
-
-    def forget(self, key: OperationKey) -> None:
-        """Forget a row that this run changes otherwise: every later record of it is sent.
-
-        Args:
-            key: The key of the row, whether its parent's rows were read or not.
-        """
-        self._table.execute("INSERT OR REPLACE INTO rows VALUES (?, ?, NULL)", _row_of(key))
+    def finish(self) -> None:
+        """Judge what earlier runs sent and what did not come again, and say what was noticed."""
+        if "_compared" not in self.__dict__:
+            return  # nothing was compared
+        for feed, facts in self._facts.items():
+            self._compared.find_overdue(feed, facts, now=self._ledger.now())
+        noticed = self._compared.noticed
+        if noticed.without_effect:
+            self._summary.note_without_effect(self._comparison.resource, noticed.without_effect)
+        for field, number in sorted(noticed.normalised_fields.items()):
+            self._logger.info(
+                "Jetti keeps %d values of %s in another form than they were sent in; they count as unchanged.",
+                number,
+                field,
+            )
+        for field, number in sorted(noticed.other_fields.items()):
+            self._logger.warning(
+                "Jetti shows another %s than was sent to it, in %d rows. They are sent again, behind all others. Check"
+                " what else changes this field, or leave it out.",
+                field,
+                number,
+            )
+        if noticed.ambiguous:
+            self._logger.warning(
+                "%d records have a key that several rows of their feed have, such as %s. They are always sent.",
+                len(noticed.ambiguous),
+                ", ".join(noticed.ambiguous[:MAX_LABELS]),
+            )
 
     def close(self) -> None:
-        """Delete the table."""
-        self._table.close()
+        """Close the files."""
+        if "_compared" in self.__dict__:
+            self._compared.close()
+        if "_mirror" in self.__dict__:
+            self._mirror[0].close()
 
-    def _is_same(self, name: str, value: object, columns: Mapping[str, int], values: list[Any]) -> bool:
-        column = columns.get(name)
-        if column is None:
-            is_key = name == self.comparison.key_field
-            if not is_key:
-                self._profile.warn_once(
-                    self._logger,
-                    "Field %s was in no SCHEMA when the rows of %s were read, so it cannot be compared."
-                    " All records that have it are sent, changed or not.",
-                    name,
-                    self.comparison.resource,
-                )
-            return is_key
-        return bool(values[column] == comparable(self._kinds[name], value))
-
-    def _read(self, parent: int, fields: Iterable[str]) -> dict[str, int]:
-        """Read all rows of a parent; returns the position of each field in `row_values`."""
-        resource, key_field, parent_field = (
-            self.comparison.resource,
-            self.comparison.key_field,
-            self.comparison.parent_field,
-        )
-        wanted = {*fields, self.comparison.quantity_field} & self._kinds.keys()
-        names = sorted(wanted - OWN_FIELDS - {key_field, parent_field})
-        source = ResourcePages(
-            self._session,
-            resource,
-            projection=Projection(("id", key_field, parent_field, *dict.fromkeys((*names, "status")))),
-            profile=self._profile,
-            logger=self._logger,
-            where={parent_field: parent},
-        )
-        count = 0
-        for rows in IdRead(source, verify_counts="auto", logger=self._logger).pages():
-            count += len(rows)
-            self._table.execute("BEGIN")
-            self._table.executemany(
-                # A row that `forget` was called for before it was read stays forgotten.
-                "INSERT INTO rows VALUES (?, ?, ?) ON CONFLICT DO"
-                " UPDATE SET row_values = excluded.row_values WHERE row_values NOT NULL",
-                [
-                    (
-                        parent,
-                        str(row[key_field]),
-                        None
-                        if row.get("status") == REMOVED
-                        else self._encode([comparable(self._kinds[name], row.get(name)) for name in names]),
-                    )
-                    for row in rows
-                    # A server that ignores the filter must not pass the row of another parent for this one's.
-                    if row.get(key_field) is not None and str(row.get(parent_field) or parent) == str(parent)
-                ],
+    def _facts_of(self, feed: int) -> FeedFacts:
+        if feed not in self._facts:
+            self._facts[feed] = FeedFacts(
+                feed,
+                self._reader_of(feed),
+                *self._mirror,
+                make_temporary=lambda: self._ledger.open_temporary_mirror(self._form.fields),
+                clock=self._clock,
+                logger=self._logger,
             )
-            self._table.execute("COMMIT")
-        self._logger.info(
-            "Read %d rows of %s with %s %d; only changes are sent.", count, resource, parent_field, parent
+        return self._facts[feed]
+
+    def _reader_of(self, feed: int | None) -> JettiFeedReader:
+        return JettiFeedReader(
+            self._session, self._form, feed, clock=self._clock, profile=self._profile, logger=self._logger
         )
-        self._columns[parent] = {name: column for column, name in enumerate(names)}
-        return self._columns[parent]
-
-    def _change(self, payload: Mapping[str, Any], before: object) -> Decimal | None:
-        field = self.comparison.quantity_field
-        return abs(_number(payload[field]) - _number(before)) if field in payload else None
 
 
-def _row_of(key: OperationKey) -> tuple[int, str]:
-    return key.parent_id or 0, str(key.value)
+class SendingOrder:
+    """Compares nothing, and knows only when each key was sent last: for `max_updates` without a comparison.
 
+    Args:
+        resource: The resource whose updates are limited.
+        ledger: What was sent.
+    """
 
-def _number(value: object) -> Decimal:
-    try:
-        return Decimal(str(value)) if value is not None else Decimal(0)
-    except InvalidOperation:
-        return Decimal(0)
+    def __init__(self, resource: str, ledger: AccountLedger) -> None:
+        self._resource = resource
+        self._ledger = ledger
+
+    def covers(self, key: OperationKey) -> bool:
+        """See `ChangeDetection.covers`."""
+        return key.resource == self._resource
+
+    def decide(self, operations: Sequence[WriteOperation], *, is_end: bool) -> Iterable[Verdict]:  # noqa: ARG002
+        """See `ChangeDetection.decide`."""
+        hashes = [hash_of(operation.key) for operation in operations]
+        sent = self._ledger.sent.find(hashes)
+        forgotten = self._ledger.now() - FORGET_DAYS * 86_400_000
+        return [
+            Verdict(last_sent=sent[h].at / 1000) if h in sent and sent[h].at >= forgotten else Verdict() for h in hashes
+        ]
+
+    def finish(self) -> None:
+        """Do nothing: what is not compared cannot be judged."""
+
+    def close(self) -> None:
+        """Do nothing: the ledger is closed by whoever opened it."""

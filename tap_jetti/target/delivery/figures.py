@@ -14,7 +14,7 @@ class Outcome(Enum):
     """What became of a record. Of a record with several parts, the last of these that a part has."""
 
     UNCHANGED = "unchanged"
-    """It was not sent, since Jetti has the same values."""
+    """It was not sent, since Jetti has the same values, or has just accepted them."""
 
     MERGED = "merged"
     """A later record of its key took its place before it was sent."""
@@ -55,6 +55,7 @@ class Figures:
         left: See `Outcome`.
         added: Of the operations to send, those whose row Jetti does not have, as far as rows are compared.
         changed: Of the operations to send, those that differ from Jetti's row or are not compared.
+        under_way: Of the unchanged records, those that Jetti accepted a few minutes ago and does not show yet.
         without_effect: Writes of earlier runs of which Jetti shows no effect.
         calls: Calls made, without retries.
         seconds: Time spent in those calls, added up over all threads.
@@ -69,6 +70,7 @@ class Figures:
     left: int = 0
     added: int = 0
     changed: int = 0
+    under_way: int = 0
     without_effect: int = 0
     calls: int = 0
     seconds: float = 0.0

@@ -81,10 +81,15 @@ class Outcomes:
         else:
             figures.changed += 1
 
-    def mark_unchanged(self, operation: WriteOperation) -> None:
-        """Jetti has it already."""
+    def mark_unchanged(self, operation: WriteOperation, *, is_under_way: bool = False) -> None:
+        """Jetti has it already, or has accepted it a few minutes ago. Then it is read back like one that is sent."""
         self._summary.settle_sent(operation.origins, Outcome.UNCHANGED)
-        self._complete(operation.origins)
+        if is_under_way:
+            self._summary.add(operation.action.name, under_way=1)
+        done = [operation]
+        if is_under_way and self.confirmation is not None:
+            done = self.confirmation.track(done)
+        self._complete(origin for one in done for origin in one.origins)
 
     def mark_accepted(self, operations: Sequence[WriteOperation]) -> None:
         """Jetti accepted them. Those that can be read back are done only when they are confirmed."""

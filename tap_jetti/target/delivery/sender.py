@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tap_jetti.client.clock import Clock
+    from tap_jetti.target.delivery.ledger.write_log import WriteLog
     from tap_jetti.target.delivery.operations import Batch, WriteOperation
     from tap_jetti.target.delivery.outcomes import Outcomes
     from tap_jetti.target.delivery.summary import Summary
@@ -30,10 +31,12 @@ class BatchSender:
         outcomes: What is told of each operation.
         summary: Where the time is counted.
         clock: Measures the time.
+        log: Where calls are written down; None writes none down.
     """
 
-    def __init__(self, outcomes: Outcomes, summary: Summary, clock: Clock) -> None:
+    def __init__(self, outcomes: Outcomes, summary: Summary, clock: Clock, *, log: WriteLog | None = None) -> None:
         self._outcomes = outcomes
+        self._log = log
         self._summary = summary
         self._clock = clock
 
@@ -71,16 +74,21 @@ class BatchSender:
 
     def _attempt(self, operations: Sequence[WriteOperation], *, reject: bool = True) -> JettiError | None:
         """Make a call; returns the error if it is about a record, and rejects the operation if it is the only one."""
+        call = self._log.begin(operations) if self._log is not None else None
         try:
             operations[0].action.send(operations)
         except JettiError as error:
             rejection = record_error_of(error)
             if rejection is None:
                 raise _as_account_error(error) from error
+            if self._log is not None:
+                self._log.refused(call)
             if len(operations) > 1 or not reject:
                 return error
             self._outcomes.mark_rejected(operations[0], rejection)
             return None
+        if self._log is not None:
+            self._log.accepted(call)
         self._outcomes.mark_accepted(operations)
         return None
 

@@ -18,15 +18,24 @@ class Verdict:
 
     Attributes:
         is_unchanged: Whether Jetti has all of its values, so that nothing is sent.
+        is_under_way: Whether Jetti accepted the very same values a few minutes ago and does not show them yet.
         is_new: Whether Jetti has no such row.
         change: The absolute change of the quantity; None if it is not known or not written.
         last_sent: When this machine sent the key last, in seconds since the epoch; None if it never did.
+        had_no_effect: Whether Jetti did not take over what was sent then.
     """
 
     is_unchanged: bool = False
+    is_under_way: bool = False
     is_new: bool = False
     change: Decimal | None = None
     last_sent: float | None = None
+    had_no_effect: bool = False
+
+    @property
+    def is_needless(self) -> bool:
+        """Whether nothing is to be sent."""
+        return self.is_unchanged or self.is_under_way
 
 
 NOT_COMPARED = Verdict()

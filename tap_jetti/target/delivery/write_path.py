@@ -122,6 +122,8 @@ class WritePath:
             self._decide(self._undecided.take_all(), is_end=True)
             for key in self._quota.drain():
                 self._release(key)
+            for key in self._quota.evicted():
+                self._leave(key)
         self._destination.finish()
 
     def _decide(self, operations: Sequence[WriteOperation], *, is_end: bool) -> None:
@@ -129,8 +131,8 @@ class WritePath:
             return
         verdicts = self._detector.decide(operations, is_end=is_end)
         for operation, verdict in zip(operations, verdicts, strict=True):
-            if verdict.is_unchanged and operation.key not in self._held:
-                self._outcomes.mark_unchanged(operation)
+            if verdict.is_needless and operation.key not in self._held:
+                self._outcomes.mark_unchanged(operation, is_under_way=verdict.is_under_way)
             else:
                 self._admit(operation, verdict)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, defaultdict
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -115,7 +116,6 @@ class FeedFile:
                 " be lost. Delete it, or run once with feed_shrink_percent 100."
             )
         store.begin(keep_rows=is_merge and before is not None)
-        self._logger.info("Feed file %s: %d rows before this run.", self._location.name, self._rows_before)
 
     def add(self, operation: WriteOperation) -> bool:
         """Add an operation.
@@ -161,10 +161,11 @@ class FeedFile:
                     self._location.put(staged)
                     store.settle(digest)
         self._logger.info(
-            "Feed file %s: %s%d rows: %d added, %d changed, %d removed.",
+            "Feed file %s: %s%d rows (%d before): %d added, %d changed, %d removed.",
             self._location.name,
             "would have " if policy.dry_run else "",
             rows,
+            self._rows_before,
             *(self._changes[name] for name in ("added", "changed", "removed")),
         )
         self.leave()
@@ -230,8 +231,8 @@ class FeedFile:
         digest, store = hashlib.sha256(), self._opened
         columns = ["externalId", *sorted(store.columns - {"externalId"})]
         try:
-            with staged.open("wb") as file:
-                for line in FORMATS[self._policy.feed_format](store.rows(), columns):
+            with closing(store.rows()) as rows, staged.open("wb") as file:
+                for line in FORMATS[self._policy.feed_format](rows, columns):
                     digest.update(line)
                     file.write(line)
                 file.flush()
