@@ -16,7 +16,9 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from tap_jetti.errors import Interrupted, JettiError, OutputError, SettingsError
+from tap_jetti.facts.redaction import Redactor, secrets_in, secrets_of_environment
 from tap_jetti.process.command import exit_code_of
+from tap_jetti.process.logs import redact_logs
 from tap_jetti.sync.children import own_python
 from tap_jetti.sync.outcome import failure_summary
 from tap_jetti.sync.runner import LOGGER, LoaderCommand, Runner
@@ -74,13 +76,16 @@ def sync(  # noqa: PLR0917 - click passes them by name
         raise click.UsageError("With --loader, --state is required: a loader does not keep it.")
     _open_standard_streams()
     logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
+    given = {"to": to, "state": state_url, "loader": loader}
+    redactor = Redactor([*secrets_of_environment(os.environ), *secrets_in(given)])
+    redact_logs(redactor)
     written: dict[str, Any] = {}
     try:
         with tempfile.TemporaryDirectory(prefix="jetti-sync-", ignore_cleanup_errors=True) as folder:
             tap = TapRun(configs, select=_listed(select), folder=Path(folder))
             written = _sync(tap, to, loader, state_url, loader_timeout)
     except (JettiError, Interrupted) as error:
-        cause = "Stopped by a signal." if isinstance(error, Interrupted) else str(error)
+        cause = "Stopped by a signal." if isinstance(error, Interrupted) else redactor.clean(str(error))
         written = failure_summary(exit_code_of(error), cause)
         LOGGER.error("%s", cause)
     except OSError as error:  # temporary files: a full disk
