@@ -12,10 +12,11 @@ from tap_jetti.target.actions.feed_variants import FeedVariantRemovals, FeedVari
 from tap_jetti.target.actions.products import Products
 from tap_jetti.target.actions.providers_and_feeds import DropshipProviders, InventoryFeeds
 from tap_jetti.target.actions.purchase_statuses import PurchaseStatuses
+from tap_jetti.target.actions.resource_names import updated_resource
 from tap_jetti.target.actions.sales import Sales
 from tap_jetti.target.actions.shipments import Shipments
 from tap_jetti.target.actions.stock_levels import ChannelInventoryLevels, InventoryLevels
-from tap_jetti.target.actions.updates import Updates, updated_resource
+from tap_jetti.target.actions.updates import Updates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
