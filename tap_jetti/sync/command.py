@@ -29,7 +29,6 @@ from tap_jetti.tap.progress.terminal_line import can_show_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_jetti.facts.redaction import Redactor
     from tap_jetti.sync.states.store import StateStore
 
 _LOG_FORMAT = "%(asctime)s | %(levelname)-8s | %(name)s | %(message)s"
