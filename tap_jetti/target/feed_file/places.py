@@ -49,7 +49,7 @@ def place_of(path: str, *, timeout: float) -> FeedLocation:
         )
     if not posixpath.basename(rest if is_url else Path(path).as_posix()) or (is_url and "/" not in rest):
         raise SettingsError(f"feed_path must be the path or URL of a file, got {shown(path)}.")
-    if scheme == "file":
+    if scheme in {"file", "local"}:
         return LocalFile(path)
     if scheme in ftp_server.PORTS:
         return FtpFile(path, timeout=timeout)
