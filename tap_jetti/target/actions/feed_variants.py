@@ -51,6 +51,7 @@ class FeedVariants(Action):
         self._is_file = context.delivery == FILE
         self._fields = Fields(RESOURCE, leave_out=frozenset({"inventoryFeedId"}))
         self._kinds = tuple(self._fields.kinds.items())
+        self._began = context.clock.monotonic()
         self._routes: dict[Any, Route] = {}
 
     @classmethod
@@ -94,7 +95,7 @@ class FeedVariants(Action):
         if route.kind != INBOUND or route.parent_id is None:
             return None
         feed = ("inventoryFeedId", route.parent_id)
-        return RowVisibility(self._session, RESOURCE, "externalId", where=(feed,), kinds=self._kinds)
+        return RowVisibility(self._session, RESOURCE, "externalId", where=(feed,), kinds=self._kinds, began=self._began)
 
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
