@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from importlib import import_module
@@ -32,6 +33,8 @@ class Subcommands(click.Group):
         if cmd_name not in SUBCOMMANDS:
             return None
         module, _, extra = SUBCOMMANDS[cmd_name]
+        if cmd_name == "sync":  # until it handles signals itself, Ctrl-C must not end in an exit code of its own
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
         try:
             command = getattr(import_module(module), cmd_name)
         except ModuleNotFoundError as error:
@@ -61,8 +64,9 @@ def target() -> NoReturn:
 
 
 def _run(module: str) -> NoReturn:
-    # The import takes half a second. Until the plug-in handles signals, Ctrl-C must not end in a traceback.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # The import takes half a second. Until the plug-in handles signals, one must not end in a traceback.
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda received, _frame: os._exit(128 + received))
     sys.exit(import_module(module).main())
 
 

@@ -65,7 +65,11 @@ def read_object(file: IO[str], what: str) -> dict[str, Any]:
         SettingsError: The file is not a JSON object.
     """
     try:
-        found = json.loads(file.read().removeprefix("\ufeff"))  # a byte order mark, as Windows writes it
+        # As bytes, of which JSON tells the encoding: Windows writes UTF-16, or a byte order mark.
+        content = getattr(file, "buffer", file).read()
+        if not content.strip():
+            raise SettingsError(f"The {what} file {file.name} is empty. Correct it, or run without it.")
+        found = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"The {what} file {file.name} is not valid JSON: {error}.") from error
     if not isinstance(found, dict):
@@ -204,7 +208,7 @@ def run_command(plugin: type[PluginBase]) -> NoReturn:
     except Exception as error:  # noqa: BLE001 - the last resort: nothing ends in a traceback
         report(plugin.logger, error)
         code = exit_code_of(error)
-        if isinstance(error, OutputError):
+        if isinstance(error, OutputError) and sys.stdout is not None:
             # The interpreter flushes standard output when it ends, which would fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

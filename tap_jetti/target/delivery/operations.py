@@ -136,6 +136,15 @@ class WriteAction(Protocol):
         """
         ...
 
+    def operations_for_deleted(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
+        """Return what is written if the row of a record was deleted in the source; nothing to ignore it.
+
+        Raises:
+            RecordError: Such records are rejected, or this one cannot be written.
+            RequestError: Something had to be looked up, and the request failed.
+        """
+        ...
+
     def batch_limit(self, route: Route) -> int:
         """Return the largest number of operations in a batch of a route."""
         ...
@@ -146,6 +155,15 @@ class WriteAction(Protocol):
 
     def merged(self, earlier: Record, later: Record) -> Record:
         """Return the payload of two operations of this action that `can_merge`."""
+        ...
+
+    @property
+    def group_seconds(self) -> float:
+        """How long an operation waits for others of its key, which are united with it; 0 if it does not."""
+        ...
+
+    def is_queued(self, route: Route) -> bool:
+        """Whether Jetti accepts the calls of a route before it processes them, perhaps in another order."""
         ...
 
     def already_done(self, operations: Sequence[WriteOperation]) -> Sequence[WriteOperation]:
