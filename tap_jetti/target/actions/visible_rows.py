@@ -35,7 +35,7 @@ class RowVisibility:
         kinds: The kinds of the fields that must have the sent values, as pairs of field and kind. If there are none,
             the write is visible as soon as the row exists. In a row that has changed since, a value may also be a
             likely form of the sent one, such as a trimmed text: Jetti normalises some values.
-        began: The monotonic clock, in seconds, when the run began to write.
+        began: The monotonic clock, in seconds, before the values were sent first.
     """
 
     session: JettiSession = field(compare=False)
@@ -43,7 +43,7 @@ class RowVisibility:
     column: str
     where: tuple[tuple[str, Hashable], ...] = ()
     kinds: tuple[tuple[str, str], ...] = field(default=(), compare=False)
-    began: float = field(default=0.0, compare=False)
+    began: float = 0.0
 
     def key_of(self, operation: WriteOperation) -> OperationKey:
         """See `Visibility.key_of`."""
@@ -72,7 +72,7 @@ class RowVisibility:
         )
 
     def _was_changed(self, row: Record) -> bool:
-        """Whether a row has changed since the run began to write."""
+        """Whether a row has changed since the values were sent, or a little earlier."""
         began = self.session.server_clock.at(self.began)
         try:
             changed = to_epoch(normalise(str(row.get("updatedAt"))))
