@@ -71,6 +71,13 @@ def test_what_went_inbound_is_confirmed(tmp_path: Path) -> None:
         assert (outcome.states, outcome.code) == ([1], 1)
 
 
+def test_a_server_that_refuses_larger_pages_is_read_back() -> None:
+    """Rows are asked for in pages of 50, the documented default."""
+    with jetti(refuse_limit=50) as sandbox:
+        outcome = deliver(sandbox, schema(), *(variant(n, n) for n in range(120)), state(1), confirm_seconds=5)
+        assert (outcome.error, outcome.of().confirmed, outcome.states) == (None, 120, [1])
+
+
 @pytest.mark.parametrize("arrives", [True, False], ids=["arrives", "is-lost"])
 def test_a_normalised_value_is_confirmed_if_its_row_has_changed(*, arrives: bool, tmp_path: Path) -> None:
     """Jetti trims a name and rounds a price. If the row has not changed since, the write was lost."""

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from tap_jetti.target.delivery.operations import OperationKey, Record, WriteOperation
 
 VALUES_PER_QUERY = 100
-"""The largest number of values in one query: a page of rows."""
+"""The largest number of values in one query."""
+
+ROWS_PER_QUERY = 50
+"""The largest number of rows in one query. It is the documented default, so no server refuses it."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,6 @@ def shown_rows(
     values: Iterable[str],
     *,
     where: Mapping[str, Any] | None = None,
-    limit: int = VALUES_PER_QUERY,
 ) -> Iterator[tuple[str, Record]]:
     """Read the rows that have given values in a column, and yield each value with its row.
 
@@ -100,12 +102,11 @@ def shown_rows(
         column: A field that identifies a row.
         values: Its values, as text.
         where: Other conditions.
-        limit: The largest number of values in one query.
     """
-    for chunk in query_chunks(column, values, limit=limit):
+    for chunk in query_chunks(column, values, limit=ROWS_PER_QUERY):
         missing = set(chunk)
         while missing:
-            query = select(where={**(where or {}), column: {"$in": sorted(missing)}}, order="id", limit=limit)
+            query = select(where={**(where or {}), column: {"$in": sorted(missing)}}, order="id", limit=ROWS_PER_QUERY)
             rows = session.get(f"{api_name(resource)}.json", query).body
             shown = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
             found = {str(row.get(column)): row for row in shown}
