@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
 from tap_jetti.errors import ClientError, JettiError, NotFoundError, RetriableError, ServerError, SettingsError
 from tap_jetti.facts import resources
-from tap_jetti.target.actions.action import ANY, Action
+from tap_jetti.target.actions.action import ANY, REMOVE, ZERO, Action
 from tap_jetti.target.actions.record_fields import has_value, id_in, require_content, text_in
 from tap_jetti.target.actions.routes import API, API_ROW, FILE, FILE_REMOVAL, INBOUND
 from tap_jetti.target.actions.visible_rows import RowVisibility
+from tap_jetti.target.delivery.ledger.decisions import UNDER_WAY_MS
 from tap_jetti.target.delivery.operations import Comparison, OperationKey, Route, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError, record_error_of
 from tap_jetti.target.fields import Fields
@@ -43,6 +45,7 @@ class FeedVariants(Action):
     is_partial = True
     is_limited = True
     has_feed_file = True
+    deletions = (REMOVE, ZERO)
     comparison = Comparison(RESOURCE, "inventoryFeedId", "externalId", "inventoryQuantity")
 
     def __init__(self, context: ActionContext) -> None:
@@ -51,6 +54,7 @@ class FeedVariants(Action):
         self._is_file = context.delivery == FILE
         self._fields = Fields(RESOURCE, leave_out=frozenset({"inventoryFeedId"}))
         self._kinds = tuple(self._fields.kinds.items())
+        self._began = context.clock.monotonic()
         self._routes: dict[Any, Route] = {}
 
     @classmethod
@@ -85,6 +89,18 @@ class FeedVariants(Action):
         return (WriteOperation(self, route, key, payload),)
 
     @override
+    def _operations_for_deletion(self, record: Mapping[str, Any], how: str) -> Sequence[WriteOperation]:
+        if how == REMOVE:
+            return self._removals.operations_for(record)
+        # Of a deleted row, a source may know nothing but the key.
+        known = {name: value for name, value in record.items() if value is not None}
+        return self.operations_for({**known, "inventoryQuantity": 0})
+
+    @cached_property
+    def _removals(self) -> FeedVariantRemovals:
+        return FeedVariantRemovals(self._context)
+
+    @override
     def batch_limit(self, route: Route) -> int:
         return self._context.batch_size if route.kind == INBOUND else 1
 
@@ -98,7 +114,8 @@ class FeedVariants(Action):
         if route.kind != INBOUND or route.parent_id is None:
             return None
         feed = ("inventoryFeedId", route.parent_id)
-        return RowVisibility(self._session, RESOURCE, "externalId", where=(feed,), kinds=self._kinds)
+        began = self._began - (UNDER_WAY_MS / 1000 if operation.is_under_way else 0)
+        return RowVisibility(self._session, RESOURCE, "externalId", where=(feed,), kinds=self._kinds, began=began)
 
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
@@ -168,6 +185,7 @@ class FeedVariantRemovals(Action):
     title = "Remove inventory feed variants"
     resource = RESOURCE
     has_feed_file = True
+    deletions = (REMOVE,)
     schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "properties": {"externalId": {"type": "string"}, "inventoryFeedId": _FEED},
@@ -185,6 +203,10 @@ class FeedVariantRemovals(Action):
         self._webhook_hashes.check_feed(feed or 0)
         key = OperationKey(RESOURCE, feed, "externalId", external_id)
         return (WriteOperation(self, Route(self.name, API, feed), key, {"externalId": external_id}),)
+
+    @override
+    def _operations_for_deletion(self, record: Mapping[str, Any], how: str) -> Sequence[WriteOperation]:
+        return self.operations_for(record)
 
     @override
     def can_merge(self, earlier: WriteOperation, later: WriteOperation) -> bool:

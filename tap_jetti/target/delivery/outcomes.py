@@ -1,4 +1,4 @@
-"""The outcome of each record: unchanged, merged, accepted, confirmed, rejected, or left for the next run."""
+"""The outcome of each record: ignored, unchanged, merged, accepted, confirmed, rejected, or left for the next run."""
 
 from __future__ import annotations
 
@@ -85,11 +85,17 @@ class Outcomes:
         else:
             figures.changed += 1
 
+    def mark_ignored(self, origin: Origin) -> None:
+        """Its row was deleted in the source, and such records are to be ignored."""
+        self._summary.settle([origin], Outcome.IGNORED)
+        self._complete([origin])
+
     def mark_unchanged(self, operation: WriteOperation, *, is_under_way: bool = False) -> None:
         """Jetti has it already, or has accepted it a few minutes ago. Then it is read back like one that is sent."""
         self._summary.settle_sent(operation.origins, Outcome.UNCHANGED)
         if is_under_way:
             self._summary.add(operation.action.name, under_way=1)
+            operation.is_under_way = True
         done = [operation]
         if is_under_way and self.confirmation is not None:
             done = self.confirmation.track(done)
