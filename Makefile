@@ -35,6 +35,7 @@ SLOW := \
   tests/tap/test_column_names.py \
   tests/tap/test_invalid_values.py \
   tests/tap/test_kill.py \
+  tests/tap/test_malformed_inputs.py \
   tests/tap/test_odd_values.py \
   tests/tap/test_progress.py \
   tests/tap/test_records.py \
