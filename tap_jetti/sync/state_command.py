@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from contextlib import closing
 from typing import IO
 
 import click
 
 from tap_jetti.errors import JettiError, SettingsError
 from tap_jetti.facts import resources
-from tap_jetti.sync.state_keeper import OWNER
 from tap_jetti.sync.states.file import parse_state
 from tap_jetti.sync.states.store import reserved
 from tap_jetti.sync.states.urls import open_state
-from tap_jetti.tap.state_input import read_state
+from tap_jetti.tap.state_input import OWNER, read_state
 from tap_jetti.tap.streams import stream_names
 
 
@@ -29,7 +29,8 @@ def state() -> None:
 def show(url: str) -> None:
     """Print the state at URL as JSON: as it is given to tap-jetti with --state."""
     with _Errors():
-        found = open_state(url).read()
+        with closing(open_state(url)) as store:
+            found = store.read()
         if found is None:
             raise SettingsError(f"There is no state at {url}.")
         found.pop(OWNER, None)

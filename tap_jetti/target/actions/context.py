@@ -27,6 +27,7 @@ class ActionContext:
         batch_size: The largest number of records per call.
         skip_unchanged: Whether only changes are sent.
         refuse_unknown: Whether a record with a column that means no field is rejected.
+        deleted_rows: The setting ``deleted_rows``.
         summary: Where calls are counted.
         clock: For pauses.
         profile: What was learnt about the server, and which warnings were logged.
@@ -40,6 +41,7 @@ class ActionContext:
     batch_size: int
     skip_unchanged: bool
     refuse_unknown: bool
+    deleted_rows: str
     summary: Summary
     clock: Clock
     profile: ServerProfile

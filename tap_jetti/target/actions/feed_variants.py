@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from tap_jetti.errors import ClientError, JettiError, NotFoundError, ServerError
+from tap_jetti.errors import ClientError, JettiError, NotFoundError, RetriableError, ServerError, SettingsError
 from tap_jetti.facts import resources
-from tap_jetti.target.actions.action import ANY, Action
+from tap_jetti.target.actions.action import ANY, REMOVE, ZERO, Action
 from tap_jetti.target.actions.record_fields import has_value, id_in, require_content, text_in
 from tap_jetti.target.actions.routes import API, API_ROW, FILE, FILE_REMOVAL, INBOUND
 from tap_jetti.target.actions.visible_rows import RowVisibility
+from tap_jetti.target.delivery.ledger.decisions import UNDER_WAY_MS
 from tap_jetti.target.delivery.operations import Comparison, OperationKey, Route, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError, record_error_of
 from tap_jetti.target.fields import Fields
@@ -43,6 +45,7 @@ class FeedVariants(Action):
     is_partial = True
     is_limited = True
     has_feed_file = True
+    deletions = (REMOVE, ZERO)
     comparison = Comparison(RESOURCE, "inventoryFeedId", "externalId", "inventoryQuantity")
 
     def __init__(self, context: ActionContext) -> None:
@@ -51,6 +54,7 @@ class FeedVariants(Action):
         self._is_file = context.delivery == FILE
         self._fields = Fields(RESOURCE, leave_out=frozenset({"inventoryFeedId"}))
         self._kinds = tuple(self._fields.kinds.items())
+        self._began = context.clock.monotonic()
         self._routes: dict[Any, Route] = {}
 
     @classmethod
@@ -85,8 +89,24 @@ class FeedVariants(Action):
         return (WriteOperation(self, route, key, payload),)
 
     @override
+    def _operations_for_deletion(self, record: Mapping[str, Any], how: str) -> Sequence[WriteOperation]:
+        if how == REMOVE:
+            return self._removals.operations_for(record)
+        # Of a deleted row, a source may know nothing but the key.
+        known = {name: value for name, value in record.items() if value is not None}
+        return self.operations_for({**known, "inventoryQuantity": 0})
+
+    @cached_property
+    def _removals(self) -> FeedVariantRemovals:
+        return FeedVariantRemovals(self._context)
+
+    @override
     def batch_limit(self, route: Route) -> int:
         return self._context.batch_size if route.kind == INBOUND else 1
+
+    @override
+    def is_queued(self, route: Route) -> bool:
+        return route.kind == INBOUND
 
     @override
     def visibility(self, operation: WriteOperation) -> RowVisibility | None:
@@ -94,7 +114,8 @@ class FeedVariants(Action):
         if route.kind != INBOUND or route.parent_id is None:
             return None
         feed = ("inventoryFeedId", route.parent_id)
-        return RowVisibility(self._session, RESOURCE, "externalId", where=(feed,), kinds=self._kinds)
+        began = self._began - (UNDER_WAY_MS / 1000 if operation.is_under_way else 0)
+        return RowVisibility(self._session, RESOURCE, "externalId", where=(feed,), kinds=self._kinds, began=began)
 
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
@@ -110,7 +131,10 @@ class FeedVariants(Action):
         elif route.kind == API_ROW:
             self._write("PUT", f"inventory-feed-variants/{route.row_id}.json", payload)
         else:
-            self._write("PUT", f"inventory-feeds/{route.parent_id}/parse-webhook.json", payload)
+            try:
+                self._write("PUT", f"inventory-feeds/{route.parent_id}/parse-webhook.json", payload)
+            except NotFoundError as error:  # the call adds rows that do not exist, so it is not about the row
+                raise SettingsError(f"{self.name}: {error}") from error
 
     def _update_by_id(
         self, record: Mapping[str, Any], payload: dict[str, Any], *, has_external_id: bool
@@ -148,6 +172,8 @@ class FeedVariants(Action):
 class FeedVariantRemovals(Action):
     """Removes feed variants by their external ids, one call each. A variant that does not exist counts as removed.
 
+    A 404 alone does not show that: the path may be wrong, and then the run stops.
+
     Inbound writes are processed later than calls of the API. So the order between a removal and an inbound write of
     the same variant is not guaranteed, not even if they are in different runs.
 
@@ -159,6 +185,7 @@ class FeedVariantRemovals(Action):
     title = "Remove inventory feed variants"
     resource = RESOURCE
     has_feed_file = True
+    deletions = (REMOVE,)
     schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "properties": {"externalId": {"type": "string"}, "inventoryFeedId": _FEED},
@@ -178,33 +205,53 @@ class FeedVariantRemovals(Action):
         return (WriteOperation(self, Route(self.name, API, feed), key, {"externalId": external_id}),)
 
     @override
+    def _operations_for_deletion(self, record: Mapping[str, Any], how: str) -> Sequence[WriteOperation]:
+        return self.operations_for(record)
+
+    @override
     def can_merge(self, earlier: WriteOperation, later: WriteOperation) -> bool:
         return True  # whatever was to be written, the row is removed
 
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
         operation = operations[0]
-        path = f"inventory-feeds/{operation.route.parent_id}/remove-by-external-id.json"
+        error = self._refusal(operation)
+        if isinstance(error, NotFoundError) and self._may_exist(operation):
+            error = self._refusal(operation)  # it has come meanwhile, out of Jetti's queue
+        if error is None:
+            return
+        if self._may_exist(operation):
+            if isinstance(error, NotFoundError) and not error.title:
+                text = f"{self.name}: {error} The variant is in the feed, so Jetti does not have this path."
+                raise SettingsError(text) from error
+            raise error
+        self._context.logger.debug("%s: an inventory feed variant to remove did not exist.", self.name)
+
+    def _refusal(self, operation: WriteOperation) -> JettiError | None:
+        """Make the call; returns the error if Jetti refuses it, perhaps because there is no such variant."""
         try:
+            path = f"inventory-feeds/{operation.route.parent_id}/remove-by-external-id.json"
             self._write("DELETE", path, operation.payload)
-        except NotFoundError:
-            self._log_missing()
-        except (ClientError, ServerError) as error:
-            if record_error_of(error) is None or self._may_exist(operation):
+        except (NotFoundError, ClientError, ServerError) as error:
+            if record_error_of(error) is None:
                 raise
-            self._log_missing()
+            return error
+        return None
 
     def _may_exist(self, operation: WriteOperation) -> bool:
-        """Whether the feed has the variant; True also if it cannot be read."""
+        """Whether the feed has the variant; True also if it cannot be read.
+
+        Raises:
+            RetriableError: The look-up may succeed later.
+        """
         where = {"inventoryFeedId": operation.route.parent_id, "externalId": operation.payload["externalId"]}
         try:
             rows = self._rows(RESOURCE, (*where, "status"), where)
+        except RetriableError:
+            raise
         except JettiError:
             return True
         return any(
             row.get("status") != "removed" and all(str(row.get(name)) == str(value) for name, value in where.items())
             for row in rows
         )
-
-    def _log_missing(self) -> None:
-        self._context.logger.debug("%s: an inventory feed variant to remove did not exist.", self.name)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tap_jetti.client.query import select
-from tap_jetti.errors import ClientError, NotFoundError, RecordError, UnreliableResponseError
+from tap_jetti.errors import ClientError, NotFoundError, RecordError, SettingsError, UnreliableResponseError
 from tap_jetti.target.fields import id_of, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_jetti.client.session import JettiSession, Response
+    from tap_jetti.client.session import JettiSession
 
 WEBHOOK_FEED = "webhook"
 """The resourceType of a feed that accepts inbound data."""
@@ -117,42 +117,49 @@ class WebhookHashes:
         """Check that a feed exists and accepts inbound data.
 
         Raises:
-            RecordError: It does not.
+            SettingsError: It does not, and it is the feed of the settings.
+            RecordError: It does not, and it is the feed of a record.
         """
         feed = self._cached("feed", feed_id, self._find_feed)
         if isinstance(feed, RecordError):
+            if feed_id == self._defaults.feed_id:
+                raise SettingsError(f"inventory_feed_id {feed_id} cannot be used: {feed.detail}.")
             raise RecordError(feed.title, feed.detail, status=feed.status)
 
     def feed_hash(self, feed_id: int | None) -> str:
         """Return the hash of a feed that accepts inbound data.
 
         Raises:
-            RecordError: The feed does not exist or accepts no inbound data, or Jetti does not show its hash.
+            SettingsError: It is the feed of the settings, and it does not exist or accepts no inbound data, or Jetti
+                does not show its hash.
+            RecordError: The same of the feed of a record.
         """
         if self._defaults.feed_hash and feed_id == self._defaults.feed_id:
             return self._defaults.feed_hash
         self.check_feed(feed_id or 0)
         found = self._found["feed", feed_id or 0].get("hash")
         if not found:
-            raise RecordError(
-                "inventory_feeds.hash.missing",
-                f"Jetti does not show the hash of inventory feed {feed_id}; set inventory_feed_hash",
-            )
+            detail = f"Jetti does not show the hash of inventory feed {feed_id}; set inventory_feed_hash"
+            if feed_id == self._defaults.feed_id:
+                raise SettingsError(f"{detail}.")
+            raise RecordError("inventory_feeds.hash.missing", detail)
         return str(found)
 
     def channel_hash(self, channel_id: int | None) -> str:
         """Return the hash of a channel.
 
         Raises:
-            RecordError: The channel does not exist, or Jetti does not show its hash.
+            SettingsError: It is the channel of the settings, and it does not exist, or Jetti does not show its hash.
+            RecordError: The same of the channel of a record.
         """
         if self._defaults.channel_hash and channel_id == self._defaults.channel_id:
             return self._defaults.channel_hash
         found = self._cached("channel", channel_id or 0, self._find_channel_hash)
         if not found:
-            raise RecordError(
-                "channels.hash.missing", f"Jetti shows no hash of channel {channel_id}; set channel_id and channel_hash"
-            )
+            detail = f"Jetti shows no hash of channel {channel_id}; set channel_id and channel_hash"
+            if channel_id == self._defaults.channel_id:
+                raise SettingsError(f"{detail}. A custom channel has two ids: channel_id is its channelId.")
+            raise RecordError("channels.hash.missing", detail)
         return str(found)
 
     def _cached(self, kind: str, owner_id: int, find: Callable[[int], Any]) -> Any:  # noqa: ANN401 - any JSON
@@ -169,7 +176,7 @@ class WebhookHashes:
         feed = self._find_feed_in_list(feed_id)
         if not feed.get("hash"):
             try:
-                feed = {**feed, **_row(self._session.get(f"inventory-feeds/{feed_id}.json"))}
+                feed = {**feed, **self._row("inventory-feeds", feed_id)}
             except NotFoundError as error:
                 if not feed:
                     return RecordError(
@@ -198,20 +205,23 @@ class WebhookHashes:
         # A custom channel has two ids. Everything but its own path refers to it by its channelId.
         custom = self._session.get("custom-channels.json", select(where={"channelId": channel_id}, limit=10)).body
         for row in custom if isinstance(custom, list) else ():
-            if str(row.get("channelId")) == str(channel_id) and row.get("webhookHash"):
+            if isinstance(row, dict) and str(row.get("channelId")) == str(channel_id) and row.get("webhookHash"):
                 return str(row["webhookHash"])
         try:
-            return str(_row(self._session.get(f"channels/{channel_id}.json")).get("hash") or "")
+            return str(self._row("channels", channel_id).get("hash") or "")
         except NotFoundError:
             return ""
 
-
-def _row(response: Response) -> dict[str, Any]:
-    if not isinstance(response.body, dict):
-        raise UnreliableResponseError(
-            f"Expected a JSON object for one inventory feed or channel, got {type(response.body).__name__}."
-        )
-    return response.body
+    def _row(self, resource: str, row_id: int) -> dict[str, Any]:
+        """The row of an id. Data must not go to another one."""
+        path = f"{resource}/{row_id}.json"
+        row = self._session.get(path).body
+        if not isinstance(row, dict) or str(row.get("id", row_id)) != str(row_id):
+            raise UnreliableResponseError(
+                f"Jetti did not return what was asked for (GET {path}): expected the object with the id {row_id}."
+                " Run again. If it fails again, tell Jetti's support."
+            )
+        return row
 
 
 def _id(value: object, default: int | None, field: str) -> int | None:

@@ -136,6 +136,15 @@ class WriteAction(Protocol):
         """
         ...
 
+    def operations_for_deleted(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
+        """Return what is written if the row of a record was deleted in the source; nothing to ignore it.
+
+        Raises:
+            RecordError: Such records are rejected, or this one cannot be written.
+            RequestError: Something had to be looked up, and the request failed.
+        """
+        ...
+
     def batch_limit(self, route: Route) -> int:
         """Return the largest number of operations in a batch of a route."""
         ...
@@ -146,6 +155,15 @@ class WriteAction(Protocol):
 
     def merged(self, earlier: Record, later: Record) -> Record:
         """Return the payload of two operations of this action that `can_merge`."""
+        ...
+
+    @property
+    def group_seconds(self) -> float:
+        """How long an operation waits for others of its key, which are united with it; 0 if it does not."""
+        ...
+
+    def is_queued(self, route: Route) -> bool:
+        """Whether Jetti accepts the calls of a route before it processes them, perhaps in another order."""
         ...
 
     def already_done(self, operations: Sequence[WriteOperation]) -> Sequence[WriteOperation]:
@@ -230,6 +248,7 @@ class WriteOperation(msgspec.Struct, eq=False, gc=False):
         part: The fields of the record that ask for this operation alone, if the record asks for several.
         size: Its approximate size in bytes.
         origins: The records that it comes from; several if records of one key were merged.
+        is_under_way: Whether it is not sent, since an earlier run has sent the same a few minutes ago.
     """
 
     action: WriteAction
@@ -239,6 +258,7 @@ class WriteOperation(msgspec.Struct, eq=False, gc=False):
     part: Record | None = None
     size: int = 0
     origins: list[Origin] = msgspec.field(default_factory=list)
+    is_under_way: bool = False
 
     @property
     def label(self) -> str:

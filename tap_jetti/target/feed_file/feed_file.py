@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tap_jetti.target.delivery.checkpoints import Checkpoint
-    from tap_jetti.target.delivery.operations import WriteOperation
+    from tap_jetti.target.delivery.operations import OperationKey, WriteOperation
     from tap_jetti.target.delivery.outcomes import Outcomes
     from tap_jetti.target.feed_file.location import FeedLocation
 
@@ -140,6 +140,14 @@ class FeedFile:
             self._changes[change.name.lower()] += 1
             self._count(operation, change)
         return True
+
+    def has(self, key: OperationKey) -> bool:  # noqa: ARG002 - a file takes everything at once
+        """Whether an operation of a key is not done yet."""
+        return False
+
+    def merge(self, operation: WriteOperation) -> bool:  # noqa: ARG002 - a later row replaces an earlier one
+        """Merge an operation into one that waits."""
+        return False
 
     def finish(self) -> None:
         """Write the file, and mark its records as done.
