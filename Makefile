@@ -24,6 +24,7 @@ SLOW := \
   tests/process/test_logs.py \
   tests/reading/test_prefetch.py \
   tests/sandbox/test_sandbox_lifecycle.py \
+  tests/secrets/test_secrets.py \
   tests/simulation/test_simulation.py \
   tests/sync/test_screen.py \
   tests/sync/test_states.py \

@@ -16,8 +16,9 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from tap_jetti.errors import Interrupted, JettiError, OutputError, SettingsError
+from tap_jetti.facts.redaction import Redactor, secrets_in, secrets_of_environment
 from tap_jetti.process.command import exit_code_of
-from tap_jetti.process.logs import CommandFilter, configure_logs, report
+from tap_jetti.process.logs import CommandFilter, configure_logs, redact_logs, report
 from tap_jetti.sync.children import own_python
 from tap_jetti.sync.outcome import failure_summary
 from tap_jetti.sync.runner import LOGGER, LoaderCommand, Runner
@@ -28,7 +29,6 @@ from tap_jetti.tap.progress.terminal_line import can_show_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_jetti.facts.redaction import Redactor
     from tap_jetti.sync.states.store import StateStore
 
 _LOG_FORMAT = "%(asctime)s | %(levelname)-8s | %(name)s | %(message)s"
@@ -78,6 +78,9 @@ def sync(  # noqa: PLR0917 - click passes them by name
         raise click.UsageError("With --loader, --state is required: a loader does not keep it.")
     _open_standard_streams()
     logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
+    given = {"to": to, "state": state_url, "loader": loader}
+    redactor = Redactor([*secrets_of_environment(os.environ), *secrets_in(given)])
+    redact_logs(redactor)
     written: dict[str, Any] = {}
     try:
         with tempfile.TemporaryDirectory(prefix="jetti-sync-", ignore_cleanup_errors=True) as folder:
@@ -85,7 +88,7 @@ def sync(  # noqa: PLR0917 - click passes them by name
             configure_logs(LOGGER, tap.redactor)
             written = _sync(tap, to, loader, state_url, loader_timeout)
     except (JettiError, Interrupted) as error:
-        cause = "Stopped by a signal." if isinstance(error, Interrupted) else str(error)
+        cause = "Stopped by a signal." if isinstance(error, Interrupted) else redactor.clean(str(error))
         written = failure_summary(exit_code_of(error), cause)
         LOGGER.error("%s", cause)
     except OSError as error:  # temporary files: a full disk
