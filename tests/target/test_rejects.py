@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import random
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 from odd_server import odd_server
-from target_runs import Outcome, deliver, jetti, record, rejects, schema, settings_for, state, stock, variant
+from target_runs import Outcome, as_lines, deliver, jetti, record, rejects, schema, settings_for, state, stock, variant
 
 from tap_jetti.target.target import TargetJetti
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -60,7 +61,7 @@ def test_a_rejects_file_does_not_grow_when_it_is_sent_into_itself(tmp_path: Path
 
 
 def test_a_rejects_file_is_sent_in_any_order_and_twice(tmp_path: Path) -> None:
-    """Another rejects file gets each record once."""
+    """Another rejects file gets each record that comes, and no more of them when they come again."""
     path, other = tmp_path / "rejects.jsonl", tmp_path / "other.jsonl"
     filled(path)
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
@@ -70,10 +71,41 @@ def test_a_rejects_file_is_sent_in_any_order_and_twice(tmp_path: Path) -> None:
     shuffled = tmp_path / "shuffled.jsonl"
     shuffled.write_text("\n".join(heads + records + records) + "\n", encoding="utf-8")
     with jetti() as sandbox:
-        for _ in range(2):
+        for _ in range(3):
             assert replay(sandbox, shuffled, other).code == 1
     kept = [json.dumps(one["record"]) for one in rejects(other) if one["type"] == "RECORD"]
-    assert sorted(kept) == sorted(json.dumps(json.loads(line)["record"]) for line in records)
+    assert sorted(kept) == sorted(json.dumps(json.loads(line)["record"]) for line in records + records)
+
+
+class Piped:
+    """A file as another program passes it on: as long as it grows, and without telling which file it is."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = source
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._source.readline, b"")
+
+    def fileno(self) -> int:
+        raise OSError
+
+
+@pytest.mark.parametrize("is_piped", [True, False])
+def test_parts_of_a_record_are_not_written_for_ever(is_piped: bool, tmp_path: Path) -> None:
+    """A record of two vendor skus is set aside per vendor sku, also where the file is read while it is written."""
+    path = tmp_path / "rejects.jsonl"
+    vendor_skus = [{"vendorSku": sku, "dropshipProviderId": 3} for sku in ("v1", "v2")]
+    whole = {**record("acknowledgements", sku="s1", vendorSkus=vendor_skus), "rejection": {}}
+    path.write_text(as_lines([schema("acknowledgements", sku={}, vendorSkus={}), whole]))
+    rows: dict[str, list[dict[str, Any]]] = {"custom-channels": [{"id": 2, "channelId": 5, "webhookHash": "c5"}]}
+    with odd_server(rows=rows, answer=lambda call: (422, {"title": "no"}) if call.method == "PUT" else None) as odd:
+        for _ in range(2):
+            with path.open("rb") as source:
+                lines: Any = Piped(source) if is_piped else source
+                with pytest.raises(SystemExit):
+                    TargetJetti(config=settings_for(odd, channel_id=5, **setting_aside(path))).run(lines)
+    kept = [one["record"]["vendorSkus"] for one in rejects(path) if one["type"] == "RECORD"]
+    assert sorted(map(str, kept[1:])) == [str([one]) for one in vendor_skus]
 
 
 def test_a_record_that_is_rejected_anew_is_kept_again(tmp_path: Path) -> None:

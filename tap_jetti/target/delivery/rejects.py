@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 import threading
@@ -55,6 +54,7 @@ class RejectsFile:
         self._encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
         self._descriptor: int | None = None
         self._is_file = self._is_input = False
+        self._size = 0
         self._schemas: dict[str, Record] = {}
         self._held: set[bytes] | None = None
         self._lock = threading.Lock()
@@ -70,9 +70,9 @@ class RejectsFile:
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            same = source is not None and os.path.samestat(os.fstat(source), os.fstat(self._open()))
-            self._is_input = same
-            is_foreign = same and self._is_file and not all("rejection" in one for one in _records_in(self._path))
+            descriptor = self._open()
+            self._is_input = source is not None and os.path.samestat(os.fstat(source), os.fstat(descriptor))
+            is_foreign = self._is_input and not all("rejection" in one for one in self._records())
         except OSError as error:
             raise SettingsError(f"rejects_path {self._path} cannot be written: {error.strerror or error}.") from error
         if is_foreign:
@@ -99,11 +99,11 @@ class RejectsFile:
             descriptor = self._open()
             if origin.replay is not None or self._is_input:
                 if self._held is None:
-                    self._held = self._digests()
+                    self._held = {_digest(str(one.get("stream")), one["record"]) for one in self._records()}
                 if digest in self._held:
                     return
-            if self._held is not None:
-                self._held.add(digest)
+            if self._held is not None and (self._is_input or withheld or origin.parts is not None):
+                self._held.add(digest)  # the line is not the one that was read, so it may be read yet
             lines = b""
             if self._schemas.get(input_stream.name) is not input_stream.schema:
                 self._schemas[input_stream.name] = input_stream.schema
@@ -126,13 +126,24 @@ class RejectsFile:
     def _open(self) -> int:
         if self._descriptor is None:
             self._descriptor = _open(self._path)
-            self._is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)  # /dev/null cannot be synchronised
+            status = os.fstat(self._descriptor)
+            self._is_file = stat.S_ISREG(status.st_mode)  # /dev/null cannot be synchronised, nor a pipe be read
+            self._size = status.st_size
         return self._descriptor
 
-    def _digests(self) -> set[bytes]:
-        """The digests of the records that the file has."""
-        found = _records_in(self._path) if self._is_file else ()
-        return {_digest(str(one.get("stream")), one["record"]) for one in found}
+    def _records(self) -> Iterator[Record]:
+        """The RECORD messages that the file had when the run began."""
+        if not self._is_file:
+            return
+        with self._path.open("rb") as file:
+            left = self._size
+            for line in file:
+                if left <= 0:
+                    return
+                left -= len(line)
+                message = _decode(line)
+                if isinstance(message, dict) and isinstance(message.get("record"), dict):
+                    yield message
 
 
 def _write(descriptor: int, data: bytes) -> None:
@@ -150,10 +161,9 @@ def _open(path: Path) -> int:
         tail = _read_at(descriptor, start, size)
     line = tail[tail.rfind(b"\n") + 1 :]
     if line:
-        try:
-            json.loads(line)
+        if _decode(line) is not None:
             os.write(descriptor, b"\n")
-        except ValueError:
+        else:
             os.truncate(descriptor, size - len(line))
     return descriptor
 
@@ -167,13 +177,9 @@ def _read_at(descriptor: int, start: int, end: int) -> bytes:
     return b"".join(parts)
 
 
-def _records_in(path: Path) -> Iterator[Record]:
-    """The RECORD messages of a file."""
-    with path.open("rb") as file:
-        for line in file:
-            message = decode_with(line, huge=_raw, constant=_raw)
-            if isinstance(message, dict) and isinstance(message.get("record"), dict):
-                yield message
+def _decode(line: bytes) -> object:
+    """What a line holds; None if it is not JSON."""
+    return decode_with(line, huge=_raw, constant=_raw)
 
 
 def _digest(stream: str, record: Record) -> bytes:
