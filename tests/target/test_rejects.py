@@ -84,9 +84,11 @@ class Piped:
         self._source = source
 
     def __iter__(self) -> Iterator[bytes]:
+        """Its lines, those that are written meanwhile, too."""
         return iter(self._source.readline, b"")
 
     def fileno(self) -> int:
+        """Nothing."""
         raise OSError
 
 
