@@ -52,6 +52,7 @@ SLOW := \
   tests/tap/test_unwritten_rows.py \
   tests/target/test_any_server_writes.py \
   tests/target/test_cancellations.py \
+  tests/target/test_cases_writing.py \
   tests/target/test_confirmation.py \
   tests/target/test_faults.py \
   tests/target/test_feed_file.py \
