@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import random
 import sys
 import tempfile
@@ -333,6 +334,7 @@ def _equal(shown: Any, stored: Any) -> bool:
 def one_seed(seed: int) -> str | None:
     """Run one seed in a directory of its own; answers what does not hold, or None."""
     with tempfile.TemporaryDirectory() as name:
+        os.environ["XDG_STATE_HOME"] = name  # the ledger of another seed is that of another account
         play = Play(seed, Path(name))
         try:
             play.play()
