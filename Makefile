@@ -31,6 +31,7 @@ SLOW := \
   tests/tap/test_bad_input.py \
   tests/tap/test_cases_reading.py \
   tests/tap/test_catalog_columns.py \
+  tests/tap/test_catalog_form.py \
   tests/tap/test_column_names.py \
   tests/tap/test_invalid_values.py \
   tests/tap/test_kill.py \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from importlib import import_module
@@ -61,8 +62,9 @@ def target() -> NoReturn:
 
 
 def _run(module: str) -> NoReturn:
-    # The import takes half a second. Until the plug-in handles signals, Ctrl-C must not end in a traceback.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # The import takes half a second. Until the plug-in handles signals, one must not end in a traceback.
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda received, _frame: os._exit(128 + received))
     sys.exit(import_module(module).main())
 
 

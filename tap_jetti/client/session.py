@@ -85,7 +85,7 @@ class JettiSession:
         connections: Connections that are kept open per host: at least one per thread.
         transport: The adapter that carries the requests; by default the network.
         redactor: What errors must not show. It learns the webhook hashes.
-        dry_run: Whether writes are counted instead of sent. Each of them succeeds, with an empty response.
+        dry_run: Whether writes are counted instead of sent. Each of them succeeds; what is created has the id 1.
         logger: The logger for retries.
     """
 
@@ -205,7 +205,8 @@ class JettiSession:
             encode_json(body)  # what cannot be sent fails now, too
             self.stats.add(writes=1)
             now = self._clock.monotonic()
-            return Response(HTTPStatus.OK, None, 0, now, now)
+            answer = {"id": 1} if method == "POST" else None
+            return Response(HTTPStatus.OK, answer, 0, now, now)
         return self._send(
             Request(
                 method,

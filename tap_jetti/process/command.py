@@ -204,7 +204,7 @@ def run_command(plugin: type[PluginBase]) -> NoReturn:
     except Exception as error:  # noqa: BLE001 - the last resort: nothing ends in a traceback
         report(plugin.logger, error)
         code = exit_code_of(error)
-        if isinstance(error, OutputError):
+        if isinstance(error, OutputError) and sys.stdout is not None:
             # The interpreter flushes standard output when it ends, which would fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

@@ -48,6 +48,8 @@ class Output:
         Raises:
             OutputError: Standard output is closed, or its disk is full.
         """
+        if sys.stdout is None:
+            raise OutputError("Standard output is closed. Redirect it to a file or to another program.")
         with self._uninterrupted():
             sys.stdout.flush()
             buffer = getattr(sys.stdout, "buffer", None)

@@ -22,6 +22,7 @@ from tap_jetti.facts.resources import PRIMARY_KEY, REPLICATION_KEY
 from tap_jetti.facts.secret_fields import mask_credentials
 from tap_jetti.reading.proof import Proof
 from tap_jetti.tap.invalid_values import InvalidValues
+from tap_jetti.tap.replication_method import requested_method
 from tap_jetti.tap.state_cadence import STATE_ROWS
 from tap_jetti.tap.stream_maps import map_errors
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.mapper import StreamMap
-    from singer_sdk.singerlib import RecordMessage
+    from singer_sdk.singerlib import Catalog, RecordMessage
 
     from tap_jetti.reading.page import Decode, Page
     from tap_jetti.reading.prefetch import StreamRead
@@ -110,6 +111,19 @@ class BaseStream(Stream):
             and type(maps[0]) is SameRecordTransform
             and not maps[0].flattening_enabled
         )
+
+    @override
+    def apply_catalog(self, catalog: Catalog) -> None:
+        own_key = self.replication_key
+        super().apply_catalog(catalog)
+        entry = catalog.get_stream(self.name)
+        if entry is not None:
+            # The SDK takes over whatever the catalog says of these, and what it does not say.
+            self.primary_keys = (PRIMARY_KEY,)
+            self.forced_replication_method = requested_method(entry, own_key)
+            self.replication_key = own_key
+            # Private: of the catalog's schema only the columns count, and no other promise, such as `required`.
+            self._input_schema = {**self.schema, "properties": entry.schema.to_dict().get("properties", {})}
 
     def open_pages(self, decode: Decode) -> Iterator[Page]:
         """Begin to read.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
+from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from typing_extensions import override
 
-from tap_jetti.errors import IncompleteReadError, SettingsError
+from tap_jetti.errors import IncompleteReadError
 from tap_jetti.facts import resources
 from tap_jetti.facts.resources import PRIMARY_KEY, REPLICATION_KEY
 from tap_jetti.reading.keyset import IncrementalRead
@@ -90,20 +90,8 @@ class ResourceStream(BaseStream):
 
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
-        own_key = self.replication_key
         self._apply_columns(catalog)
         super().apply_catalog(catalog)
-        self.primary_keys = (PRIMARY_KEY,)  # the SDK takes that of the catalog, which may have none
-        if self.forced_replication_method == REPLICATION_FULL_TABLE:
-            return
-        own_method = REPLICATION_INCREMENTAL if own_key else REPLICATION_FULL_TABLE
-        if self.replication_key not in {None, own_key} or self.forced_replication_method not in {None, own_method}:
-            supported = f"INCREMENTAL by {own_key}, FULL_TABLE" if own_key else "FULL_TABLE"
-            raise SettingsError(
-                f"The catalog asks for {self.name} by {self.replication_key or self.forced_replication_method}."
-                f" Supported: {supported}. Correct the catalog."
-            )
-        self.replication_key = own_key
 
     def _apply_columns(self, catalog: Catalog) -> None:
         entry = catalog.get_stream(self.name)

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from singer_sdk import Tap
+from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
 from tap_jetti.client.clock import SystemClock
@@ -18,7 +19,8 @@ from tap_jetti.process.command import CommandLine, read_object, run_command
 from tap_jetti.process.settings import settings_schema
 from tap_jetti.process.settings_gate import read_environment
 from tap_jetti.tap.base_stream import BaseStream
-from tap_jetti.tap.catalog_checks import check_catalog, check_selection
+from tap_jetti.tap.catalog_checks import check_selection
+from tap_jetti.tap.catalog_form import check_catalog
 from tap_jetti.tap.run_context import RunContext
 from tap_jetti.tap.run_summary import RunSummary, StreamFigures, closing_summary, summary_file
 from tap_jetti.tap.selection import apply_selection, report_overlooked
@@ -42,6 +44,7 @@ class TapJetti(CommandLine, Tap):
     Args:
         clock: The clock of everything that waits or measures time. Default: the machine's own.
         summary: Where the figures of the run are kept.
+        catalog: The catalog, as JSON.
         **arguments: Those of `singer_sdk.Tap`.
     """
 
@@ -58,11 +61,14 @@ class TapJetti(CommandLine, Tap):
         *,
         clock: SystemClock | None = None,
         summary: RunSummary | None = None,
+        catalog: dict[str, Any] | None = None,
         **arguments: Any,  # noqa: ANN401 - the SDK's own
     ) -> None:
         self.clock = clock or SystemClock()
         self.summary = summary or RunSummary()
-        super().__init__(**arguments)
+        if catalog is not None and not isinstance(catalog, Catalog):
+            catalog = Catalog.from_dict(check_catalog(catalog))
+        super().__init__(catalog=catalog, **arguments)
         if self.input_catalog is not None:
             check_selection(self.input_catalog, self.streams, self.logger)
 
@@ -189,7 +195,7 @@ class TapJetti(CommandLine, Tap):
                 config=config.config if config else {},
                 parse_env_config=bool(config and config.parse_env),
                 state=read_object(state, "state") if state else None,
-                catalog=check_catalog(read_object(catalog, "catalog")) if catalog else None,
+                catalog=read_object(catalog, "catalog") if catalog else None,
                 summary=summary,
             ).run()
 

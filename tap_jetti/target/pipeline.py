@@ -18,6 +18,7 @@ from tap_jetti.target.actions.routes import FILE
 from tap_jetti.target.actions.webhook_hashes import Defaults, WebhookHashes
 from tap_jetti.target.delivery.change_detection import ChangeDetector, SendingOrder
 from tap_jetti.target.delivery.checkpoints import Checkpoints
+from tap_jetti.target.delivery.departures import Departures
 from tap_jetti.target.delivery.dispatcher import Dispatcher
 from tap_jetti.target.delivery.intake import RecordProcessor
 from tap_jetti.target.delivery.ledger.account_ledger import AccountLedger
@@ -97,8 +98,15 @@ class Pipeline:
             clock=clock,
         )
         self._file = self._new_file(config)
-        self._path = WritePath(
+        departures = Departures(
             self._file or self._dispatcher,
+            confirmation=self._confirmation,
+            confirm_seconds=float(config["confirm_seconds"]),
+            clock=clock,
+            logger=logger,
+        )
+        self._path = WritePath(
+            departures,
             self._outcomes,
             detector=self._detector,
             quota=self._new_quota(config),

@@ -62,6 +62,8 @@ class SingerInput(GenericSingerReader[bytes]):
     @property
     @override
     def default_input(self) -> IO[bytes]:
+        if sys.stdin is None:
+            raise InputError("Standard input is closed. Pipe the output of a tap into the target.")
         return sys.stdin.buffer
 
     @override

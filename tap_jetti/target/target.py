@@ -167,7 +167,7 @@ class TargetJetti(CommandLine, Target):
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         if "value" not in message_dict:
             raise InputError(f"Line {self._line} is a STATE without value. Correct the tap.")
-        self.pipeline.checkpoints.add_state(message_dict["value"])
+        self.pipeline.checkpoints.add_state(message_dict["value"], size=self.message_reader.size)
 
     @override
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
@@ -224,6 +224,8 @@ class TargetJetti(CommandLine, Target):
 
     @override
     def interrupt(self, interruption: Interrupted) -> None:
+        if not hasattr(self, "pipeline"):  # the signal came while the target was being built
+            raise interruption
         self.pipeline.output.interrupt(interruption)
 
     @property

@@ -194,7 +194,7 @@ def test_a_malformed_stream_of_a_catalog_is_named(part: dict[str, Any], sandbox:
     catalog = catalog_of("sales")
     catalog["streams"][0] |= part
     errors = clear(commands.run(config_for(sandbox), catalog=catalog))
-    assert "Invalid catalog: the schema or the metadata of sales is malformed" in errors
+    assert "Invalid catalog: sales" in errors
     assert len(sandbox.requests) == 0
 
 

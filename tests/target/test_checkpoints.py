@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_jetti.target.delivery.checkpoints import MAX_WAITING, Checkpoint, Checkpoints
+from tap_jetti.target.delivery.checkpoints import MAX_STATE_BYTES, Checkpoint, Checkpoints
 
 
 @given(st.lists(st.one_of(st.just("record"), st.just("state"), st.integers(0, 50)), max_size=60), st.integers(1, 9))
 def test_a_state_never_overtakes_a_record(steps: list[str | int], most: int) -> None:
     """Whatever the order in which records are done, each STATE written has no open record before it."""
-    with mock.patch("tap_jetti.target.delivery.checkpoints.MAX_WAITING", most):
+    with mock.patch("tap_jetti.target.delivery.checkpoints.MAX_STATE_BYTES", most):
         check_states(steps)
 
 
@@ -29,7 +29,7 @@ def check_states(steps: list[str | int]) -> None:
             received += 1
             waiting.append((received, checkpoints.add_record()))
         elif step == "state":
-            checkpoints.add_state(received)
+            checkpoints.add_state(received, size=1)
         elif waiting:
             _, checkpoint = waiting.pop(int(step) % len(waiting))
             checkpoints.complete([checkpoint])
@@ -48,7 +48,7 @@ def test_states_without_records_between_them_take_one_place() -> None:
     first = checkpoints.add_record()
     for number in range(1000):
         checkpoints.add_state(number)
-    assert len(checkpoints._waiting) == 1
+    assert checkpoints.waiting == 1
     checkpoints.complete([first])
     assert written == [999]
 
@@ -63,8 +63,8 @@ def test_states_that_wait_for_one_record_take_few_places(are_done: bool) -> None
         waiting.append(checkpoints.add_record())
         if are_done:
             checkpoints.complete([waiting.pop()])
-        checkpoints.add_state(number)
-    assert len(checkpoints._waiting) == (1 if are_done else MAX_WAITING)
+        checkpoints.add_state(number, size=MAX_STATE_BYTES // 100)
+    assert checkpoints.waiting == (1 if are_done else 100)
     checkpoints.complete(waiting)
     assert written == [999]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import os
 import re
 import sqlite3
 from decimal import Decimal
@@ -14,10 +16,11 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from target_runs import as_lines, deliver, jetti, record, schema, start_process, state, variant, wait_for_line
+from target_runs import deliver, jetti, record, schema, state, variant
 
 from tap_jetti.errors import JettiError, SettingsError, StoreError
 from tap_jetti.target.feed_file.formats import as_csv, as_json, as_xml
+from tap_jetti.target.feed_file.inventory_store import InventoryStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from target_runs import Outcome
 
 REMOVALS = "inventory_feed_variant_removals"
+STORE = "tap_jetti.target.feed_file.inventory_store.InventoryStore"
+LOCAL = "tap_jetti.target.feed_file.local_file.LocalFile"
 HEADER = "externalId,inventoryQuantity,vendorSku\n"
 XML_TEXT = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"], exclude_characters="\ufffe\uffff"))
 TEXT = st.one_of(
@@ -349,7 +354,7 @@ def test_a_dry_run_makes_the_same_plan_and_writes_nothing(
     planned = write(path, *messages, mode=mode, dry_run=True)
     assert (planned.error, planned.states) == (None, [])
     assert {one: one.read_bytes() for one in tmp_path.rglob("*") if one.is_file()} == before
-    assert "would have 3 rows" in caplog.text
+    assert "would have 3 rows (" in caplog.text
     done = write(path, *messages, mode=mode)
     assert planned.of() == done.of()
 
@@ -361,32 +366,70 @@ def test_a_dry_run_refuses_what_the_run_refuses(tmp_path: Path) -> None:
     assert code_of(write(path, variant(1, 1), dry_run=True)) == 78
 
 
-def test_two_runs_never_write_one_file_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["replace", "merge"])
+def test_two_runs_never_write_one_file_at_once(mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second one ends at once, and may be run again; afterwards it works."""
+    monkeypatch.setattr("tap_jetti.target.feed_file.inventory_store.LOCK_SECONDS", 0.1)
     path = tmp_path / "stock.csv"
-    with jetti() as sandbox:
-        settings = {
-            "api_url": sandbox.api_url,
-            "api_token": sandbox.token,
-            "rate_limit_store": "memory://",
-            "delivery": "file",
-            "feed_path": str(path),
-            "feed_mode": "merge",
-        }
-        with start_process(tmp_path, settings) as first, pytest.MonkeyPatch.context() as patch:
-            assert first.stdin
-            assert first.stderr
-            wait_for_line(first.stderr, "rows before this run")
-            patch.setenv("XDG_STATE_HOME", str(tmp_path))
-            second = write(path, variant(2, 2), mode="merge")
-            assert isinstance(second.error, StoreError)
-            assert code_of(second) == 75
-            first.stdin.write(as_lines([schema(), variant(1, 1)]).encode())
-            first.stdin.close()
-            first.stderr.read()
-            assert first.wait(30) == 0
-            assert write(path, variant(2, 2), mode="merge").error is None
-    assert lines(path) == ["e1,1,v1", "e2,2,v2"]
+    write(path, variant(1, 1))
+    with contextlib.closing(InventoryStore(store_of(tmp_path))):
+        outcome = write(path, variant(1, 2), variant(2, 2), state(1), mode=mode)
+        assert isinstance(outcome.error, StoreError)
+        assert (code_of(outcome), outcome.states, lines(path)) == (75, [], ["e1,1,v1"])
+    assert write(path, variant(1, 2), variant(2, 2), mode=mode).error is None
+
+
+class Killed(BaseException):
+    """What stands for the end of the process."""
+
+
+@pytest.mark.parametrize("mode", ["replace", "merge"])
+@pytest.mark.parametrize(
+    ("place", "rows"),
+    [
+        pytest.param(f"{STORE}.announce", ["e1,1,v1"], id="before-the-store"),
+        pytest.param(f"{LOCAL}.put", ["e1,1,v1"], id="before-the-file"),
+        pytest.param(f"{STORE}.settle", ["e1,2,v1", "e2,2,v2"], id="after-the-file"),
+    ],
+)
+def test_a_run_that_was_killed_is_continued(
+    place: str, rows: list[str], mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is the old or the new one, the store knows it either way, and the same input comes again."""
+    path = tmp_path / "stock.csv"
+    write(path, variant(1, 1), mode=mode)
+    messages = [variant(1, 2), variant(2, 2), state(1)]
+    with monkeypatch.context() as patch:
+        patch.setattr(place, lambda *_, **__: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            write(path, *messages, mode=mode)
+    assert lines(path) == rows
+    outcome = write(path, *messages, mode=mode)
+    assert (outcome.error, outcome.states, lines(path)) == (None, [1], ["e1,2,v1", "e2,2,v2"])
+    assert write(path, variant(3, 3), mode="merge").error is None
+
+
+def test_a_rejected_record_leaves_the_file_or_its_row(tmp_path: Path) -> None:
+    """The run stops without a file; set aside, the row keeps its values, the others are written, and the exit is 1."""
+    path = tmp_path / "stock.csv"
+    write(path, variant(1, 1), variant(2, 2), mode="merge")
+    messages = [variant(1, -5), variant(2, 3), state(1)]
+    outcome = write(path, *messages, mode="merge")
+    assert (outcome.code, outcome.states, lines(path)) == (1, [], ["e1,1,v1", "e2,2,v2"])
+    outcome = write(path, *messages, mode="merge", on_reject="set_aside", rejects_path=str(tmp_path / "rejects"))
+    assert (outcome.code, outcome.states, lines(path)) == (1, [1], ["e1,1,v1", "e2,3,v2"])
+
+
+def test_another_format_can_follow(tmp_path: Path) -> None:
+    """The store holds values, not text; what the new format cannot hold is said."""
+    path = tmp_path / "stock"
+    write(path, variant(1, 1), variant(2, 2, description="\b"), mode="merge")
+    assert write(path, variant(3, 3), mode="merge", feed_format="json").error is None
+    assert [row["externalId"] for row in json.loads(path.read_text())] == ["e1", "e2", "e3"]
+    outcome = write(path, variant(1, 2), mode="merge", feed_format="xml")
+    assert "'e2' has a control character" in str(outcome.error)
+    assert write(path, variant(2, 2, description="b"), mode="merge", feed_format="xml").error is None
+    assert len(ET.fromstring(path.read_bytes())) == 3
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
@@ -402,10 +445,11 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert real.stat().st_mode & 0o777 == 0o640
 
 
-@pytest.mark.parametrize("name", ["file/x.csv", "", "a" * 300])
+@pytest.mark.parametrize("name", ["file/x.csv", "", "a" * 300, "pipe"])
 def test_a_place_that_cannot_be_used_is_an_error(name: str, tmp_path: Path) -> None:
     """The error names the path, before any input is read."""
     (tmp_path / "file").write_text("")
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(JettiError, match=re.escape(str(tmp_path / name))) as caught:
         write(tmp_path / name, variant(1, 1), state(1))
     assert caught.value.exit_code == 78

@@ -35,6 +35,7 @@ class Action(ABC):
         is_partial: Whether a call changes only the fields that it carries, so that two records of one key are merged;
             otherwise the later one replaces the earlier.
         is_limited: Whether the setting ``max_updates`` limits its operations.
+        group_seconds: How long an operation waits for others of its key, which are united with it; 0 if it does not.
         has_feed_file: Whether ``delivery: file`` can write its records.
         comparison: How its rows are read, so that only changes are sent; None sends every record.
         schema: The JSON Schema of a record, for actions that do not override `record_schema`.
@@ -46,6 +47,7 @@ class Action(ABC):
     resource: str
     is_partial: ClassVar[bool] = False
     is_limited: ClassVar[bool] = False
+    group_seconds: ClassVar[float] = 0.0
     has_feed_file: ClassVar[bool] = False
     comparison: ClassVar[Comparison | None] = None
     schema: ClassVar[dict[str, Any]] = {}
@@ -117,6 +119,10 @@ class Action(ABC):
     def batch_limit(self, route: Route) -> int:  # noqa: ARG002 - for actions with several kinds of routes
         """Return the largest number of operations in a batch of a route."""
         return 1
+
+    def is_queued(self, route: Route) -> bool:  # noqa: ARG002 - for actions with several kinds of routes
+        """Whether Jetti accepts the calls of a route before it processes them, perhaps in another order."""
+        return False
 
     def can_merge(self, earlier: WriteOperation, later: WriteOperation) -> bool:
         """Whether a later operation of this action makes an earlier one of its key, of any action, unnecessary."""

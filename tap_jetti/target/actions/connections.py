@@ -97,8 +97,11 @@ class _Connections(ChannelAction):
 
     @override
     def visibility(self, operation: WriteOperation) -> ConnectionVisibility | None:
-        is_asynchronous = self._is_inbound or self._context.batch_size > 1
-        return self._visibility if is_asynchronous and operation.route.kind != _PUBLISHED else None
+        return self._visibility if self.is_queued(operation.route) else None
+
+    @override
+    def is_queued(self, route: Route) -> bool:
+        return (self._is_inbound or self._context.batch_size > 1) and route.kind != _PUBLISHED
 
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from tap_jetti.errors import ClientError, JettiError, NotFoundError, ServerError
+from tap_jetti.errors import ClientError, JettiError, NotFoundError, ServerError, SettingsError
 from tap_jetti.facts import resources
 from tap_jetti.target.actions.action import ANY, Action
 from tap_jetti.target.actions.record_fields import has_value, id_in, require_content, text_in
@@ -89,6 +89,10 @@ class FeedVariants(Action):
         return self._context.batch_size if route.kind == INBOUND else 1
 
     @override
+    def is_queued(self, route: Route) -> bool:
+        return route.kind == INBOUND
+
+    @override
     def visibility(self, operation: WriteOperation) -> RowVisibility | None:
         route = operation.route
         if route.kind != INBOUND or route.parent_id is None:
@@ -110,7 +114,10 @@ class FeedVariants(Action):
         elif route.kind == API_ROW:
             self._write("PUT", f"inventory-feed-variants/{route.row_id}.json", payload)
         else:
-            self._write("PUT", f"inventory-feeds/{route.parent_id}/parse-webhook.json", payload)
+            try:
+                self._write("PUT", f"inventory-feeds/{route.parent_id}/parse-webhook.json", payload)
+            except NotFoundError as error:  # the call adds rows that do not exist, so it is not about the row
+                raise SettingsError(f"{self.name}: {error}") from error
 
     def _update_by_id(
         self, record: Mapping[str, Any], payload: dict[str, Any], *, has_external_id: bool
@@ -147,6 +154,8 @@ class FeedVariants(Action):
 
 class FeedVariantRemovals(Action):
     """Removes feed variants by their external ids, one call each. A variant that does not exist counts as removed.
+
+    A 404 alone does not show that: the path may be wrong, and then the run stops.
 
     Inbound writes are processed later than calls of the API. So the order between a removal and an inbound write of
     the same variant is not guaranteed, not even if they are in different runs.
@@ -187,12 +196,15 @@ class FeedVariantRemovals(Action):
         path = f"inventory-feeds/{operation.route.parent_id}/remove-by-external-id.json"
         try:
             self._write("DELETE", path, operation.payload)
-        except NotFoundError:
-            self._log_missing()
-        except (ClientError, ServerError) as error:
-            if record_error_of(error) is None or self._may_exist(operation):
+        except (NotFoundError, ClientError, ServerError) as error:
+            if record_error_of(error) is None:
                 raise
-            self._log_missing()
+            if self._may_exist(operation):
+                if isinstance(error, NotFoundError) and not error.title:
+                    text = f"{self.name}: {error} The variant is in the feed, so Jetti does not have this path."
+                    raise SettingsError(text) from error
+                raise
+            self._context.logger.debug("%s: an inventory feed variant to remove did not exist.", self.name)
 
     def _may_exist(self, operation: WriteOperation) -> bool:
         """Whether the feed has the variant; True also if it cannot be read."""
@@ -205,6 +217,3 @@ class FeedVariantRemovals(Action):
             row.get("status") != "removed" and all(str(row.get(name)) == str(value) for name, value in where.items())
             for row in rows
         )
-
-    def _log_missing(self) -> None:
-        self._context.logger.debug("%s: an inventory feed variant to remove did not exist.", self.name)

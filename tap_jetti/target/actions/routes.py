@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from tap_jetti.target.actions.action import Action
 from tap_jetti.target.delivery.operations import Route
 
@@ -34,6 +36,10 @@ class ChannelAction(Action):
     def __init__(self, context: ActionContext) -> None:
         super().__init__(context)
         self._is_inbound = context.delivery == INBOUND
+
+    @override
+    def is_queued(self, route: Route) -> bool:
+        return route.kind == INBOUND
 
     def _channel_route(self, record: Mapping[str, Any]) -> Route:
         """The route of a record's channel.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tap_jetti.client.query import select
-from tap_jetti.errors import ClientError, NotFoundError, RecordError, UnreliableResponseError
+from tap_jetti.errors import ClientError, NotFoundError, RecordError, SettingsError, UnreliableResponseError
 from tap_jetti.target.fields import id_of, invalid
 
 if TYPE_CHECKING:
@@ -117,42 +117,49 @@ class WebhookHashes:
         """Check that a feed exists and accepts inbound data.
 
         Raises:
-            RecordError: It does not.
+            SettingsError: It does not, and it is the feed of the settings.
+            RecordError: It does not, and it is the feed of a record.
         """
         feed = self._cached("feed", feed_id, self._find_feed)
         if isinstance(feed, RecordError):
+            if feed_id == self._defaults.feed_id:
+                raise SettingsError(f"inventory_feed_id {feed_id} cannot be used: {feed.detail}.")
             raise RecordError(feed.title, feed.detail, status=feed.status)
 
     def feed_hash(self, feed_id: int | None) -> str:
         """Return the hash of a feed that accepts inbound data.
 
         Raises:
-            RecordError: The feed does not exist or accepts no inbound data, or Jetti does not show its hash.
+            SettingsError: It is the feed of the settings, and it does not exist or accepts no inbound data, or Jetti
+                does not show its hash.
+            RecordError: The same of the feed of a record.
         """
         if self._defaults.feed_hash and feed_id == self._defaults.feed_id:
             return self._defaults.feed_hash
         self.check_feed(feed_id or 0)
         found = self._found["feed", feed_id or 0].get("hash")
         if not found:
-            raise RecordError(
-                "inventory_feeds.hash.missing",
-                f"Jetti does not show the hash of inventory feed {feed_id}; set inventory_feed_hash",
-            )
+            detail = f"Jetti does not show the hash of inventory feed {feed_id}; set inventory_feed_hash"
+            if feed_id == self._defaults.feed_id:
+                raise SettingsError(f"{detail}.")
+            raise RecordError("inventory_feeds.hash.missing", detail)
         return str(found)
 
     def channel_hash(self, channel_id: int | None) -> str:
         """Return the hash of a channel.
 
         Raises:
-            RecordError: The channel does not exist, or Jetti does not show its hash.
+            SettingsError: It is the channel of the settings, and it does not exist, or Jetti does not show its hash.
+            RecordError: The same of the channel of a record.
         """
         if self._defaults.channel_hash and channel_id == self._defaults.channel_id:
             return self._defaults.channel_hash
         found = self._cached("channel", channel_id or 0, self._find_channel_hash)
         if not found:
-            raise RecordError(
-                "channels.hash.missing", f"Jetti shows no hash of channel {channel_id}; set channel_id and channel_hash"
-            )
+            detail = f"Jetti shows no hash of channel {channel_id}; set channel_id and channel_hash"
+            if channel_id == self._defaults.channel_id:
+                raise SettingsError(f"{detail}. A custom channel has two ids: channel_id is its channelId.")
+            raise RecordError("channels.hash.missing", detail)
         return str(found)
 
     def _cached(self, kind: str, owner_id: int, find: Callable[[int], Any]) -> Any:  # noqa: ANN401 - any JSON

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_jetti.client.clock import Clock
-    from tap_jetti.target.delivery.operations import Route, WriteOperation
+    from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
 
 IDLE_SECONDS = 1.0
 """An open batch is sent after this many seconds without input."""
@@ -109,6 +109,20 @@ class Dispatcher:
                 self._close_and_wait(batch)
             elif self._open_operations > MAX_OPEN_OPERATIONS:
                 self._close_and_wait(next(iter(self._open.values())))
+            return True
+
+    def has(self, key: OperationKey) -> bool:
+        """Whether an operation of a key is not done yet."""
+        with self._lock:
+            return key in self._queue.latest
+
+    def merge(self, operation: WriteOperation) -> bool:
+        """Merge an operation into one that waits in an open batch; returns False if that is not possible."""
+        with self._lock:
+            waiting = self._queue.latest.get(operation.key)
+            if waiting is None or not waiting.is_open or not waiting.merge(operation):
+                return False
+            self._added += 1
             return True
 
     def finish(self) -> None:

@@ -29,24 +29,23 @@ class HeldOperations:
         """Whether operations of a key wait here."""
         return key in self._queues
 
-    def __iter__(self) -> Iterator[OperationKey]:
-        """The keys, in the order of arrival of their first operations."""
-        return iter(self._queues)
-
-    def add(self, operation: WriteOperation) -> None:
-        """Add an operation behind those of its key, or merge it with them."""
-        self.size += operation.size
+    def add(self, operation: WriteOperation) -> bool:
+        """Add an operation behind those of its key; returns False if it was merged with them."""
         queue = self._queues.setdefault(operation.key, [])
+        before = len(queue)
         # A removal makes everything before it unnecessary, so more than one operation may be merged.
         while queue and operation.action.can_merge(queue[-1], operation):
+            self.size -= queue[-1].size
             queue[-1].merge(operation)
             operation = queue.pop()
         queue.append(operation)
+        self.size += operation.size
+        return len(queue) > before
 
     def take(self, key: OperationKey) -> list[WriteOperation]:
         """Remove the operations of a key, and return them in order."""
         queue = self._queues.pop(key)
-        self.size = self.size - sum(operation.size for operation in queue) if self._queues else 0
+        self.size -= sum(operation.size for operation in queue)
         return queue
 
     def take_all(self) -> list[WriteOperation]:
@@ -57,3 +56,44 @@ class HeldOperations:
     def first(self, key: OperationKey) -> WriteOperation:
         """Return the first operation of a key."""
         return self._queues[key][0]
+
+
+class TimedOperations(HeldOperations):
+    """Operations that wait until a time, those that are due first in front."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._due: dict[OperationKey, float] = {}
+
+    def hold(self, operation: WriteOperation, *, until: float, renew: bool) -> bool:
+        """Add an operation, and let its key wait until a time by the monotonic clock, in seconds.
+
+        Args:
+            operation: The operation.
+            until: The time.
+            renew: Whether a key that waits already waits until then, too.
+
+        Returns:
+            False if it was merged with one that waits.
+        """
+        if renew:
+            self._due.pop(operation.key, None)
+        self._due.setdefault(operation.key, until)
+        return self.add(operation)
+
+    def due(self, now: float) -> list[OperationKey]:
+        """Return the keys whose time has come."""
+        return [key for key, until in self._due.items() if until <= now]
+
+    def __iter__(self) -> Iterator[OperationKey]:
+        """The keys, those that were held or renewed first in front."""
+        return iter(self._due)
+
+    def oldest(self) -> OperationKey:
+        """Return the key that was held or renewed first."""
+        return next(iter(self))
+
+    def take(self, key: OperationKey) -> list[WriteOperation]:
+        """See `HeldOperations.take`."""
+        del self._due[key]
+        return super().take(key)

@@ -148,6 +148,15 @@ class WriteAction(Protocol):
         """Return the payload of two operations of this action that `can_merge`."""
         ...
 
+    @property
+    def group_seconds(self) -> float:
+        """How long an operation waits for others of its key, which are united with it; 0 if it does not."""
+        ...
+
+    def is_queued(self, route: Route) -> bool:
+        """Whether Jetti accepts the calls of a route before it processes them, perhaps in another order."""
+        ...
+
     def already_done(self, operations: Sequence[WriteOperation]) -> Sequence[WriteOperation]:
         """Return the operations of a batch that Jetti has already and that must not be sent.
 

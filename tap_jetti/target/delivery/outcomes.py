@@ -28,12 +28,16 @@ MAX_LOGGED = 5
 MAX_EQUAL_REFUSALS = 20
 """Refusals of one action with one reason, without anything accepted between them, that stop the run."""
 
+MIN_QUEUE_REFUSALS = 5
+"""Refusals of one action with one reason that stop the run at its end, if Jetti's queue has accepted nothing."""
+
 
 @dataclass(frozen=True)
 class _Rejection:
     origins: Sequence[Origin]
     error: RecordError
     label: str
+    is_queued: bool = False
 
     @property
     def reason(self) -> tuple[int | None, str]:
@@ -123,21 +127,23 @@ class Outcomes:
 
     def mark_rejected(self, operation: WriteOperation, error: RecordError) -> None:
         """It cannot be written; see `reject`."""
-        self.reject(operation.origins, error, label=operation.label)
+        is_queued = operation.action.is_queued(operation.route)
+        self.reject(operation.origins, error, label=operation.label, is_queued=is_queued)
 
-    def reject(self, origins: Sequence[Origin], error: RecordError, *, label: str) -> None:
+    def reject(self, origins: Sequence[Origin], error: RecordError, *, label: str, is_queued: bool = False) -> None:
         """Set records aside that cannot be written, or stop the run.
 
         Args:
             origins: The records.
             error: Why they cannot be written.
             label: What identifies them in a message: a line number or a key.
+            is_queued: Whether Jetti was to accept them before it looks at them.
 
         Raises:
             RefusalsError: Jetti refused too many records in a row with the same reason. They are not set aside.
         """
         self._summary.settle(origins, Outcome.REJECTED)
-        rejection = _Rejection(origins, error, label)
+        rejection = _Rejection(origins, error, label, is_queued)
         with self._lock:
             if self._stop_on_reject:
                 self._stop_at(rejection)
@@ -160,8 +166,15 @@ class Outcomes:
         return self._stop is None or operation.number < self._stop[0]
 
     def finish(self) -> None:
-        """Set aside what may have been refused because of the account: everything was sent, and it was not."""
-        for action in list(self._refused):
+        """Set aside what may have been refused because of the account: everything was sent, and it was not.
+
+        Raises:
+            RefusalsError: Jetti's queue, which takes nearly everything, has refused everything.
+        """
+        for action, rejections in list(self._refused.items()):
+            nothing_accepted = not self._summary.of(action).sent
+            if nothing_accepted and len(rejections) >= MIN_QUEUE_REFUSALS and all(one.is_queued for one in rejections):
+                raise _refusals(rejections)
             self._set_refused_aside(action)
 
     def _stop_at(self, rejection: _Rejection) -> None:
@@ -182,12 +195,7 @@ class Outcomes:
         waiting = self._refused.setdefault(action, [])
         waiting.append(rejection)
         if len(waiting) >= MAX_EQUAL_REFUSALS:
-            labels = ", ".join(one.label for one in waiting[:MAX_LOGGED])
-            raise RefusalsError(
-                f"{action}: Jetti refused {len(waiting)} records in a row with the same error: {rejection.error}."
-                f" The first of them: {labels}. They are not set aside, and no STATE passes them."
-                " Correct the settings or the account, then run again."
-            )
+            raise _refusals(waiting)
 
     def _set_refused_aside(self, action: str) -> None:
         if action not in self._refused:
@@ -207,6 +215,15 @@ class Outcomes:
 
     def _complete(self, origins: Iterable[Origin]) -> None:
         self._checkpoints.complete([origin.checkpoint for origin in origins])
+
+
+def _refusals(rejections: Sequence[_Rejection]) -> RefusalsError:
+    labels = ", ".join(one.label for one in rejections[:MAX_LOGGED])
+    return RefusalsError(
+        f"{_action_of(rejections[0])}: Jetti refused {len(rejections)} records in a row with the same error:"
+        f" {rejections[0].error}. The first of them: {labels}. They are not set aside, and no STATE passes them."
+        " Correct the settings or the account, then run again."
+    )
 
 
 def _action_of(rejection: _Rejection) -> str:

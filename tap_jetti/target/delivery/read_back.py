@@ -85,11 +85,24 @@ class Confirmation:
         return done
 
     def wait(self) -> None:
+        """Check until everything is visible or the time is over; what is not visible then is rejected.
+
+        Raises:
+            RequestError: A check failed.
+        """
+        self.settle()
+        error = RecordError(
+            "unconfirmed", f"Jetti accepted it, but it was not visible within {self._seconds:g} s; see the log in Jetti"
+        )
+        for key in list(self._expected):
+            for operation in self._expected.pop(key).operations:
+                self._rejected(operation, error)
+
+    def settle(self) -> None:
         """Check until everything is visible or the time is over. The last check begins after the deadline.
 
         Raises:
             RequestError: A check failed.
-            RecordError: An operation did not become visible, and the run stops at the first rejected record.
         """
         deadline = self._clock.monotonic() + self._seconds
         pause = FIRST_PAUSE
@@ -100,12 +113,6 @@ class Confirmation:
                 break
             self._clock.sleep(min(pause, deadline - self._clock.monotonic()))
             pause = min(2 * pause, LONGEST_PAUSE)
-        error = RecordError(
-            "unconfirmed", f"Jetti accepted it, but it was not visible within {self._seconds:g} s; see the log in Jetti"
-        )
-        for key in list(self._expected):
-            for operation in self._expected.pop(key).operations:
-                self._rejected(operation, error)
 
     def _check(self) -> None:
         """Confirm what is visible now."""

@@ -31,11 +31,19 @@ MAX_AGE_SECONDS = 30.0
 """Operations are compared when the first of them has waited this long."""
 
 
-class Destination(Protocol):
-    """Takes operations: the API, or a file."""
+class KeyQueues(Protocol):
+    """Takes operations that are to be sent, and keeps the order of each key: see `Departures`."""
 
     def add(self, operation: WriteOperation) -> bool:
         """Take an operation; returns False if it was merged into one that waits."""
+        ...
+
+    def has(self, key: OperationKey) -> bool:
+        """Whether an operation of a key is not done yet."""
+        ...
+
+    def tick(self) -> None:
+        """Send what has waited long enough."""
         ...
 
     def finish(self) -> None:
@@ -53,7 +61,7 @@ class WritePath:
     The input thread calls `add` and `finish`, and a timer calls `tick`.
 
     Args:
-        destination: What takes the operations.
+        queues: What takes the operations that are to be sent.
         outcomes: What is told of operations that are not sent.
         detector: Compares operations with Jetti's rows; None sends every operation.
         quota: How many operations may be sent.
@@ -62,14 +70,14 @@ class WritePath:
 
     def __init__(
         self,
-        destination: Destination,
+        queues: KeyQueues,
         outcomes: Outcomes,
         *,
         detector: ChangeDetection | None,
         quota: Quota,
         clock: Clock,
     ) -> None:
-        self._destination = destination
+        self._queues = queues
         self._outcomes = outcomes
         self._detector = detector
         self._quota = quota
@@ -111,6 +119,7 @@ class WritePath:
             is_due = now - self._idle_since >= IDLE_SECONDS or now - self._waits_since >= MAX_AGE_SECONDS
             if self._undecided and is_due:
                 self._decide(self._undecided.take_all(), is_end=False)
+            self._queues.tick()
 
     def finish(self) -> None:
         """Send everything that waits, and return when everything is done.
@@ -124,14 +133,15 @@ class WritePath:
                 self._release(key)
             for key in self._quota.evicted():
                 self._leave(key)
-        self._destination.finish()
+            self._queues.finish()
 
     def _decide(self, operations: Sequence[WriteOperation], *, is_end: bool) -> None:
         if self._detector is None or not operations:
             return
         verdicts = self._detector.decide(operations, is_end=is_end)
         for operation, verdict in zip(operations, verdicts, strict=True):
-            if verdict.is_needless and operation.key not in self._held:
+            waits = operation.key in self._held or self._queues.has(operation.key)
+            if verdict.is_needless and not waits:  # otherwise what waits would have the last word
                 self._outcomes.mark_unchanged(operation, is_under_way=verdict.is_under_way)
             else:
                 self._admit(operation, verdict)
@@ -177,5 +187,5 @@ class WritePath:
                 self._queue(operation)
 
     def _queue(self, operation: WriteOperation) -> None:
-        if not self._destination.add(operation) and operation.action.is_limited:
+        if not self._queues.add(operation) and operation.action.is_limited:
             self._quota.give_back()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, defaultdict
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tap_jetti.target.delivery.checkpoints import Checkpoint
-    from tap_jetti.target.delivery.operations import WriteOperation
+    from tap_jetti.target.delivery.operations import OperationKey, WriteOperation
     from tap_jetti.target.delivery.outcomes import Outcomes
     from tap_jetti.target.feed_file.location import FeedLocation
 
@@ -115,7 +116,6 @@ class FeedFile:
                 " be lost. Delete it, or run once with feed_shrink_percent 100."
             )
         store.begin(keep_rows=is_merge and before is not None)
-        self._logger.info("Feed file %s: %d rows before this run.", self._location.name, self._rows_before)
 
     def add(self, operation: WriteOperation) -> bool:
         """Add an operation.
@@ -141,6 +141,14 @@ class FeedFile:
             self._count(operation, change)
         return True
 
+    def has(self, key: OperationKey) -> bool:  # noqa: ARG002 - a file takes everything at once
+        """Whether an operation of a key is not done yet."""
+        return False
+
+    def merge(self, operation: WriteOperation) -> bool:  # noqa: ARG002 - a later row replaces an earlier one
+        """Merge an operation into one that waits."""
+        return False
+
     def finish(self) -> None:
         """Write the file, and mark its records as done.
 
@@ -161,10 +169,11 @@ class FeedFile:
                     self._location.put(staged)
                     store.settle(digest)
         self._logger.info(
-            "Feed file %s: %s%d rows: %d added, %d changed, %d removed.",
+            "Feed file %s: %s%d rows (%d before): %d added, %d changed, %d removed.",
             self._location.name,
             "would have " if policy.dry_run else "",
             rows,
+            self._rows_before,
             *(self._changes[name] for name in ("added", "changed", "removed")),
         )
         self.leave()
@@ -230,8 +239,8 @@ class FeedFile:
         digest, store = hashlib.sha256(), self._opened
         columns = ["externalId", *sorted(store.columns - {"externalId"})]
         try:
-            with staged.open("wb") as file:
-                for line in FORMATS[self._policy.feed_format](store.rows(), columns):
+            with closing(store.rows()) as rows, staged.open("wb") as file:
+                for line in FORMATS[self._policy.feed_format](rows, columns):
                     digest.update(line)
                     file.write(line)
                 file.flush()

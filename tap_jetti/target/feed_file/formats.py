@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
-from tap_jetti.errors import RecordError
+from tap_jetti.errors import FeedConflictError, RecordError
 from tap_jetti.facts.json_codec import encode_json
 
 if TYPE_CHECKING:
@@ -56,6 +56,11 @@ def as_xml(rows: Iterable[Record], columns: Sequence[str]) -> Iterator[bytes]:
             for column in columns
             if row.get(column) is not None
         )
+        if _NOT_XML.search(fields):  # rows that were stored for another format were not checked
+            raise FeedConflictError(
+                f"The row with externalId {row['externalId']!r} has a control character, which XML cannot hold."
+                " Send it again without, or use another feed_format."
+            )
         yield f"<variant>{fields}</variant>\n".encode()
     yield b"</inventory>\n"
 

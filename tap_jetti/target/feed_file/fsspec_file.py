@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "oss"})
 """Here an object is replaced in one step when its upload is complete, and a rename is a copy."""
+
+_TALKATIVE = ("aiobotocore", "botocore")
+"""Packages that log where they found each setting."""
 
 _ERRORS = {
     "NoCredentialsError": FeedPermissionError,
@@ -74,6 +78,8 @@ class FsspecFile(FeedLocation):
     def _system(self) -> tuple[fsspec.AbstractFileSystem, str]:
         import fsspec  # noqa: PLC0415 - as above
 
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.WARNING)
         system, path = fsspec.core.url_to_fs(self.path, skip_instance_cache=True, use_listings_cache=False)
         return system, str(path)
 

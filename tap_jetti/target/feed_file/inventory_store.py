@@ -13,7 +13,7 @@ from tap_jetti.errors import DamagedStoreError, StoreError
 from tap_jetti.facts.json_codec import decode_json, encode_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from tap_jetti.target.delivery.operations import Record
@@ -147,7 +147,7 @@ class InventoryStore:
         with self._translated():
             return int(self._db.execute("SELECT count(*) FROM rows").fetchone()[0])
 
-    def rows(self) -> Iterator[Record]:
+    def rows(self) -> Generator[Record]:
         """The rows in the order of their external ids."""
         for (body,) in self._db.execute("SELECT body FROM rows ORDER BY external_id"):
             yield decode_json(body)

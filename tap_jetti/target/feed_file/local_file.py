@@ -31,6 +31,8 @@ class LocalFile(FeedLocation):
         with self._translated():
             if self._file.is_dir():
                 raise SettingsError(f"feed_path must be the path of a file, but {self.name} is a directory.")
+            if self._file.exists() and not self._file.is_file():
+                raise SettingsError(f"feed_path must be the path of a file, but {self.name} is a device or a pipe.")
             folder = self._file.parent
             while not folder.exists():
                 folder = folder.parent

@@ -64,6 +64,7 @@ class SftpFile(ServerFile):
         known = credentials_of("ssh", "sftp")
         self._password = str(known.get("password", ""))
         has_own_keys = not self._password and not known.get("key_filename")
+        logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it logs each step, and errors with tracebacks
         client = paramiko.SSHClient()
         try:
             client.load_system_host_keys()
