@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tap_jetti.target.delivery.checkpoints import Checkpoints
-    from tap_jetti.target.delivery.operations import InputStream, WriteOperation
+    from tap_jetti.target.delivery.operations import InputStream, Replay, WriteOperation
     from tap_jetti.target.delivery.outcomes import Outcomes
     from tap_jetti.target.delivery.write_path import WritePath
 
@@ -34,7 +34,14 @@ class RecordProcessor:
         self._received = 0
 
     def process(
-        self, input_stream: InputStream, record: dict[str, Any], raw: dict[str, Any], *, line: int, size: int
+        self,
+        input_stream: InputStream,
+        record: dict[str, Any],
+        raw: dict[str, Any],
+        *,
+        line: int,
+        size: int,
+        replay: Replay | None = None,
     ) -> None:
         """Process a record.
 
@@ -44,12 +51,14 @@ class RecordProcessor:
             raw: The record as it was received.
             line: The number of its line.
             size: The length of its line.
+            replay: What it says about its rejection, if it comes from a rejects file.
 
         Raises:
             RecordError: A record was rejected, and the run stops at the first rejected record.
             JettiError: A lookup failed, or the delivery did.
         """
         origin, columns = self._origin_of(input_stream, raw), input_stream.columns
+        origin.replay = replay
         try:
             for key in input_stream.keys:
                 if key not in record:
@@ -93,9 +102,10 @@ class RecordProcessor:
         raw, columns = origin.record, origin.input_stream.columns
         parts = None
         if len(operations) > 1:
-            parts = [origin] + [
-                Origin(origin.input_stream, raw, self._checkpoints.add_record(), origin.number) for _ in operations[1:]
-            ]
+            parts = [origin]
+            for _ in operations[1:]:
+                checkpoint = self._checkpoints.add_record()
+                parts.append(Origin(origin.input_stream, raw, checkpoint, origin.number, replay=origin.replay))
         for own, operation in zip(parts or [origin], operations, strict=True):
             own.parts = parts
             part = {columns.column_of(name, record): value for name, value in (operation.part or {}).items()}

@@ -48,6 +48,8 @@ class SentWrites:
     """
 
     def __init__(self, connection: sqlite3.Connection, now: Callable[[], int], logger: logging.Logger) -> None:
+        self.is_kept = False
+        """Whether the file outlives the process."""
         self.connection = connection
         close_with(self, connection)
         self._now = now
