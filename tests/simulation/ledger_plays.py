@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
 from ledger_world import FEED, HOUR, MINUTE, SECOND, KilledError, Traits, World, WorldReader
+from runs import LOGGER
 from tap_jetti.client.clock import VirtualClock
 from tap_jetti.target.delivery.ledger import mirror as mirrors
 from tap_jetti.target.delivery.ledger import sent_write
@@ -18,8 +19,6 @@ from tap_jetti.target.delivery.ledger.feed_reader import RowForm
 from tap_jetti.target.delivery.ledger.sent_writes import SentWrites
 from tap_jetti.target.delivery.ledger.write_log import WriteLog
 from tap_jetti.target.delivery.operations import Comparison, OperationKey, Route, WriteOperation
-
-from runs import LOGGER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +87,7 @@ class Play:
     """Some nights on one feed. Everything is decided by the seed."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - a simulation
+        self._random = random.Random(seed)
         chance = self._random.random
         self._world = World(
             self._random,
@@ -100,7 +99,7 @@ class Play:
                 counts=chance() < 0.85,
                 is_cutting=chance() < 0.3,
                 busy=self._random.choice([0.0, 0.1, 0.5]),
-                kills=self._random.choice([0.0, 0.0, 0.01]),
+                kills=self._random.choice([0.0, 0.0, 0.03]),
             ),
         )
         self._form = RowForm(COMPARISON)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from tap_jetti.target.delivery.ledger.mirror import ShownRow
 from tap_jetti.target.delivery.ledger.values import short_form
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable, Iterator, Sequence
 
     from tap_jetti.target.delivery.ledger.feed_reader import RowForm
