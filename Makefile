@@ -25,7 +25,10 @@ SLOW := \
   tests/reading/test_prefetch.py \
   tests/sandbox/test_sandbox_lifecycle.py \
   tests/simulation/test_simulation.py \
+  tests/sync/test_screen.py \
+  tests/sync/test_states.py \
   tests/sync/test_sync.py \
+  tests/sync/test_sync_kill.py \
   tests/sync/test_warehouse.py \
   tests/tap/test_any_server.py \
   tests/tap/test_bad_input.py \
@@ -60,7 +63,7 @@ SLOW := \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick coverage soak mutations lint format types schemas generate build check ci lock clean
+.PHONY: help demo test test-services quick coverage soak mutations lint format types schemas generate build check ci lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +73,10 @@ demo: $(VENV)/.demo ## Load a sandbox into a warehouse, twice, and compare every
 
 test: $(VENV)/.dev ## Run all tests.
 	$(BIN)/python -m pytest
+
+test-services: $(VENV)/.dev .cache/target-postgres/.done .cache/duckdb-2/.done ## Load PostgreSQL and DuckDB, and compare every value (2 minutes).
+	JETTI_TEST_TARGET_POSTGRES=$(CURDIR)/.cache/target-postgres/bin/target-postgres $(BIN)/python -m pytest tests/services
+	PYTHONPATH=$$(echo $(CURDIR)/.cache/duckdb-2/lib/python*/site-packages) $(BIN)/python -m pytest tests/sync/test_warehouse.py
 
 quick: $(VENV)/.dev ## Run the tests that take less than 30 s in all.
 	$(BIN)/python -m pytest $(addprefix --ignore=,$(SLOW))
@@ -129,6 +136,8 @@ lock: ## Lock the newest versions of all dependencies in requirements/.
 	$(COMPILE) --all-extras --constraints .cache/lock/all.txt --output-file requirements/runtime.txt
 	$(COMPILE) --all-extras --group test --group lint --group build --constraints .cache/lock/all.txt --output-file requirements/dev.txt
 	$(COMPILE) --extra sandbox --group demo --constraints .cache/lock/all.txt --output-file requirements/demo.txt
+	$(subst pyproject.toml,requirements/target-postgres.in,$(COMPILE)) --output-file requirements/target-postgres.txt
+	$(subst pyproject.toml,requirements/duckdb-2.in,$(COMPILE)) --output-file requirements/duckdb-2.txt
 
 clean: ## Remove everything that was built.
 	rm -rf $(VENV) .cache build dist output .meltano .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -143,6 +152,13 @@ $(VENV)/.%: requirements/%.txt pyproject.toml | $(BIN)/python
 	@echo "Installing $(<) into $(VENV); this takes up to a minute"
 	@$(PIP) install --require-hashes --requirement $<
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# What has an environment of its own: a loader, which needs other versions than the tap, and the newest DuckDB.
+.cache/%/.done: requirements/%.txt
+	@echo "Installing $(<) into .cache/$*"
+	@$(PYTHON) -m venv .cache/$*
+	@.cache/$*/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
 	@touch $@
 
 .PHONY: bench

@@ -8,8 +8,10 @@ from singer_sdk.typing import PropertiesList
 
 from tap_jetti.facts import resources
 from tap_jetti.process.settings import CLIENT_SETTINGS
+from tap_jetti.tap.column_names import to_snake_case
 from tap_jetti.tap.settings import TAP_SETTINGS
 from tap_jetti.target.actions import ACTIONS
+from tap_jetti.target.columns import FieldNames
 from tap_jetti.target.settings import TARGET_SETTINGS
 
 
@@ -54,6 +56,39 @@ def actions() -> str:
     return "\n".join(rows)
 
 
+_MOST_COLUMNS = 70
+"""The table of columns lists the fields of an action up to this number; above, it names the resource that has them."""
+
+
+def columns() -> str:
+    """The table of what the columns of a record may be called, per action."""
+    rows = ["| action | fields, as the API spells them | the same in snake_case | deleted rows |", "|---|---|---|---|"]
+    for name, action in ACTIONS.items():
+        names = FieldNames.of_schema({"properties": action.known_fields()})
+        fields = [*names.writable, *_nested(names)]
+        more = f" and any field of `{action.resource}`" if len(names.writable) > _MOST_COLUMNS else ""
+        if more:
+            required = action.record_schema().get("anyOf", ())
+            fields = sorted({field for choice in required for field in choice["required"]})
+        more += " and the fields of that resource" if name == "updates" else ""
+        more += " and any other" if action.sends_unknown else ""
+        spelt = ", ".join(f"`{field}`" for field in fields)
+        snake = ", ".join(f"`{to_snake_case(field)}`" for field in fields)
+        deletions = ", ".join(f"`{one}`" for one in (*action.deletions, "ignore"))
+        rows.append(f"| `{name}` | {spelt}{more} | {snake}{more} | {deletions} |")
+    return "\n".join(rows)
+
+
+def _nested(names: FieldNames) -> list[str]:
+    """The fields within fields: ``lineItems.quantity``."""
+    return [
+        f"{field}.{inner}"
+        for field, nested in sorted(names.objects.items())
+        if nested.names is not None
+        for inner in (*nested.names.writable, *_nested(nested.names))
+    ]
+
+
 def streams() -> str:
     """The table of the streams that are selected by default, and the list of the others."""
     rows = ["| selected by default | read | fields |", "|---|---|---|"]
@@ -90,6 +125,7 @@ def rendered(text: str) -> str:
         "tap settings": settings(CLIENT_SETTINGS, TAP_SETTINGS),
         "target settings": settings(TARGET_SETTINGS),
         "actions": actions(),
+        "columns": columns(),
         "streams": streams(),
     }
     for name, table in tables.items():

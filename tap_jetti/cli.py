@@ -33,6 +33,8 @@ class Subcommands(click.Group):
         if cmd_name not in SUBCOMMANDS:
             return None
         module, _, extra = SUBCOMMANDS[cmd_name]
+        if cmd_name == "sync":  # until it handles signals itself, Ctrl-C must not end in an exit code of its own
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
         try:
             command = getattr(import_module(module), cmd_name)
         except ModuleNotFoundError as error:

@@ -65,7 +65,11 @@ def read_object(file: IO[str], what: str) -> dict[str, Any]:
         SettingsError: The file is not a JSON object.
     """
     try:
-        found = json.loads(file.read().removeprefix("\ufeff"))  # a byte order mark, as Windows writes it
+        # As bytes, of which JSON tells the encoding: Windows writes UTF-16, or a byte order mark.
+        content = getattr(file, "buffer", file).read()
+        if not content.strip():
+            raise SettingsError(f"The {what} file {file.name} is empty. Correct it, or run without it.")
+        found = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"The {what} file {file.name} is not valid JSON: {error}.") from error
     if not isinstance(found, dict):

@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import click
 
 from tap_jetti.errors import Interrupted, JettiError, OutputError, SettingsError
 from tap_jetti.process.command import exit_code_of
+from tap_jetti.process.logs import CommandFilter, configure_logs, report
 from tap_jetti.sync.children import own_python
 from tap_jetti.sync.outcome import failure_summary
 from tap_jetti.sync.runner import LOGGER, LoaderCommand, Runner
@@ -25,6 +26,9 @@ from tap_jetti.sync.tap_run import ENVIRONMENT, TapRun
 from tap_jetti.tap.progress.terminal_line import can_show_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_jetti.facts.redaction import Redactor
     from tap_jetti.sync.states.store import StateStore
 
 _LOG_FORMAT = "%(asctime)s | %(levelname)-8s | %(name)s | %(message)s"
@@ -78,6 +82,7 @@ def sync(  # noqa: PLR0917 - click passes them by name
     try:
         with tempfile.TemporaryDirectory(prefix="jetti-sync-", ignore_cleanup_errors=True) as folder:
             tap = TapRun(configs, select=_listed(select), folder=Path(folder))
+            configure_logs(LOGGER, tap.redactor)
             written = _sync(tap, to, loader, state_url, loader_timeout)
     except (JettiError, Interrupted) as error:
         cause = "Stopped by a signal." if isinstance(error, Interrupted) else str(error)
@@ -86,6 +91,9 @@ def sync(  # noqa: PLR0917 - click passes them by name
     except OSError as error:  # temporary files: a full disk
         written = failure_summary(75, f"Cannot write temporary files: {error.strerror}.")
         LOGGER.error("%s", written["cause"])
+    except Exception as error:  # noqa: BLE001 - a bug has an exit code and a summary, too
+        report(LOGGER, error)
+        written = failure_summary(1, f"Unexpected error: {type(error).__name__}.")
     if summary is not None:
         try:
             _write_summary(summary, written)
@@ -104,7 +112,7 @@ def _sync(tap: TapRun, to: str | None, loader: str | None, state_url: str | None
         if tap.is_progress_shown and can_show_line(sys.stderr):
             from tap_jetti.sync.screen import Screen  # noqa: PLC0415 - only a terminal needs it
 
-            log = stack.enter_context(_open_log(store))
+            log = stack.enter_context(_log_file(store, tap.redactor))
             screen = stack.enter_context(Screen(log.name))
             reports = screen.pipe
         ending = Runner(tap, command, store, log=log, reports=reports).run()
@@ -149,18 +157,26 @@ def _loader_command(
     )
 
 
-def _open_log(store: StateStore) -> IO[bytes]:
-    """The file for the messages of this run while a terminal shows the screen. It lies beside the state."""
+@contextmanager
+def _log_file(store: StateStore, redactor: Redactor) -> Iterator[IO[bytes]]:
+    """The file for all messages while a terminal shows the screen. It lies beside the state."""
     path = store.local_lock.path.with_suffix(".log")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("wb", buffering=0)
     except OSError as error:
         raise SettingsError(f"Cannot write the log {path}: {error.strerror}.") from error
-    handler = logging.StreamHandler(io.TextIOWrapper(file, encoding="utf-8", write_through=True))
-    handler.setFormatter(logging.Formatter(_LOG_FORMAT))
-    logging.getLogger().handlers[:] = [handler]
-    return file
+    root = logging.getLogger()
+    on_terminal = root.handlers[:]
+    with io.TextIOWrapper(file, encoding="utf-8", write_through=True) as text:
+        handler = logging.StreamHandler(text)
+        handler.setFormatter(logging.Formatter(_LOG_FORMAT))
+        handler.addFilter(CommandFilter(redactor))
+        root.handlers[:] = [handler]
+        try:
+            yield file
+        finally:
+            root.handlers[:] = on_terminal
 
 
 def _listed(select: str | None) -> list[str] | None:

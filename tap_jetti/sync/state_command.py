@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from contextlib import closing
 from typing import IO
 
 import click
@@ -29,7 +30,8 @@ def state() -> None:
 def show(url: str) -> None:
     """Print the state at URL as JSON: as it is given to tap-jetti with --state."""
     with _Errors():
-        found = open_state(url).read()
+        with closing(open_state(url)) as store:
+            found = store.read()
         if found is None:
             raise SettingsError(f"There is no state at {url}.")
         found.pop(OWNER, None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tap_jetti.errors import SettingsError
+from tap_jetti.facts.redaction import Redactor
 from tap_jetti.process.command import read_object
 from tap_jetti.process.settings_gate import read_environment
 from tap_jetti.sync.children import own_python
@@ -40,6 +41,7 @@ class TapRun:
         self._folder = folder
         given = _settings(configs)
         self.is_progress_shown = given.get("progress") != "never"
+        self.redactor = Redactor([str(given.get("api_token") or "")])
         identity = str(given.get("account") or "").strip() or str(given.get("api_token") or "").strip()
         self.owner = hashlib.sha256(f"state of {identity}".encode()).hexdigest()[:16]
         self._extra: dict[str, Any] = {} if select is None else {"select": list(select)}

@@ -91,14 +91,30 @@ def apply_selection(select: Iterable[str], streams: Mapping[str, Stream], logger
         raise SettingsError("select excludes every stream, so nothing would be read.")
 
 
-def report_overlooked(selected: Mapping[str, Stream], settings: Mapping[str, Any], logger: logging.Logger) -> None:
+def report_overlooked(
+    selected: Mapping[str, Stream],
+    settings: Mapping[str, Any],
+    bookmarks: Mapping[str, str],
+    *,
+    start_date: str | None,
+    logger: logging.Logger,
+) -> None:
     """Report what follows from a selection and is easily overlooked.
 
     Args:
         selected: The selected streams by name.
         settings: The settings of the tap.
+        bookmarks: The dates of the bookmarks by stream.
+        start_date: The setting in the normal form of dates.
         logger: Where it is reported.
     """
+    skipping = [name for name in selected if start_date and bookmarks.get(name, start_date) < start_date]
+    if skipping:
+        logger.warning(
+            "start_date %s is later than the bookmark of %s: rows that changed in between are not read.",
+            start_date,
+            ", ".join(skipping),
+        )
     missing = [name for name in settings["id_snapshots"] if name + SNAPSHOT_SUFFIX not in selected]
     if missing:
         logger.warning(

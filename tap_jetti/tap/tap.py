@@ -25,7 +25,7 @@ from tap_jetti.tap.run_context import RunContext
 from tap_jetti.tap.run_summary import RunSummary, StreamFigures, closing_summary, summary_file
 from tap_jetti.tap.selection import apply_selection, report_overlooked
 from tap_jetti.tap.settings import TAP_SETTINGS, check_settings, rename_old_values
-from tap_jetti.tap.state_input import read_state
+from tap_jetti.tap.state_input import VALUE, read_state
 from tap_jetti.tap.stream_maps import check_maps, map_errors
 from tap_jetti.tap.streams import all_streams, stream_names
 from tap_jetti.tap.writer import MessageWriter
@@ -160,7 +160,13 @@ class TapJetti(CommandLine, Tap):
         self._streams = selected
         self.summary.streams.update({name: StreamFigures() for name in selected})
         self.run_context.open()
-        report_overlooked(selected, self.config, self.logger)
+        report_overlooked(
+            selected,
+            self.config,
+            {name: bookmark[VALUE] for name, bookmark in self.state.get("bookmarks", {}).items() if VALUE in bookmark},
+            start_date=self.run_context.start_date,
+            logger=self.logger,
+        )
         if not selected:
             self.logger.warning("No stream is selected, so nothing is synced. Select streams in the catalog.")
         self.run_context.prefetch(stream.stream_read for stream in selected.values() if isinstance(stream, BaseStream))

@@ -185,6 +185,10 @@ class Columns:
         found = record if self._own.issuperset(record) else self._renamed(record)
         return self._with_objects(found) if self._nested else found
 
+    def is_deleted(self, record: Record) -> bool:
+        """Whether the source has deleted the row of a record that `read` returned."""
+        return any(_is_set(record.get(mark)) for mark in self.deletion_marks)
+
     def column_of(self, name: str, record: Record) -> str:
         """Return the column in which a record has a field; the name of the field if it has none."""
         return next((column for column in record if self._fields.get(column) == name), name)
@@ -340,6 +344,10 @@ def _read_within(value: Any, columns: Columns) -> Any:  # noqa: ANN401 - any JSO
         found = [columns.read(item) if isinstance(item, dict) else item for item in value]
         return found if any(new is not old for new, old in zip(found, value, strict=True)) else value
     return value
+
+
+def _is_set(mark: object) -> bool:
+    return mark.strip().lower() not in {"", "false", "0", "null"} if isinstance(mark, str) else bool(mark)
 
 
 def _is_plural(form: str, other: str) -> bool:

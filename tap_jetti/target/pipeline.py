@@ -279,6 +279,7 @@ class Pipeline:
             skip_unchanged=config["skip_unchanged"],
             refuse_unknown=config["unknown_fields"] == "error",
             once=self._once,
+            deleted_rows=config["deleted_rows"],
             summary=self.summary,
             clock=self._clock,
             profile=ServerProfile(),

@@ -8,7 +8,7 @@ from singer_sdk import typing as th
 
 from tap_jetti.errors import SettingsError
 from tap_jetti.target.actions import ACTIONS, is_action
-from tap_jetti.target.actions.action import LARGEST_BATCH
+from tap_jetti.target.actions.action import DELETED_ROWS, LARGEST_BATCH, REJECT
 from tap_jetti.target.feed_file.feed_file import MERGE, REPLACE
 from tap_jetti.target.feed_file.formats import FORMATS
 from tap_jetti.target.feed_file.places import place_of
@@ -136,6 +136,15 @@ TARGET_SETTINGS = th.PropertiesList(
         title="Rejects path",
         description="The file for records that are set aside, as Singer messages. Send this file to the target to retry"
         " them.",
+    ),
+    th.Property(
+        "deleted_rows",
+        th.StringType(nullable=False, allowed_values=list(DELETED_ROWS)),
+        default=REJECT,
+        title="Deleted rows",
+        description="What to do with a record whose row the source has deleted, as _sdc_deleted_at says. reject: reject"
+        " the record. remove: remove the inventory feed variant, or disconnect what was acknowledged. zero: set the"
+        " inventory to 0. ignore: skip the record. An action that supports neither remove nor zero rejects it.",
     ),
     th.Property(
         "unknown_fields",

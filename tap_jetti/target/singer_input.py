@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import io
 import re
 import sys
 from collections import Counter
@@ -31,7 +30,7 @@ _NAMED_VALUE = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:\s*)("(?:[^"\\]|\\.)*"?|[^\s
 
 
 class UnreadableRecord(dict[str, Any]):
-    """The record of a line that is not quite JSON, or holds a text that no database takes. It is rejected alone.
+    """The record of a line that is JSON but for a number. It is rejected alone.
 
     Args:
         record: The record; a number that JSON does not have is there as it was written.
@@ -82,7 +81,6 @@ class SingerInput(GenericSingerReader[bytes]):
         counts: Counter[str] = Counter()
         decode = self._decoder.decode
         source = self.default_input if file_input is None else getattr(file_input, "buffer", file_input)
-        nul: Any = r"\u0000" if isinstance(source, io.TextIOBase) else rb"\u0000"
         for line in source:
             self.line += 1
             self.size = len(line)
@@ -96,8 +94,6 @@ class SingerInput(GenericSingerReader[bytes]):
                     raise InputError(
                         f"Line {self.line} is not valid JSON ({error}): {excerpt(line, self.redactor)}"
                     ) from None
-            if nul in line:
-                _mark(message, _has_nul, "a text without the character U+0000")
             kind = message.get("type") if isinstance(message, dict) else None
             callback = callbacks.get(kind) if isinstance(kind, str) else None
             if callback is None:
@@ -126,7 +122,7 @@ class SingerInput(GenericSingerReader[bytes]):
         message = decode_with(
             content.removeprefix(codecs.BOM_UTF8) if self.line == 1 else content, huge=_raw, constant=_raw
         )
-        is_readable = _find(message, _is_raw) is None or _mark(message, _is_raw, "a number")
+        is_readable = _find_raw(message) is None or _mark(message)
         return message if is_readable else None
 
 
@@ -134,42 +130,29 @@ def _raw(number: str) -> msgspec.Raw:
     return msgspec.Raw(number.encode())
 
 
-def _is_raw(value: object) -> bool:
-    return isinstance(value, msgspec.Raw)
-
-
-def _has_nul(value: object) -> bool:
-    return isinstance(value, str) and "\0" in value
-
-
-def _mark(message: object, is_fault: Callable[[object], bool], allowed: str) -> bool:
-    """Make the record of a message one that is rejected; returns whether it has one, and nothing else is at fault."""
+def _mark(message: object) -> bool:
+    """Make the record of a message one that is rejected; returns whether nothing else of it is at fault."""
     if not isinstance(message, dict) or message.get("type") != "RECORD" or not isinstance(message.get("record"), dict):
         return False
     record = message["record"]
-    found = _find(record, is_fault)
-    if found is None or _find({**message, "record": None}, is_fault) is not None:
+    found = _find_raw(record)
+    if found is None or _find_raw({**message, "record": None}) is not None:
         return False
     path, value = found
-    name = shown_name(path)
-    detail = f"{name} must be {allowed}, not {shown_value('', path.split('.')[0], value)}"
+    detail = f"{shown_name(path)} must be a number of JSON, not {shown_value('', path.split('.')[0], value)}"
     message["record"] = UnreadableRecord(record, RecordError("column.invalid", detail))
     return True
 
 
-def _find(value: object, is_fault: Callable[[object], bool]) -> tuple[str, object] | None:
-    """Where in a JSON value a fault is, by the names and positions that lead to it, and what it is; None if none is."""
+def _find_raw(value: object) -> tuple[str, object] | None:
+    """Where in a JSON value a number is none, by the names and positions that lead to it, and what it is."""
     waiting: list[tuple[str, object]] = [("", value)]
     while waiting:
         path, item = waiting.pop()
-        if is_fault(item):
+        if isinstance(item, msgspec.Raw):
             return path, item
         inner = [*item.items()] if isinstance(item, dict) else [*enumerate(item)] if isinstance(item, list) else []
-        for key, one in reversed(inner):
-            deeper = f"{path}.{key}" if path else str(key)
-            if is_fault(key):
-                return deeper, key
-            waiting.append((deeper, one))
+        waiting += [(f"{path}.{key}" if path else str(key), one) for key, one in reversed(inner)]
     return None
 
 

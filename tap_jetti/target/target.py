@@ -16,7 +16,7 @@ from tap_jetti.client.clock import SystemClock
 from tap_jetti.errors import InputError, Interrupted, RecordError, SettingsError
 from tap_jetti.process.command import CommandLine, run_command
 from tap_jetti.process.settings import open_session, settings_schema
-from tap_jetti.target.actions import ACTIONS, action_named, is_action
+from tap_jetti.target.actions import ACTIONS, action_named, is_action, without_prefix
 from tap_jetti.target.actions.routes import FILE
 from tap_jetti.target.columns import two_columns
 from tap_jetti.target.delivery.operations import InputStream, Replay
@@ -234,12 +234,12 @@ class TargetJetti(CommandLine, Target):
         return self.message_reader.line
 
     def _action_of(self, stream: str) -> Action:
-        """The action of a stream: the one in the setting stream_actions, or else the one of the same name.
+        """The action of a stream: the one in the setting stream_actions, or else the one that it is named after.
 
         Raises:
             SettingsError: There is no such action, or it cannot write a file.
         """
-        name = self.config["stream_actions"].get(stream, stream)
+        name = self.config["stream_actions"].get(stream) or without_prefix(stream)
         if not is_action(name):
             raise SettingsError(
                 f"No action for stream {stream}. Map it in stream_actions to one of: {', '.join(ACTIONS)};"

@@ -10,6 +10,8 @@ from packaging.requirements import Requirement
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LOCKS = ("runtime", "dev", "demo")
+ALONE = ("target-postgres", "duckdb-2")
+"""The locks of environments of their own."""
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
@@ -26,7 +28,7 @@ def versions(lock):
     return {(one.name, str(one.specifier), str(one.marker)) for one in requirements}
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, *ALONE])
 def test_every_line_is_one_version_with_hashes(lock):
     """A lock has exact versions with hashes, and no address of an index."""
     for entry in entries(lock):

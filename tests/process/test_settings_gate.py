@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tap_jetti.errors import SettingsError
+from tap_jetti.process.command import read_object
 from tap_jetti.tap import TapJetti
 from tap_jetti.target import TargetJetti
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TOKEN = {"api_token": "any", "rate_limit_store": "memory://"}
 PLUGINS = pytest.mark.parametrize("plugin", [TapJetti, TargetJetti], ids=["tap", "target"])
@@ -121,3 +125,20 @@ def test_a_misspelt_variable_is_an_error(
     with pytest.raises(SettingsError, match=f"Did you mean {near}"):
         plugin(parse_env_config=True)
     plugin(config=TOKEN)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_file_in_the_encodings_of_windows(encoding: str, tmp_path: Path) -> None:
+    """A byte order mark, and UTF-16, as editors and shells of Windows write them, are understood."""
+    path = tmp_path / "config.json"
+    path.write_text('{"user_agent": "é"}', encoding=encoding)
+    with path.open(encoding="utf-8") as file:
+        assert read_object(file, "config") == {"user_agent": "é"}
+
+
+def test_an_empty_file_is_said(tmp_path: Path) -> None:
+    """An empty file, as a shell leaves it where a command failed, is no empty object."""
+    path = tmp_path / "state.json"
+    path.write_text("\n")
+    with path.open(encoding="utf-8") as file, pytest.raises(SettingsError, match="is empty"):
+        read_object(file, "state")

@@ -121,7 +121,7 @@ class Syncs:
             return {}
         for line in content.split(b"\n")[:-1]:
             message = json.loads(line)
-            found.setdefault(message["stream"], {})[message["record"]["id"]] = message["record"]["updatedAt"]
+            found.setdefault(message["stream"], {})[message["record"]["id"]] = message["record"].get("updatedAt", "")
         return found
 
     def state(self, url: str = "state.json") -> dict[str, str]:

@@ -159,7 +159,7 @@ def test_a_config_that_is_none_is_named(content: str, commands: Commands) -> Non
     assert "onfig" in errors or "JSON" in errors
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '"text"', "7", '{"bookmarks": []}', '{"bookmarks": {"sales": 7}}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '"text"', "7", '{"bookmarks": []}', '{"bookmarks": {"sales": 7}}'])
 def test_a_state_that_is_none_is_named(content: str, sandbox: Sandbox, commands: Commands) -> None:
     """A state file that holds no Singer state ends the run before anything is read."""
     errors = clear(commands.run(config_for(sandbox), streams=("sales",), state=content))

@@ -112,6 +112,15 @@ def test_a_slice_reads_some_streams_in_full(
     ]
 
 
+def test_a_start_after_the_bookmark(sandboxes: Callable[..., Sandbox], caplog: pytest.LogCaptureFixture) -> None:
+    """That a later start_date leaves out rows that changed since the bookmark is said."""
+    config = config_for(sandboxes(), select=["sales", "vendors"], start_date="2020-01-02")
+    dates = {"sales": "2020-01-01", "vendors": "2020-01-03", "customers": "2020-01-01"}
+    run_here(config, state={"bookmarks": {name: {"replication_key_value": date} for name, date in dates.items()}})
+    (message,) = [message for message in caplog.messages if "start_date" in message]
+    assert message.startswith("start_date 2020-01-02T00:00:00.000Z is later than the bookmark of sales: rows")
+
+
 def test_columns_in_snake_case() -> None:
     """Fields are named as the columns are."""
     assert selected("sales.created_*", column_names="snake_case") == {"sales": {"id", "updated_at", "created_at"}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -27,18 +28,31 @@ STATE = {"bookmarks": {"sales": BOOKMARK}}
         {"completed": {}, "partial": {"singer_state": STATE}},
         {"sales": BOOKMARK},
         {"sales": {"replication_key_value": DATE}},
+        {"sales": BOOKMARK, "currently_syncing": None},
+        {"value": STATE},
+        {"singer_state": STATE, "state_id": "dev:tap-to-loader"},
+        {"partial": {"singer_state": STATE}},
+        {"completed": json.dumps({"singer_state": STATE}), "partial": None},
+        {"state_id": "dev:tap-to-loader", "completed_state": {"singer_state": STATE}, "partial_state": {}},
         {"bookmarks": {"sales": {"updatedAt": "2020-01-01"}}},
+        {"bookmarks": {"sales": {"updated_at": "2020-01-01"}}},
+        {"bookmarks": {"sales": {"replication_key": "updated_at", "replication_key_value": DATE}}},
+        {"bookmarks": {"sales": {"replication_key": None, "replication_key_value": DATE}}},
         {"bookmarks": {"sales": DATE}},
         {"bookmarks": {"sales": {**BOOKMARK, "replication_key_value": "2020-01-01T02:00:00+02:00"}}},
     ],
     ids=[
         "as written", "STATE message", "meltano state get", "completed", "partial", "no bookmarks level",
-        "no replication_key", "the field's own name", "a bare date", "another offset",
+        "no replication_key", "no bookmarks level, another key", "value", "another key of Meltano", "only partial",
+        "JSON text", "as Meltano stores it", "the field's own name", "its name in snake_case", "its key in snake_case",
+        "replication_key is null", "a bare date", "another offset",
     ],
 )  # fmt: skip
 def test_the_forms_that_people_have_are_taken(given: dict[str, Any]) -> None:
     """Whatever is around a bookmark, and however its date is written, it is the same."""
-    assert read_state(given, STREAMS, LOGGER) == STATE
+    taken = read_state(given, STREAMS, LOGGER)
+    taken.pop("currently_syncing", None)
+    assert taken == STATE
 
 
 def test_what_was_learnt_and_what_is_empty_stays() -> None:
@@ -55,18 +69,32 @@ def test_what_was_learnt_and_what_is_empty_stays() -> None:
     ("given", "words"),
     [
         ({"bookmark": {"sales": BOOKMARK}}, "unknown key bookmark"),
-        ({"value": STATE}, "unknown key value"),
+        ({"api_token": "x"}, "unknown key api_token"),
+        ({"singer_state": None}, "null where an object must be"),
+        ({"type": "STATE", "value": None}, "null where an object must be"),
+        ({"completed": "{", "partial": {}}, "a text in it is not JSON"),
+        ({"completed": {"streams": []}, "partial": {}}, "unknown key streams"),
+        ({"sales": BOOKMARK, "sail_items": BOOKMARK}, "Did you mean sale_items?"),
         ({"bookmarks": []}, "bookmarks is not an object"),
         ({"bookmarks": {"sales": 7}}, "the bookmark of stream sales is not an object"),
-        ({"bookmarks": {"sales": None}}, "the bookmark of stream sales is not an object"),
+        ({"bookmarks": {"sales": None}}, "the bookmark of stream sales is null"),
+        (
+            {"bookmarks": {"sales": {"replication_key": "updatedAt"}}},
+            "has replication_key, and no replication_key_value",
+        ),
+        ({"bookmarks": {"sales": {"last_updated": DATE}}}, "has last_updated, and no replication_key_value"),
+        ({"bookmarks": {"sales": {"partitions": [BOOKMARK]}}}, "has partitions, and no replication_key_value"),
         ({"bookmarks": {"sales": {"replication_key_value": None}}}, "sales: null is not a date"),
         ({"bookmarks": {"sales": {"replication_key_value": "soon"}}}, "'soon'"),
         ({"bookmarks": {"sales": {"replication_key": "createdAt", "replication_key_value": DATE}}}, "createdAt"),
         (
             {"bookmarks": {"sales": {"progress_markers": {"replication_key_value": DATE}}}},
-            "has no replication_key_value",
+            "has progress_markers, and no replication_key_value",
         ),
         ({"bookmarks": {"sale": BOOKMARK}}, "Did you mean sales?"),
+        ({"bookmarks": {"salse": BOOKMARK}}, "Did you mean sales?"),
+        ({"bookmarks": {"tap_jetti-sales": BOOKMARK}}, "Did you mean sales?"),
+        ({"bookmarks": {"public.sale_items": BOOKMARK}}, "Did you mean sale_items?"),
         ({"bookmarks": {"sale-items": BOOKMARK}}, "Did you mean sale_items?"),
     ],
     ids=str,
@@ -76,6 +104,18 @@ def test_what_is_not_understood_is_refused(given: dict[str, Any], words: str) ->
     with pytest.raises(SettingsError) as caught:
         read_state(given, STREAMS, LOGGER)
     assert words in str(caught.value)
+
+
+def test_a_stream_near_one_that_has_a_bookmark() -> None:
+    """A leftover beside the bookmark that it resembles costs nothing, so it is only named."""
+    state = {"bookmarks": {"sales": BOOKMARK, "sale": BOOKMARK}}
+    assert read_state(state, STREAMS, LOGGER) == state
+
+
+def test_a_stream_that_is_read_as_a_whole() -> None:
+    """Whatever stands in the bookmark of a stream that has no use for it, nothing is read again by it."""
+    state = {"bookmarks": {"sale_invoices": {"version": 1}}}
+    assert read_state(state, {"sale_invoices"}, LOGGER) == state
 
 
 def test_streams_that_do_not_exist_are_named(caplog: pytest.LogCaptureFixture) -> None:

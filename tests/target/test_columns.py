@@ -13,7 +13,7 @@ from target_runs import CHANNEL, FEED, VARIANTS, deliver, jetti, record, rejects
 
 from tap_jetti.errors import InputError, RecordError
 from tap_jetti.tap.column_names import to_snake_case
-from tap_jetti.target.actions import ACTIONS
+from tap_jetti.target.actions import ACTIONS, without_prefix
 from tap_jetti.target.columns import Columns, FieldNames
 from tap_jetti.target.name_matching import near, nearest
 
@@ -280,3 +280,33 @@ def test_there_is_always_a_nearest_name(name: str, known: list[str]) -> None:
     """Any text has one; whether it is close enough to be meant is another question."""
     assert nearest(name, known) in known
     assert near(name, known) in {None, *known}
+
+
+@pytest.mark.parametrize(
+    ("stream", "action"),
+    [
+        ("public-inventory_feed_variants", VARIANTS),
+        ("public.inventory_feed_variants", VARIANTS),
+        ("ANALYTICS-PUBLIC-INVENTORY_FEED_VARIANTS", VARIANTS),
+        ("channel-inventory_levels", "inventory_levels"),
+        ("channel_inventory_levels", "channel_inventory_levels"),
+        ("public-sales_updates", "sales_updates"),
+        ("PUBLIC.SALES_UPDATES", "sales_updates"),
+        ("public-inventory_feed", "public-inventory_feed"),
+        ("public-inventory_feed_variants-old", "public-inventory_feed_variants-old"),
+        ("-.", "-."),
+    ],
+)
+def test_a_stream_may_have_the_prefix_of_a_schema(stream: str, action: str) -> None:
+    """Taps of databases put the schema, and some the database, before the table."""
+    assert without_prefix(stream) == action
+
+
+def test_a_stream_with_a_prefix_is_written_and_named_as_it_came(tmp_path: Path) -> None:
+    """The rejects file has the stream's own name, so that it can be sent again."""
+    path = tmp_path / "r"
+    with jetti() as sandbox:
+        messages = [schema("public-" + VARIANTS), record("public-" + VARIANTS, externalId="a", inventoryQuantity=-1)]
+        outcome = deliver(sandbox, *messages, on_reject="set_aside", rejects_path=str(path))
+        assert outcome.of().rejected == 1
+        assert {one["stream"] for one in rejects(path)} == {"public-" + VARIANTS}

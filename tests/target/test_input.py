@@ -325,12 +325,11 @@ def test_the_items_of_a_shipment_are_an_array_of_integers(ids: Any) -> None:
 
 
 UNREADABLE = [
-    pytest.param("NaN", "inventoryQuantity must be a number, not", id="nan"),
-    pytest.param("-Infinity", "inventoryQuantity must be a number, not", id="infinity"),
-    pytest.param("1e99999999999999999999", "inventoryQuantity must be a number, not", id="huge-exponent"),
-    pytest.param("9" * 5_000, "inventoryQuantity must be a number, not", id="endless"),
-    pytest.param('{"a":[1,NaN]}', "inventoryQuantity.a.1 must be a number, not", id="nested"),
-    pytest.param(r'"a\u0000"', "inventoryQuantity must be a text without the character U+0000", id="nul"),
+    pytest.param("NaN", "inventoryQuantity must be a number of JSON, not", id="nan"),
+    pytest.param("-Infinity", "inventoryQuantity must be a number of JSON, not", id="infinity"),
+    pytest.param("1e99999999999999999999", "inventoryQuantity must be a number of JSON, not", id="huge-exponent"),
+    pytest.param("9" * 5_000, "inventoryQuantity must be a number of JSON, not", id="endless"),
+    pytest.param('{"a":[1,NaN]}', "inventoryQuantity.a.1 must be a number of JSON, not", id="nested"),
     pytest.param("1E+999999999", "inventoryQuantity must be an integer, not 1E+999999999", id="beyond-integers"),
     pytest.param("2147483648", "must be an integer of at most 2,147,483,647, not 2147483648", id="int4"),
     pytest.param("9999999999", "must be an integer of at most 2,147,483,647, not 9999999999", id="unlimited"),
@@ -354,13 +353,6 @@ def test_a_number_that_is_none_rejects_its_own_record_only(number: str, said: st
         assert kept.startswith('{"type":"RECORD","stream":"inventory_feed_variants","record":{"externalId":"e2",')
         assert f'"inventoryQuantity":{number}' in kept or number.startswith('"')
         assert said.replace('"', r"\"") in kept.partition('"detail":')[2]
-
-
-def test_a_text_that_shows_a_nul_as_an_escape_is_a_text() -> None:
-    r"""Six characters that begin with a backslash are no NUL."""
-    with jetti() as sandbox:
-        assert deliver(sandbox, schema(), variant(1, 1, barcode=r"\u0000")).error is None
-        assert sandbox.requests.writes[0].body[0]["barcode"] == r"\u0000"
 
 
 LEVELS = schema("levels", sku={"type": "string"}, level={"type": "integer"})

@@ -192,3 +192,31 @@ def test_a_dry_run_writes_nothing() -> None:
     with jetti() as sandbox:
         deliver(sandbox, *updates("sales_updates", {"id": 31, "notes": "n"}), dry_run=True)
         assert written(sandbox) == []
+
+
+@pytest.mark.parametrize("shows", ["old", "new"])
+def test_a_field_that_jetti_leaves_as_it_was_is_no_success(shows: str, tmp_path: Path) -> None:
+    """Jetti answers 200 with the old value: it is read again, and rejected if it is still there."""
+    row: dict[str, Any] = {"id": 1, "quantity": 5, "notes": "a"}
+
+    def answer(call: Any) -> tuple[int, Any] | None:
+        if call.method == "GET":
+            return None
+        response = {**row, "notes": call.body["notes"]}
+        row.update({**call.body, "quantity": 5 if shows == "old" else call.body["quantity"]})
+        return 200, response
+
+    with odd_server(rows={"sales": [row]}, answer=answer) as odd:
+        messages = updates("sales_updates", {"id": 1, "quantity": 7, "notes": "b"})
+        outcome = deliver(odd, *messages, on_reject="set_aside", rejects_path=str(tmp_path / "rejects"))
+        assert outcome.code == (1 if shows == "old" else 0)
+        if shows == "old":
+            assert rejects(tmp_path / "rejects")[1]["rejection"]["title"] == "quantity.kept"
+
+
+def test_a_normalised_value_is_a_success() -> None:
+    """The value that Jetti shows is a likely form of what was sent, and the old one: nothing is rejected."""
+    with jetti(normalise=("trim",)) as sandbox:
+        sandbox.upsert("sales", {"id": 31, "notes": "a"})
+        outcome = deliver(sandbox, *updates("sales_updates", {"id": 31, "notes": " a "}))
+        assert (outcome.code, outcome.of(STREAM).sent) == (0, 1)

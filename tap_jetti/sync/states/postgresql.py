@@ -96,6 +96,9 @@ class PostgresStore:
         for is_last in (False, True):
             try:
                 return call(self._open())
+            except BusyError:
+                self.close()
+                raise
             except psycopg.OperationalError as error:
                 was_open = self._connection is not None
                 self.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,12 @@ from tap_jetti.target.actions.feed_variants import FeedVariantRemovals, FeedVari
 from tap_jetti.target.actions.products import Products
 from tap_jetti.target.actions.providers_and_feeds import DropshipProviders, InventoryFeeds
 from tap_jetti.target.actions.purchase_statuses import PurchaseStatuses
+from tap_jetti.target.actions.resource_names import updated_resource
 from tap_jetti.target.actions.sales import Sales
 from tap_jetti.target.actions.shipments import Shipments
 from tap_jetti.target.actions.stock_levels import ChannelInventoryLevels, InventoryLevels
-from tap_jetti.target.actions.updates import Updates, updated_resource
+from tap_jetti.target.actions.updates import Updates
+from tap_jetti.target.name_matching import folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +48,25 @@ ACTIONS: dict[str, type[Action]] = {
 }
 """All actions by name."""
 
-__all__ = ["ACTIONS", "action_named", "is_action"]
+__all__ = ["ACTIONS", "action_named", "is_action", "without_prefix"]
+
+_BY_FOLDED_NAME = {folded(name): name for name in ACTIONS}
+
+
+def without_prefix(stream: str) -> str:
+    """Return the action that a stream is named after, in any case and behind the names of a database and a schema.
+
+    Taps of databases write ``public-inventory_feed_variants``, or ``PUBLIC.INVENTORY_FEED_VARIANTS``. A stream that is
+    named after no action keeps its name.
+    """
+    ends = [stream, *(stream[match.end() :] for match in re.finditer("[-.]", stream))]
+    for end in ends:
+        if folded(end) in _BY_FOLDED_NAME:
+            return _BY_FOLDED_NAME[folded(end)]
+        resource = updated_resource(end)
+        if resource is not None:
+            return f"{resource}_updates"
+    return stream
 
 
 def is_action(name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tap_jetti.errors import AuthenticationError, ForbiddenError, NotFoundError, SettingsError
+from tap_jetti.errors import AuthenticationError, ForbiddenError, NotFoundError, RecordError, SettingsError
 from tap_jetti.reading.id_read import IdRead
 from tap_jetti.reading.pages import Projection, ResourcePages
 from tap_jetti.reading.proof import Proof
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 LARGEST_BATCH = 50
 """The largest number of records that Jetti accepts in one call."""
+
+REJECT, REMOVE, ZERO, IGNORE = "reject", "remove", "zero", "ignore"
+DELETED_ROWS = (REJECT, REMOVE, ZERO, IGNORE)
+"""The values of the setting ``deleted_rows``."""
 
 ANY: dict[str, Any] = {}
 """The JSON Schema of a field that may hold anything."""
@@ -39,6 +43,7 @@ class Action(ABC):
         has_feed_file: Whether ``delivery: file`` can write its records.
         comparison: How its rows are read, so that only changes are sent; None sends every record.
         schema: The JSON Schema of a record, for actions that do not override `record_schema`.
+        deletions: What can be done if the row of a record was deleted in the source: `REMOVE`, `ZERO`.
         sends_unknown: Whether fields that `field_names` does not list are sent, too.
     """
 
@@ -51,6 +56,7 @@ class Action(ABC):
     has_feed_file: ClassVar[bool] = False
     comparison: ClassVar[Comparison | None] = None
     schema: ClassVar[dict[str, Any]] = {}
+    deletions: ClassVar[tuple[str, ...]] = ()
     sends_unknown: ClassVar[bool] = False
 
     def __init__(self, context: ActionContext) -> None:
@@ -102,6 +108,30 @@ class Action(ABC):
             RecordError: The record cannot be written.
             RequestError: Something had to be looked up, and the request failed.
         """
+
+    def operations_for_deleted(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
+        """Return what is written if the row of a record was deleted in the source; nothing to ignore it.
+
+        Raises:
+            RecordError: Such records are rejected, or this one cannot be written.
+            RequestError: Something had to be looked up, and the request failed.
+        """
+        chosen = self._context.deleted_rows
+        if chosen == IGNORE:
+            return ()
+        if chosen in self.deletions:
+            return self._operations_for_deletion(record, chosen)
+        others = " or ".join([*self.deletions, IGNORE])
+        raise RecordError(
+            "deleted_row",
+            f"the source has deleted this row, and deleted_rows is {chosen}"
+            + (f", which {self.name} does not support" if chosen != REJECT else "")
+            + f"; set deleted_rows to {others}",
+        )
+
+    def _operations_for_deletion(self, record: Mapping[str, Any], how: str) -> Sequence[WriteOperation]:
+        """What is written for a deleted row, where `deletions` has the given way."""
+        raise NotImplementedError(how)
 
     @abstractmethod
     def send(self, operations: Sequence[WriteOperation]) -> None:

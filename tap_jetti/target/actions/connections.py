@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
 from tap_jetti.errors import RecordError
+from tap_jetti.target.actions.action import REMOVE
 from tap_jetti.target.actions.connection_state import ConnectionVisibility, VendorSku
 from tap_jetti.target.actions.endpoint_fallback import EndpointFallback
 from tap_jetti.target.actions.record_fields import has_value, id_in, text_in
@@ -131,6 +133,7 @@ class Acknowledgements(_Connections):
     title = "Acknowledge feed variants, or a variant in a channel"
     verb = "acknowledge"
     connects = True
+    deletions = (REMOVE,)
     batch_endpoints = ("acknowledge-variant-batches",)
     schema: ClassVar[dict[str, Any]] = {
         **_Connections.schema,
@@ -152,6 +155,14 @@ class Acknowledgements(_Connections):
         payload = {"externalId": text_in(record, "externalId"), "sku": sku}
         key = OperationKey("channel_variants", channel, "sku", sku)
         return (WriteOperation(self, Route(self.name, _PUBLISHED, channel), key, payload),)
+
+    @override
+    def _operations_for_deletion(self, record: Mapping[str, Any], how: str) -> Sequence[WriteOperation]:
+        return self._disconnections.operations_for(record)
+
+    @cached_property
+    def _disconnections(self) -> Disconnections:
+        return Disconnections(self._context)
 
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:

@@ -29,6 +29,7 @@ class ActionContext:
         skip_unchanged: Whether only changes are sent.
         refuse_unknown: Whether a record with a column that means no field is rejected.
         once: Marks of writes that must happen only once.
+        deleted_rows: The setting ``deleted_rows``.
         summary: Where calls are counted.
         clock: For pauses.
         profile: What was learnt about the server, and which warnings were logged.
@@ -43,6 +44,7 @@ class ActionContext:
     skip_unchanged: bool
     refuse_unknown: bool
     once: OnceMarks
+    deleted_rows: str
     summary: Summary
     clock: Clock
     profile: ServerProfile

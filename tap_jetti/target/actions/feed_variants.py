@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
 from tap_jetti.errors import ClientError, JettiError, NotFoundError, ServerError, SettingsError
 from tap_jetti.facts import resources
-from tap_jetti.target.actions.action import ANY, Action
+from tap_jetti.target.actions.action import ANY, REMOVE, ZERO, Action
 from tap_jetti.target.actions.record_fields import has_value, id_in, require_content, text_in
 from tap_jetti.target.actions.routes import API, API_ROW, FILE, FILE_REMOVAL, INBOUND
 from tap_jetti.target.actions.visible_rows import RowVisibility
@@ -43,6 +44,7 @@ class FeedVariants(Action):
     is_partial = True
     is_limited = True
     has_feed_file = True
+    deletions = (REMOVE, ZERO)
     comparison = Comparison(RESOURCE, "inventoryFeedId", "externalId", "inventoryQuantity")
 
     def __init__(self, context: ActionContext) -> None:
@@ -83,6 +85,18 @@ class FeedVariants(Action):
         route = self._route_of(record.get("inventoryFeedId"))
         key = OperationKey(RESOURCE, route.parent_id, "externalId", external_id)
         return (WriteOperation(self, route, key, payload),)
+
+    @override
+    def _operations_for_deletion(self, record: Mapping[str, Any], how: str) -> Sequence[WriteOperation]:
+        if how == REMOVE:
+            return self._removals.operations_for(record)
+        # Of a deleted row, a source may know nothing but the key.
+        known = {name: value for name, value in record.items() if value is not None}
+        return self.operations_for({**known, "inventoryQuantity": 0})
+
+    @cached_property
+    def _removals(self) -> FeedVariantRemovals:
+        return FeedVariantRemovals(self._context)
 
     @override
     def batch_limit(self, route: Route) -> int:
@@ -168,6 +182,7 @@ class FeedVariantRemovals(Action):
     title = "Remove inventory feed variants"
     resource = RESOURCE
     has_feed_file = True
+    deletions = (REMOVE,)
     schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "properties": {"externalId": {"type": "string"}, "inventoryFeedId": _FEED},
@@ -185,6 +200,10 @@ class FeedVariantRemovals(Action):
         self._webhook_hashes.check_feed(feed or 0)
         key = OperationKey(RESOURCE, feed, "externalId", external_id)
         return (WriteOperation(self, Route(self.name, API, feed), key, {"externalId": external_id}),)
+
+    @override
+    def _operations_for_deletion(self, record: Mapping[str, Any], how: str) -> Sequence[WriteOperation]:
+        return self.operations_for(record)
 
     @override
     def can_merge(self, earlier: WriteOperation, later: WriteOperation) -> bool:

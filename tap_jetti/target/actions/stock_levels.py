@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tap_jetti.errors import RecordError
-from tap_jetti.target.actions.action import ANY, LARGEST_BATCH
+from tap_jetti.target.actions.action import ANY, LARGEST_BATCH, ZERO
 from tap_jetti.target.actions.compared import ComparedAction
 from tap_jetti.target.actions.endpoint_fallback import EndpointFallback
 from tap_jetti.target.actions.record_fields import has_value, id_in, require, text_in
@@ -35,6 +35,11 @@ class _Levels(ComparedAction):
     """Sets a quantity. It is compared with the ``inventoryQuantity`` of the variant."""
 
     resource = "variants"
+    deletions = (ZERO,)
+
+    @override
+    def _operations_for_deletion(self, record: Mapping[str, Any], how: str) -> Sequence[WriteOperation]:
+        return self.operations_for({**record, "quantity": 0})
 
     @override
     def changes(self, operation: WriteOperation, row: Record) -> Record:

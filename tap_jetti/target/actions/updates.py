@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,9 +13,11 @@ from tap_jetti.facts.secret_fields import known_secrets
 from tap_jetti.target.actions.action import ANY, LARGEST_BATCH
 from tap_jetti.target.actions.compared import ComparedAction
 from tap_jetti.target.actions.record_fields import has_value, id_in, text_in
+from tap_jetti.target.actions.resource_names import resource_named
 from tap_jetti.target.actions.routes import API
 from tap_jetti.target.actions.visible_rows import shown_rows
 from tap_jetti.target.columns import Columns, FieldNames
+from tap_jetti.target.delivery.ledger.values import is_likely_form, short_form
 from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError
 from tap_jetti.target.fields import Fields, comparable
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
     from tap_jetti.target.actions.context import ActionContext
     from tap_jetti.target.delivery.operations import Record
-
-_SUFFIX = "updates"
-"""A stream with the name of a resource and this suffix updates rows of that resource."""
 
 LIMITED = "inventory_feed_variants"
 """The resource whose updates count against the daily limit of the plan."""
@@ -41,7 +39,8 @@ class Updates(ComparedAction):
 
     A stream that is named after a resource, such as ``sales_updates``, needs no such field. Only the given fields
     change. Jetti is asked for the rows of a batch first, and only fields that differ are sent; secret fields are not
-    compared, so they are always sent. Updates of inventory feed variants count against ``max_updates``.
+    compared, so they are always sent. A field that Jetti leaves as it was is an error of the record. Updates of
+    inventory feed variants count against ``max_updates``.
 
     Args:
         context: What the actions of a run share.
@@ -67,6 +66,7 @@ class Updates(ComparedAction):
         self.resource = resource or ""
         self._limited = self
         self._columns: dict[str, Columns] = {}
+        self._before: dict[OperationKey, Record] = {}
 
     @override
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
@@ -115,19 +115,34 @@ class Updates(ComparedAction):
     def changes(self, operation: WriteOperation, row: Record) -> Record:
         resource = operation.key.resource
         kinds, secrets = _fields_of(resource).kinds, known_secrets(resource)
-        return {
+        changes = {
             name: value
             for name, value in operation.payload.items()
             if name not in row
             or name in secrets
             or comparable(kinds[name], value) != comparable(kinds[name], row[name])
         }
+        if changes:
+            self._before[operation.key] = {name: row[name] for name in changes.keys() - secrets if name in row}
+        return changes
 
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
-        key = operations[0].key
+        operation = operations[0]
+        key = operation.key
+        before = self._before.pop(key, {})
         self._context.written.add(key)
-        self._write("PUT", f"{resources.api_name(key.resource)}/{key.value}.json", operations[0].payload)
+        row = self._write("PUT", f"{resources.api_name(key.resource)}/{key.value}.json", operation.payload).body
+        if _kept(operation, before, row):
+            # The response may show an older state than a read does.
+            row = dict(shown_rows(self._session, key.resource, "id", [str(key.value)], limit=1)).get(str(key.value))
+        kept = _kept(operation, before, row)
+        if kept:
+            raise RecordError(
+                f"{kept[0]}.kept",
+                f"Jetti accepted the record and left {', '.join(kept)} as it was, so it cannot be changed in this way;"
+                " other fields of the record are written",
+            )
 
     @override
     def resource_of(self, record: Mapping[str, Any]) -> str:
@@ -160,34 +175,18 @@ class _LimitedUpdates(Updates):
     is_limited = True
 
 
-def updated_resource(name: str) -> str | None:
-    """Return the resource whose rows an action or a stream of this name updates: ``sales_updates``; None if none."""
-    plain = _plain(name)
-    return _by_plain_name().get(plain.removesuffix(_SUFFIX)) if plain.endswith(_SUFFIX) else None
-
-
-def resource_named(text: str) -> str:
-    """Return the resource that a text names: ``sales``, ``inventory-feeds``, ``inventoryFeeds``.
-
-    Raises:
-        RecordError: There is no such resource.
-    """
-    plain = _plain(text)
-    found = _by_plain_name().get(plain)
-    if found is None:
-        near = difflib.get_close_matches(plain, _by_plain_name(), n=1)
-        hint = f"; the nearest is {_by_plain_name()[near[0]]}" if near else ""
-        raise RecordError("resource.unknown", f"resource must be a resource of Jetti, such as sales{hint}")
-    return found
-
-
-@cache
-def _by_plain_name() -> dict[str, str]:
-    return {_plain(name): name for name in resources.names()}
-
-
-def _plain(name: str) -> str:
-    return "".join(character for character in name.lower() if character.isalnum())
+def _kept(operation: WriteOperation, before: Record, row: object) -> list[str]:
+    """The fields of a row that have their old values, though others were written."""
+    key = operation.key
+    if not isinstance(row, dict) or str(row.get("id")) != str(key.value):
+        return []
+    kinds = _fields_of(key.resource).kinds
+    kept = []
+    for name in before.keys() & row.keys() & operation.payload.keys():
+        sent, was, shown = (short_form(kinds[name], values[name]) for values in (operation.payload, before, row))
+        if shown == was and not is_likely_form(kinds[name], sent, shown):
+            kept.append(name)
+    return sorted(kept)
 
 
 @cache

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 class Outcome(Enum):
     """What became of a record. Of a record with several parts, the last of these that a part has."""
 
+    IGNORED = "ignored"
+    """Its row was deleted in the source, and the setting ``deleted_rows`` says to ignore it."""
+
     UNCHANGED = "unchanged"
     """It was not sent, since Jetti has the same values, or has just accepted them."""
 
@@ -47,7 +50,8 @@ class Figures:
 
     Attributes:
         received: Records received.
-        unchanged: Records with this outcome; so are the next five.
+        ignored: See `Outcome`.
+        unchanged: See `Outcome`.
         merged: See `Outcome`.
         accepted: See `Outcome`. Records that were confirmed are not counted here.
         confirmed: See `Outcome`.
@@ -62,6 +66,7 @@ class Figures:
     """
 
     received: int = 0
+    ignored: int = 0
     unchanged: int = 0
     merged: int = 0
     accepted: int = 0
@@ -83,6 +88,5 @@ class Figures:
     @property
     def open(self) -> int:
         """Records without an outcome: none if the run was complete."""
-        return self.received - (
-            self.unchanged + self.merged + self.accepted + self.confirmed + self.rejected + self.left
-        )
+        settled: int = sum(getattr(self, outcome.value) for outcome in Outcome)
+        return self.received - settled

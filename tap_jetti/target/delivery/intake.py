@@ -63,12 +63,17 @@ class RecordProcessor:
             for key in input_stream.keys:
                 if key not in record:
                     raise MissingKeyError(f"{key}.missing", f"the key property {key} is missing")
-            operations = input_stream.action.operations_for(columns.read(record))
+            fields, action = columns.read(record), input_stream.action
+            is_deleted = columns.deletion_marks and columns.is_deleted(fields)
+            operations = action.operations_for_deleted(fields) if is_deleted else action.operations_for(fields)
         except RecordError as error:
             if isinstance(error, (MissingKeyError, NothingToWriteError)):
                 error = type(error)(error.title, error.detail + columns.hint(record))
             self._outcomes.reject([origin], error, label=label_of(input_stream, record, line))
         else:
+            if not operations:
+                self._outcomes.mark_ignored(origin)
+                return
             self._assign(operations, origin, record)
             for operation in operations:
                 operation.size = size

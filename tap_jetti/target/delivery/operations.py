@@ -136,6 +136,15 @@ class WriteAction(Protocol):
         """
         ...
 
+    def operations_for_deleted(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
+        """Return what is written if the row of a record was deleted in the source; nothing to ignore it.
+
+        Raises:
+            RecordError: Such records are rejected, or this one cannot be written.
+            RequestError: Something had to be looked up, and the request failed.
+        """
+        ...
+
     def batch_limit(self, route: Route) -> int:
         """Return the largest number of operations in a batch of a route."""
         ...

@@ -1,4 +1,4 @@
-"""The outcome of each record: unchanged, merged, accepted, confirmed, rejected, or left for the next run."""
+"""The outcome of each record: ignored, unchanged, merged, accepted, confirmed, rejected, or left for the next run."""
 
 from __future__ import annotations
 
@@ -84,6 +84,11 @@ class Outcomes:
             figures.added += 1
         else:
             figures.changed += 1
+
+    def mark_ignored(self, origin: Origin) -> None:
+        """Its row was deleted in the source, and such records are to be ignored."""
+        self._summary.settle([origin], Outcome.IGNORED)
+        self._complete([origin])
 
     def mark_unchanged(self, operation: WriteOperation, *, is_under_way: bool = False) -> None:
         """Jetti has it already, or has accepted it a few minutes ago. Then it is read back like one that is sent."""

@@ -105,7 +105,8 @@ def _count(figures: Figures, outcome: Outcome | None, number: int) -> None:
 
 def as_table(summary: dict[str, Any], *, dry_run: bool) -> str:
     """Return the summary as text for a terminal."""
-    outcomes = [outcome.value for outcome in Outcome]
+    has_ignored = any(own["ignored"] for own in summary["actions"].values())
+    outcomes = [outcome.value for outcome in Outcome if outcome is not Outcome.IGNORED or has_ignored]
     titles = {"accepted": "to send"} if dry_run else {}
     columns = ["received", *outcomes, "added", "changed", "calls"]
     headings = ["action", *(titles.get(column, column) for column in columns)]
