@@ -24,6 +24,7 @@ SLOW := \
   tests/process/test_logs.py \
   tests/reading/test_prefetch.py \
   tests/sandbox/test_sandbox_lifecycle.py \
+  tests/simulation/test_ledger_simulation.py \
   tests/simulation/test_simulation.py \
   tests/sync/test_screen.py \
   tests/sync/test_states.py \
@@ -59,6 +60,8 @@ SLOW := \
   tests/target/test_feed_sftp.py \
   tests/target/test_freedoms.py \
   tests/target/test_guarantees.py \
+  tests/target/test_ledger_runs.py \
+  tests/target/test_once.py \
   tests/target/test_shipments.py
 
 .DEFAULT_GOAL := help

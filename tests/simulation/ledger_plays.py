@@ -69,6 +69,8 @@ class Played:
         needless: Of these, those that Jetti had shown all the time.
         mistaken: Records that were called unchanged though Jetti showed another spelling and does not change any: the
             write was lost or late, and somebody else changed the row after it.
+        overtaken: Records that were called unchanged though an earlier value still waits in the queue: the write after
+            it was lost, or the same value was sent twice, and somebody else changed the row between.
         gets: Requests.
     """
 
@@ -80,6 +82,7 @@ class Played:
     sent: int = 0
     needless: int = 0
     mistaken: int = 0
+    overtaken: int = 0
     gets: int = 0
 
 
@@ -208,7 +211,11 @@ class Play:
                 self.played.mistaken += not any(self._is_same(payload, one) for one in shown)
             else:
                 self.played.violations.append(f"{key} is unchanged as {payload}, but Jetti showed {shown}")
-            if waiting and waiting[-1] != payload:
+            is_overtaken = bool(waiting) and waiting[-1] != payload
+            traits = self._world.traits
+            if is_overtaken and (traits.loss or (traits.busy and traits.delay > 15 * MINUTE)):
+                self.played.overtaken += 1
+            elif is_overtaken:
                 self.played.violations.append(f"{key} is unchanged as {payload}, but {waiting} is under way")
         if is_under_way and self._last_sent.get(key) != payload:
             self.played.violations.append(f"{key} is under way as {payload}, but {self._last_sent.get(key)} was sent")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from typing_extensions import override
 
-from ledger_plays import Played, play
-from runs import EXAMPLES
+from ledger_plays import COMPARISON, Played, play
+from ledger_world import FEED, HOUR, MINUTE, Row, Traits, World, WorldReader
+from runs import EXAMPLES, LOGGER
 from tap_jetti.target.delivery.ledger import decisions
 from tap_jetti.target.delivery.ledger import refresh as refreshes
-from tap_jetti.target.delivery.ledger.mirror import Mirror
+from tap_jetti.target.delivery.ledger.databases import open_temporary
+from tap_jetti.target.delivery.ledger.feed_reader import RowForm
+from tap_jetti.target.delivery.ledger.mirror import LAYOUT, Mirror
 from tap_jetti.target.delivery.ledger.refresh import Refresh
 
 if TYPE_CHECKING:
@@ -19,8 +24,8 @@ if TYPE_CHECKING:
 
     from tap_jetti.target.delivery.ledger.mirror import FeedState, ShownRow
 
-SEEDS = 160 * EXAMPLES
-MUTANT_SEEDS = 600
+SEEDS = 100 * EXAMPLES
+MUTANT_SEEDS = 30
 
 
 @pytest.fixture(autouse=True)
@@ -33,20 +38,18 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_nothing_false_is_called_unchanged() -> None:
-    """Other writers, deletes, late commits, a queue that delays and drops, kills: only races are left.
-
-    A write that the queue drops while an earlier one of its key waits cannot be told from one that took effect.
-    """
+    """Other writers, deletes, late commits, a queue that delays and drops, kills: only races are left."""
     total = Played()
     for seed in range(SEEDS):
         played = play(seed)
         assert not played.violations, f"seed {seed}"
-        for name in ("nights", "killed", "unchanged", "under_way", "sent", "needless", "mistaken"):
+        for name in ("nights", "killed", "unchanged", "under_way", "sent", "needless", "mistaken", "overtaken"):
             setattr(total, name, getattr(total, name) + getattr(played, name))
-    assert total.killed > SEEDS / 20
+    assert total.killed > SEEDS / 5
     assert total.unchanged > 20 * SEEDS
     assert total.under_way > 5 * SEEDS
     assert total.mistaken <= total.unchanged / 500  # two spellings of one value; see `Played.mistaken`
+    assert total.overtaken <= total.unchanged / 1_000
     assert total.needless == 0
 
 
@@ -113,13 +116,6 @@ def mark_before_the_rows(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Refresh, "_walk", early)
 
 
-def count_all_ids(patch: pytest.MonkeyPatch) -> None:
-    """A plain count: rows that come and rows that go cancel each other."""
-    patch.setattr(Refresh, "_note_safe", lambda refresh, row, _: setattr(
-        refresh._state, "safe_id", max(refresh._state.safe_id, row.id)
-    ))  # fmt: skip
-
-
 def trust_without_a_count(patch: pytest.MonkeyPatch) -> None:
     """Where Jetti does not count, only what was read in this run is known."""
     prove = Refresh._prove
@@ -136,21 +132,53 @@ def _only_once(read: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 @pytest.mark.parametrize(
-    "mutate",
+    ("mutate", "seed"),
     [
-        no_in_flight_rule,
-        begun_counts_as_accepted,
-        any_form_is_likely,
-        no_tail_rule,
-        no_proof,
-        no_lag,
-        larger_updated_wins,
-        mark_before_the_rows,
-        count_all_ids,
-        trust_without_a_count,
+        (no_in_flight_rule, 10_000),
+        (begun_counts_as_accepted, 10_040),
+        (any_form_is_likely, 10_000),
+        (no_tail_rule, 10_020),
+        (no_proof, 10_000),
+        (no_lag, 10_050),
+        (larger_updated_wins, 10_710),
+        (mark_before_the_rows, 10_710),
+        (trust_without_a_count, 10_010),
     ],
 )
-def test_each_rule_is_needed(mutate: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_rule_is_needed(
+    mutate: Callable[[pytest.MonkeyPatch], None], seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without the rule some night calls something unchanged that is not, or something under way that is not."""
     mutate(monkeypatch)
-    assert any(play(seed).violations for seed in range(10_000, 10_000 + MUTANT_SEEDS))
+    assert any(play(one).violations for one in range(seed, seed + MUTANT_SEEDS))
+
+
+class _LateRow(WorldReader):
+    """A row with an earlier id is committed between the walk and the count."""
+
+    @override
+    def count(self, upto: int, *, beyond: int = 0) -> int | None:
+        self._world.rows[21] = Row("late", self._world.time - MINUTE, {"inventoryQuantity": 1})
+        return super().count(upto, beyond=beyond)
+
+
+def test_a_late_row_does_not_stand_in_for_a_deleted_one() -> None:
+    """Only ids that were certainly committed are counted: a plain count of all rows would be right by chance."""
+    traits = Traits(late=0, delay=0, loss=0.0, is_normalising=False, counts=True, is_cutting=False, busy=0.0, kills=0.0)
+    world, form = World(random.Random(1), traits), RowForm(COMPARISON)
+    for number in range(1, 21):
+        world.add_now(f"k{number}", {"inventoryQuantity": number})
+    world.pass_time(24 * HOUR)
+    mirror = Mirror(open_temporary(LAYOUT), form.fields)
+    first = Refresh(mirror, WorldReader(world, form, world.step), FEED, logger=LOGGER)
+    first.run()
+    assert first.is_proven
+    world.pass_time(24 * HOUR)
+    world.next_id = 22
+    world.add_now("young", {"inventoryQuantity": 1})
+    del world.rows[3]
+    second = Refresh(mirror, _LateRow(world, form, world.step), FEED, logger=LOGGER)
+    second.run()
+    assert second.is_proven
+    assert form.key_of(FEED, "k3") not in mirror.find(FEED, [form.key_of(FEED, f"k{n}") for n in range(1, 21)])
+    mirror.close()

@@ -182,7 +182,9 @@ def settle(
 
 
 def _differs_from_sent(values: Mapping[str, Value], sent: SentWrite) -> bool:
-    return any(name in values and values[name].digest != one.digest for name, one in sent.fields.items())
+    return any(
+        name in values and (values[name].digest != one.digest or one.is_doubtful) for name, one in sent.fields.items()
+    )
 
 
 def _is_accepted(sent: SentField | None, value: Value) -> bool:
