@@ -24,6 +24,7 @@ SLOW := \
   tests/process/test_logs.py \
   tests/reading/test_prefetch.py \
   tests/sandbox/test_sandbox_lifecycle.py \
+  tests/secrets/test_secrets.py \
   tests/simulation/test_ledger_simulation.py \
   tests/simulation/test_simulation.py \
   tests/sync/test_screen.py \
@@ -52,6 +53,7 @@ SLOW := \
   tests/tap/test_unwritten_rows.py \
   tests/target/test_any_server_writes.py \
   tests/target/test_cancellations.py \
+  tests/target/test_cases_writing.py \
   tests/target/test_confirmation.py \
   tests/target/test_faults.py \
   tests/target/test_feed_file.py \

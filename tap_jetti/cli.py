@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 from typing_extensions import override
+
+from tap_jetti.errors import JettiError, message_of
 
 SUBCOMMANDS = {
     "demo": ("tap_jetti.demo.command", "Load a sandbox into a warehouse twice, and compare all counts.", "sandbox"),
@@ -48,9 +51,27 @@ class Subcommands(click.Group):
         return command if isinstance(command, click.Command) else None
 
     @override
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().main(*arguments, **options)
+        except Exception as error:  # noqa: BLE001 - the last resort: nothing ends in a traceback
+            _report(error)
+            sys.exit(error.exit_code if isinstance(error, JettiError) else 1)
+
+    @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, SUBCOMMANDS[name][1]) for name in sorted(SUBCOMMANDS)])
+
+
+def _report(error: Exception) -> None:
+    """Write what ended a subcommand, in one line without secrets."""
+    from tap_jetti.facts.redaction import Redactor, secrets_of_environment  # noqa: PLC0415 - only a failure needs it
+
+    redactor = Redactor(secrets_of_environment(os.environ))
+    click.echo(redactor.clean(message_of(error)), err=True)
+    if os.environ.get("LOGLEVEL", "").upper() == "DEBUG":
+        click.echo(redactor.clean_lines("".join(traceback.format_exception(error))), nl=False, err=True)
 
 
 def tap() -> NoReturn:

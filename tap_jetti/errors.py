@@ -319,3 +319,15 @@ class Interrupted(BaseException):
     def __init__(self, signum: int | None = None) -> None:
         super().__init__(signum)
         self.signum = signum
+
+
+def message_of(error: BaseException | None) -> str:
+    """What to tell the user about whatever ended a command. A traceback is no message."""
+    if isinstance(error, JettiError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error}."
+    return (
+        f"Unexpected error: {type(error).__name__}: {error}. This is a bug, please report it."
+        " LOGLEVEL=DEBUG shows where it happened."
+    )

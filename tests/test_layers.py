@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "sync": {"facts", "errors", "client", "reading", "process", "tap", "target"},
     "demo": {"facts", "errors", "client", "reading", "process", "tap", "target", "sync", "sandbox"},
     "doctor": {"facts", "errors", "client", "reading", "process", "tap"},
-    "cli": set(),
+    "cli": {"facts", "errors"},
 }
 """The parts that each part may import, besides itself and the version in ``tap_jetti``."""
 

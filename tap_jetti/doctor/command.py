@@ -12,7 +12,6 @@ import click
 from tap_jetti.doctor.check import exit_code_of
 from tap_jetti.doctor.examination import Examination
 from tap_jetti.doctor.report import as_json, show
-from tap_jetti.errors import JettiError
 from tap_jetti.process.settings import open_session
 from tap_jetti.tap.tap import TapJetti
 
@@ -35,20 +34,16 @@ def doctor(configs: tuple[str, ...], *, is_json: bool) -> None:
     Sends at most 20 GETs within the rate limit, and writes nothing. The exit code is 0 unless something is broken; then
     it says what a retry can do, as that of tap-jetti does.
     """
-    try:
-        given = TapJetti.cb_config(click.get_current_context(), click.Option(["--config"]), configs)
-        tap = TapJetti(config=given.config, parse_env_config=given.parse_env)
-        for number in (signal.SIGINT, signal.SIGTERM):  # the tap has set its own; here a signal just ends the command
-            signal.signal(number, signal.SIG_DFL)
-        settings = {**tap.config, "retry_seconds": min(RETRY_SECONDS, tap.config["retry_seconds"])}
-        session = open_session(settings, clock=tap.clock, logger=tap.logger)
-        with closing(session):
-            began = tap.clock.monotonic()
-            examination = Examination(session, clock=tap.clock, settings=tap.config)
-            checks = examination.checks()
-    except JettiError as error:
-        click.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+    given = TapJetti.cb_config(click.get_current_context(), click.Option(["--config"]), configs)
+    tap = TapJetti(config=given.config, parse_env_config=given.parse_env)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the tap has set its own; here a signal just ends the command
+        signal.signal(number, signal.SIG_DFL)
+    settings = {**tap.config, "retry_seconds": min(RETRY_SECONDS, tap.config["retry_seconds"])}
+    session = open_session(settings, clock=tap.clock, logger=tap.logger, redactor=tap.redactor)
+    with closing(session):
+        began = tap.clock.monotonic()
+        examination = Examination(session, clock=tap.clock, settings=tap.config)
+        checks = examination.checks()
     host, gets = urlsplit(tap.config["api_url"]).hostname or "", session.stats.gets
     if is_json:
         click.echo(as_json(checks, host=host, company=examination.company, gets=gets))

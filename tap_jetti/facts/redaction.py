@@ -32,6 +32,7 @@ _ANY_USER = re.compile(
 )
 _AUTHORIZATION = re.compile(r"\b(Bearer|Basic|Token)\s+(?=[A-Za-z._~+/-]*\d)[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
 _NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_-]{0,60})(\"?\s?[=:]\s?\"?)([^\s\"'&;,<>()]{4,})")
+_TOKEN = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_-]{20,}")
 _FOR_URLS = str.maketrans("+/", "-_")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
 
@@ -99,8 +100,13 @@ def escape_control_characters(text: str) -> str:
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
 
 
+def looks_like_token(text: str) -> bool:
+    """Whether a text is probably a token or a key: one long word of letters and digits. A path or a date is none."""
+    return _TOKEN.fullmatch(text.strip()) is not None
+
+
 def secrets_in(settings: Mapping[str, Any], secret_names: Iterable[str] = ()) -> Iterator[str]:
-    """The secret values in settings: by their names, and within URLs, at any depth.
+    """The secret values in settings: by their names, within URLs, and what looks like a token, at any depth.
 
     Args:
         settings: The settings, valid or not.
@@ -130,6 +136,8 @@ def _secrets_of(value: object, *, is_named: bool) -> Iterator[str]:
         yield str(value)
     elif isinstance(value, str):
         yield from _passwords_of(value)
+        if looks_like_token(value):  # it was pasted into the wrong setting
+            yield value
 
 
 def _passwords_of(text: str) -> Iterator[str]:

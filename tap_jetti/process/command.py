@@ -31,6 +31,7 @@ from typing_extensions import override
 
 from tap_jetti.errors import Interrupted, JettiError, OutputError, SettingsError
 from tap_jetti.facts.redaction import Redactor, secrets_in, secrets_of_environment
+from tap_jetti.process.allocator import return_freed_memory
 from tap_jetti.process.logs import configure_logs, redact_logs, report
 from tap_jetti.process.sdk_settings import check_sdk_settings, tighten, with_compression
 from tap_jetti.process.settings_gate import (
@@ -187,6 +188,7 @@ def exit_code_of(error: BaseException | None) -> int:
 
 def run_command(plugin: type[PluginBase]) -> NoReturn:
     """Run the command of a tap or target and end the process. An error is one line, without a traceback."""
+    return_freed_memory()
     code = 1
     redactor = Redactor(secrets_of_environment(os.environ))
     try:

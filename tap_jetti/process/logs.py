@@ -14,7 +14,7 @@ import singer_sdk
 from singer_sdk.logging import StructuredFormatter
 from typing_extensions import override
 
-from tap_jetti.errors import JettiError
+from tap_jetti.errors import message_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,14 +133,5 @@ def configure_logs(logger: logging.Logger, redactor: Redactor) -> None:
 
 
 def report(logger: logging.Logger, error: BaseException | None) -> None:
-    """Log what ended a command, in one line."""
-    if isinstance(error, JettiError):
-        message = str(error)
-    elif isinstance(error, OSError):
-        message = f"{error}."
-    else:
-        message = (
-            f"Unexpected error: {type(error).__name__}: {error}. This is a bug, please report it."
-            " LOGLEVEL=DEBUG shows where it happened."
-        )
-    logger.error("%s", message, exc_info=error)
+    """Log what ended a command or a thread, in one line; at the level DEBUG with its traceback."""
+    logger.error("%s", message_of(error), exc_info=error)

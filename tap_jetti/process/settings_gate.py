@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 from singer_sdk.configuration._dict_config import parse_environment_config
 
 from tap_jetti.errors import SettingsError
+from tap_jetti.facts.redaction import MASK, looks_like_token
 
 if TYPE_CHECKING:
     import logging
@@ -179,5 +180,7 @@ def _listed(types: object) -> str:
 
 def _printable(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str)
+    if looks_like_token(text):  # it was pasted into the wrong setting
+        return MASK
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
     return shown.encode("unicode_escape").decode() if not shown.isprintable() else shown

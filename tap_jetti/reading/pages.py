@@ -247,7 +247,10 @@ class ResourcePages:
             RequestError: The request failed.
         """
         query = select(where=self._where, order=PRIMARY_KEY, descending=True, limit=2)
-        ids = self.session.get(self.path, query, decode=decode_objects).body.ids
+        try:
+            ids = self.session.get(self.path, query, decode=decode_objects).body.ids
+        except MalformedPageError:
+            return IGNORED
         if len(ids) < 2:  # noqa: PLR2004 - see above
             return None
         return max(ids) if ids[0] > ids[1] else IGNORED

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shlex
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
@@ -16,8 +17,9 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from tap_jetti.errors import Interrupted, JettiError, OutputError, SettingsError
+from tap_jetti.facts.redaction import Redactor, secrets_in, secrets_of_environment
 from tap_jetti.process.command import exit_code_of
-from tap_jetti.process.logs import CommandFilter, configure_logs, report
+from tap_jetti.process.logs import CommandFilter, configure_logs, redact_logs, report
 from tap_jetti.sync.children import own_python
 from tap_jetti.sync.outcome import failure_summary
 from tap_jetti.sync.runner import LOGGER, LoaderCommand, Runner
@@ -28,7 +30,6 @@ from tap_jetti.tap.progress.terminal_line import can_show_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_jetti.facts.redaction import Redactor
     from tap_jetti.sync.states.store import StateStore
 
 _LOG_FORMAT = "%(asctime)s | %(levelname)-8s | %(name)s | %(message)s"
@@ -78,14 +79,21 @@ def sync(  # noqa: PLR0917 - click passes them by name
         raise click.UsageError("With --loader, --state is required: a loader does not keep it.")
     _open_standard_streams()
     logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
+    given = {"to": to, "state": state_url, "loader": loader}
+    redactor = Redactor([*secrets_of_environment(os.environ), *secrets_in(given)])
+    redact_logs(redactor)
     written: dict[str, Any] = {}
     try:
+        if summary is not None:
+            _prepare_summary(summary)
         with tempfile.TemporaryDirectory(prefix="jetti-sync-", ignore_cleanup_errors=True) as folder:
             tap = TapRun(configs, select=_listed(select), folder=Path(folder))
             configure_logs(LOGGER, tap.redactor)
             written = _sync(tap, to, loader, state_url, loader_timeout)
     except (JettiError, Interrupted) as error:
-        cause = "Stopped by a signal." if isinstance(error, Interrupted) else str(error)
+        cause = redactor.clean(str(error))
+        if isinstance(error, Interrupted):
+            cause = f"Stopped by {signal.Signals(error.signum or signal.SIGTERM).name}."
         written = failure_summary(exit_code_of(error), cause)
         LOGGER.error("%s", cause)
     except OSError as error:  # temporary files: a full disk
@@ -94,7 +102,7 @@ def sync(  # noqa: PLR0917 - click passes them by name
     except Exception as error:  # noqa: BLE001 - a bug has an exit code and a summary, too
         report(LOGGER, error)
         written = failure_summary(1, f"Unexpected error: {type(error).__name__}.")
-    if summary is not None:
+    if summary is not None and summary.parent.is_dir():
         try:
             _write_summary(summary, written)
         except OutputError as error:
@@ -140,7 +148,8 @@ def _loader_command(
         if not command:
             raise SettingsError("The command of --loader is empty.")
         return LoaderCommand(command, timeout=timeout)
-    arguments = ["--path", str(duckdb_path(to)), "--expects-end"]
+    file = duckdb_path(to)
+    arguments = ["--path", str(file), "--expects-end"]
     if keeps_state:
         arguments += ["--keep-state", "--account", tap.owner]
     try:
@@ -152,7 +161,7 @@ def _loader_command(
     return LoaderCommand(
         own_python("tap_jetti.sync.warehouse.loader", *arguments),
         keeps_state=keeps_state,
-        is_own=True,
+        file=file,
         timeout=timeout,
     )
 
@@ -181,6 +190,15 @@ def _log_file(store: StateStore, redactor: Redactor) -> Iterator[IO[bytes]]:
 
 def _listed(select: str | None) -> list[str] | None:
     return None if select is None else [part.strip() for part in select.split(",") if part.strip()]
+
+
+def _prepare_summary(path: Path) -> None:
+    """Remove the summary of an earlier run: a run that is killed must not be mistaken for that one."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise SettingsError(f"Cannot write the summary {path}: {error.strerror}.") from error
 
 
 def _write_summary(path: Path, summary: dict[str, Any]) -> None:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from tap_jetti.client.clock import Clock
     from tap_jetti.client.session import JettiSession
     from tap_jetti.target.delivery.ledger.once_hosts import RedisClaims
+    from tap_jetti.target.delivery.operations import OperationKey
     from tap_jetti.target.delivery.quota import Quota
 
 STOP_SECONDS = 10.0
@@ -105,6 +106,7 @@ class Pipeline:
             self._file or self._dispatcher,
             confirmation=self._confirmation,
             confirm_seconds=float(config["confirm_seconds"]),
+            is_processed_if_visible=self._is_processed_if_visible,
             clock=clock,
             logger=logger,
         )
@@ -209,6 +211,10 @@ class Pipeline:
         """Whether something was left out although the run came to its end."""
         return bool(self.summary.total("rejected") or self.summary.total("without_effect"))
 
+    def _is_processed_if_visible(self, key: OperationKey) -> bool:
+        is_compared = isinstance(self._detector, ChangeDetector) and self._detector.covers(key)
+        return is_compared and not self.session.stats.retries
+
     def _new_confirmation(self, config: Mapping[str, Any]) -> Confirmation | None:
         if not config["confirm_seconds"] or self._dry_run:
             return None
@@ -250,8 +256,8 @@ class Pipeline:
         policy = FeedPolicy(
             config["feed_format"], config["feed_mode"], config["feed_shrink_percent"], dry_run=self._dry_run
         )
-        held = self.checkpoints.add_record()
-        return FeedFile(place, store_path_of(place), policy, held=held, outcomes=self._outcomes, logger=self._logger)
+        held, store = self.checkpoints.add_record(), store_path_of(place, ledger=config["ledger"])
+        return FeedFile(place, store, policy, held=held, outcomes=self._outcomes, logger=self._logger)
 
     def _new_quota(self, config: Mapping[str, Any]) -> Quota:
         limit = None if self._file else config.get("max_updates")  # a file holds the whole inventory

@@ -97,10 +97,13 @@ def test_secrets_are_found_in_settings() -> None:
         "rate_limit_store": "redis://u:pa%2Fss/w#d@host:1/0",
         "feed_path": "https://only-a-token@host/",
         "timeout": 3,
+        "start_date": "pasted-into-the-wrong-setting-2",
+        "rejects_path": "/var/log/rejects-of-2026.jsonl",
     }
     found = set(secrets_in(given_settings, ["hash_of_feed"]))
     assert {"12345678", "declared", "a", "c", "pa%2Fss/w#d", "pa/ss/w#d", "only-a-token"} <= found
-    assert "3" not in found
+    assert "pasted-into-the-wrong-setting-2" in found
+    assert not {"3", "/var/log/rejects-of-2026.jsonl"} & found
 
 
 def test_secrets_are_found_in_the_environment() -> None:

@@ -97,7 +97,9 @@ def _conditions(query: list[tuple[str, str]]) -> Iterator[tuple[str, str, list[s
 def _meets(row: dict[str, Any], name: str, operator: str, values: list[str]) -> bool:
     if operator == "$in":
         return str(row.get(name)) in values
-    limit, value = int(values[0]), int(row[name])
+    limit, value = values[0], str(row[name])
+    if limit.isdecimal():
+        return int(value) >= int(limit) if operator == "$gte" else int(value) <= int(limit)
     return value >= limit if operator == "$gte" else value <= limit
 
 

@@ -58,6 +58,21 @@ class Sparse(Choosy):
         self.respond("500 Unknown command.")
 
 
+class Bare(FTPHandler):  # type: ignore[misc]
+    """Knows no SIZE, and has no listing of an empty folder."""
+
+    def ftp_SIZE(self, _path: str) -> None:  # noqa: N802 - the library's own
+        """Refuse."""
+        self.respond("502 Not implemented.")
+
+    def ftp_NLST(self, path: str) -> Any:  # noqa: N802 - the library's own
+        """List a folder that is not empty."""
+        if not self.fs.listdir(path):
+            self.respond("450 No files found.")
+            return None
+        return super().ftp_NLST(path)
+
+
 class Explicit(TLS_FTPHandler):  # type: ignore[misc]  # it has no types
     """Demands TLS before the login and for data."""
 
@@ -128,7 +143,9 @@ def rows(root: Path) -> list[str]:
     return (root / "stock.csv").read_text().splitlines()[1:]
 
 
-@pytest.mark.parametrize("handler", [FTPHandler, Choosy, Sparse], ids=["renames", "renames-over-nothing", "sparse"])
+@pytest.mark.parametrize(
+    "handler", [FTPHandler, Choosy, Sparse, Bare], ids=["renames", "over-nothing", "sparse", "bare"]
+)
 def test_the_file_takes_the_place_of_the_one_before(
     handler: type[FTPHandler], root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -65,6 +65,15 @@ def test_credentials_in_the_url_are_refused_and_not_shown(url: str, caplog: pyte
     assert not [part for part in ("Geh", "31m", "Pw", "P@w", "bob") if part in shown]
 
 
+@pytest.mark.parametrize("url", ["~/x.csv", "file://{home}/x.csv", "local://{home}/x.csv", "{home}/folder/../x.csv"])
+def test_a_file_has_several_names(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them have one store."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert write(str(tmp_path / "x.csv"), variant(1, 1)).error is None
+    assert write(url.format(home=tmp_path), variant(2, 2), mode="merge").error is None
+    assert (tmp_path / "x.csv").read_text().splitlines()[1:] == ["e1,1,v1", "e2,2,v2"]
+
+
 def test_a_file_in_memory_says_that_any_url_will_do() -> None:
     """The file is put beside its place and moved there, whatever kind of place it is."""
     fsspec = pytest.importorskip("fsspec")

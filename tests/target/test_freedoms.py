@@ -57,6 +57,48 @@ def test_the_hash_of_a_feed_is_found_wherever_it_is_shown(path: str, status: int
         assert not any("Authorization" in call.headers for call in odd.calls if call.method == "POST")
 
 
+@pytest.mark.parametrize("body", [[None], {}, 5, [[1]], [{"id": "x"}], [{"externalId": "e1"}], "<html>"], ids=repr)
+def test_a_look_up_with_a_nonsensical_answer_is_replaced_by_a_read(
+    body: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The feed is read as a whole, as if Jetti had refused the question."""
+    shown = {"externalId": "e1", "vendorSku": "v1", "inventoryQuantity": 1, "updatedAt": "2024-01-01T00:00:00.000Z"}
+
+    def answer(call: Call) -> tuple[int, object] | None:
+        is_look_up = any("externalId" in name for name, _ in call.query)
+        return (200, body) if is_look_up and call.path.endswith("variants.json") else None
+
+    rows = account(inventory_feed_variants=[{"id": "1", **FEED_7, **shown}])
+    with odd_server(rows=rows, answer=answer) as odd:
+        outcome = deliver(odd, schema(), variant(1, 1), variant(2, 2), state(1))
+        assert (outcome.error, outcome.states) == (None, [1])
+        assert (outcome.of().unchanged, outcome.of().sent) == (1, 1)
+    assert "does not filter inventory_feed_variants" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "body", [{**FEED_ROW, "id": 8, "hash": "h8"}, [FEED_ROW], None, 7], ids=["other", "list", "null", "number"]
+)
+def test_the_hash_of_another_feed_is_not_used(body: object) -> None:
+    """Data would go into a feed that nobody named."""
+    path = "/api/inventory-feeds/7.json"
+    with odd_server(
+        rows={**account(), "inventory-feeds": []}, answer=lambda call: (200, body) if call.path == path else None
+    ) as odd:
+        outcome = deliver(odd, schema(), variant(1, 1), state(1))
+        assert (outcome.states, odd.writes) == ([], [])
+        assert "inventory-feeds/7.json" in str(outcome.error)
+
+
+def test_a_batch_is_not_taken_apart_after_the_record_that_stops_the_run() -> None:
+    """Of a batch that is refused as a whole, only what leads to its first record is sent again."""
+    refuse = {"answer": lambda call: (422, {"title": "no"}) if call.method == "POST" else None}
+    with odd_server(rows=account(), **refuse) as odd:
+        outcome = deliver(odd, schema(), *(variant(number, 1) for number in range(50)), state(1))
+        assert "e0" in str(outcome.error)
+        assert [len(body) for _, _, body in odd.writes] == [50, 25, 12, 6, 3, 1]
+
+
 def test_a_shipment_is_recognised_though_its_ids_are_texts() -> None:
     """What was shipped is not shipped again, whatever type the API gives the purchase's id."""
     shipped = [{"id": "1", "purchaseId": "21", "trackingNumber": "T1"}]

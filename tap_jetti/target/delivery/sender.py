@@ -69,8 +69,10 @@ class BatchSender:
         if isinstance(error, NotFoundError) and not path_exists and len(operations) > 1:
             operations = self._send_some_alone(operations)
         middle = len(operations) // 2
-        for half in filter(None, (operations[:middle], operations[middle:])):
-            self._send_or_split(half, path_exists=True)
+        for half in (operations[:middle], operations[middle:]):
+            needed = [one for one in half if self._outcomes.is_needed(one)]
+            if needed:
+                self._send_or_split(needed, path_exists=True)
 
     def _attempt(self, operations: Sequence[WriteOperation], *, reject: bool = True) -> JettiError | None:
         """Make a call; returns the error if it is about a record, and rejects the operation if it is the only one."""

@@ -28,6 +28,9 @@ GREETING_SECONDS = 3.0
 """Seconds to wait for the greeting of a server with TLS. One with implicit TLS waits for the client instead."""
 
 _NO_FILE = "550"
+_NO_LISTING = frozenset({"450", "550"})
+"""What servers answer for an empty folder, and for none."""
+
 _LOGIN = frozenset({"331", "332", "530", "532"})
 _LATER = frozenset({"552"})
 """Permanent refusals that end when somebody makes room."""
@@ -127,7 +130,9 @@ class _FtpSession:
             return True
         try:
             names = self._client.nlst(posixpath.dirname(path))
-        except ftplib.error_perm:  # some servers say so of an empty folder
+        except (ftplib.error_perm, ftplib.error_temp) as error:
+            if str(error)[:3] not in _NO_LISTING:
+                raise
             return False
         return posixpath.basename(path) in map(posixpath.basename, names)
 

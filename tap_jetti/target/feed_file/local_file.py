@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class LocalFile(FeedLocation):
-    """A path, or a URL with ``file://``. A link stays a link: the file that it points to is replaced."""
+    """A path, or a URL with ``file://`` or ``local://``. Of a link, the file that it points to is replaced."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
-        self._file = Path(os.path.realpath(path.removeprefix("file://")))
+        self._file = Path(os.path.realpath(Path(path.rpartition("://")[2]).expanduser()))
         self.identity = str(self._file)
 
     @override

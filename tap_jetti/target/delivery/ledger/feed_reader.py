@@ -13,7 +13,7 @@ from tap_jetti.facts.resources import PRIMARY_KEY, REPLICATION_KEY, api_name
 from tap_jetti.facts.timestamps import from_epoch, to_epoch
 from tap_jetti.reading.id_read import IdRead
 from tap_jetti.reading.keyset import IncrementalRead
-from tap_jetti.reading.page import decode_objects
+from tap_jetti.reading.page import MalformedPageError, decode_objects
 from tap_jetti.reading.page_limit import FIRST_LIMIT
 from tap_jetti.reading.pages import LONGEST_QUERY, KeyRange, Projection, ResourcePages
 from tap_jetti.reading.resource_facts import BOOKMARK_KEY, ResourceFacts
@@ -212,6 +212,9 @@ class JettiFeedReader:
         except (ClientError, NotFoundError, ServerError) as error:
             if isinstance(error, ServerError) and not error.maybe_permanent:
                 raise
+            self._stop_looking_up(field, str(error))
+            return None
+        except MalformedPageError as error:
             self._stop_looking_up(field, str(error))
             return None
         return self._shown(page)
