@@ -151,7 +151,7 @@ class TargetJetti(CommandLine, Target):
         replay = Replay.of(message_dict.get("rejection"))
         for transform, input_stream in mapped:
             if type(record) is UnreadableRecord:
-                processor.reject(input_stream, record, record.fault, line=reader.line)
+                processor.reject(input_stream, record, record.fault, line=reader.line, replay=replay)
                 continue
             try:
                 transformed = record if transform is None else transform(record if len(mapped) == 1 else dict(record))
@@ -159,7 +159,7 @@ class TargetJetti(CommandLine, Target):
                 rejection = RecordError(
                     "stream_maps.failed", f"stream_maps failed on this record ({type(error).__name__})"
                 )
-                processor.reject(input_stream, record, rejection, line=reader.line)
+                processor.reject(input_stream, record, rejection, line=reader.line, replay=replay)
                 continue
             if transformed is not None:
                 processor.process(input_stream, transformed, record, line=reader.line, size=reader.size, replay=replay)

@@ -8,6 +8,7 @@ from tap_jetti.errors import RecordError
 from tap_jetti.target.delivery.operations import Origin
 from tap_jetti.target.delivery.record_errors import MissingKeyError, NothingToWriteError
 from tap_jetti.target.delivery.record_labels import label_of
+from tap_jetti.target.name_matching import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +64,8 @@ class RecordProcessor:
             for key in input_stream.keys:
                 if key not in record:
                     raise MissingKeyError(f"{key}.missing", f"the key property {key} is missing")
+            if replay is not None:
+                _check_withheld(record, replay)
             fields, action = columns.read(record), input_stream.action
             is_deleted = columns.deletion_marks and columns.is_deleted(fields)
             operations = action.operations_for_deleted(fields) if is_deleted else action.operations_for(fields)
@@ -80,13 +83,30 @@ class RecordProcessor:
                 self._path.add(operation)
         self._outcomes.check()
 
-    def reject(self, input_stream: InputStream, raw: dict[str, Any], error: RecordError, *, line: int) -> None:
-        """Reject a record on which the stream maps failed.
+    def reject(
+        self,
+        input_stream: InputStream,
+        raw: dict[str, Any],
+        error: RecordError,
+        *,
+        line: int,
+        replay: Replay | None = None,
+    ) -> None:
+        """Reject a record that cannot be read, or on which the stream maps failed.
+
+        Args:
+            input_stream: Its stream.
+            raw: The record as it was received.
+            error: What is wrong with it.
+            line: The number of its line.
+            replay: What it says about its rejection, if it comes from a rejects file.
 
         Raises:
             RecordError: The run stops at the first rejected record.
         """
-        self._outcomes.reject([self._origin_of(input_stream, raw)], error, label=label_of(input_stream, raw, line))
+        origin = self._origin_of(input_stream, raw)
+        origin.replay = replay
+        self._outcomes.reject([origin], error, label=label_of(input_stream, raw, line))
         self._outcomes.check()
 
     def finish(self) -> None:
@@ -117,3 +137,19 @@ class RecordProcessor:
             if part and all(raw.get(column) == record.get(column) for column in part):
                 own.record = {**raw, **part}  # in the rejects file this operation stands alone
             operation.origins.append(own)
+
+
+def _check_withheld(record: dict[str, Any], replay: Replay) -> None:
+    """Check that a record from a rejects file is whole again: without its secret fields it would be another one.
+
+    Raises:
+        RecordError: A field is missing whose value the file does not hold.
+    """
+    missing = [name for name in replay.withheld if name not in record]
+    if missing:
+        names = ", ".join(map(shown_name, missing))
+        raise RecordError(
+            "withheld",
+            f"{names} may hold a secret, so that the rejects file does not have it; add it to the record"
+            " before you send the file again, or remove its name from rejection.withheld",
+        )

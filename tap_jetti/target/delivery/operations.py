@@ -225,24 +225,28 @@ class Replay(msgspec.Struct, frozen=True, gc=False):
         time: When it was rejected, as an instant; empty if that is not known.
         order: Its place in the order of arrival of all records of its ledger; None if it has none.
         ledger: The id of that ledger.
+        withheld: The fields whose values the file does not hold.
     """
 
     title: str = ""
     time: str = ""
     order: int | None = None
     ledger: str = ""
+    withheld: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, rejection: object) -> Replay | None:
         """Return what a message has beside its record; None if that is not a rejection."""
         if not isinstance(rejection, Mapping):
             return None
-        title, time, order, ledger = (rejection.get(name) for name in ("title", "time", "order", "ledger"))
+        names = ("title", "time", "order", "ledger", "withheld")
+        title, time, order, ledger, withheld = map(rejection.get, names)
         return cls(
             title if isinstance(title, str) else "",
             time if isinstance(time, str) else "",
             order if type(order) is int else None,
             ledger if isinstance(ledger, str) else "",
+            tuple(map(str, withheld)) if isinstance(withheld, list) else (),
         )
 
 
