@@ -138,7 +138,7 @@ def _push_back(sandbox: Sandbox, project: Project, progress: Progress) -> bool:
     with progress.step("Send all stock through target-jetti"):
         summary = project.push(stock.messages(project.warehouse))
         done = summary["actions"][stock.STREAM]
-        progress.outcome = f"{done['unchanged']:,} unchanged, {done['sent']:,} sent in {done['calls']:,} calls"
+        progress.outcome = f"{done['unchanged']:,} unchanged, {done['accepted']:,} sent in {done['calls']:,} calls"
     with progress.step("Sync the stock again and compare"):
         sandbox.settle()
         wrong = stock.differing(sandbox, project.warehouse)
@@ -149,7 +149,7 @@ def _push_back(sandbox: Sandbox, project: Project, progress: Progress) -> bool:
         f"\n  target-jetti found the {changed:,} changes among {done['received']:,} records with {summary['gets']:,}"
         f" GETs, and made {summary['writes']:,} writes.\n"
     )
-    return not wrong and done["sent"] == changed
+    return not wrong and done["accepted"] == changed
 
 
 def _read(

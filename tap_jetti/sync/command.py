@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shlex
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
@@ -83,12 +84,16 @@ def sync(  # noqa: PLR0917 - click passes them by name
     redact_logs(redactor)
     written: dict[str, Any] = {}
     try:
+        if summary is not None:
+            _prepare_summary(summary)
         with tempfile.TemporaryDirectory(prefix="jetti-sync-", ignore_cleanup_errors=True) as folder:
             tap = TapRun(configs, select=_listed(select), folder=Path(folder))
             configure_logs(LOGGER, tap.redactor)
             written = _sync(tap, to, loader, state_url, loader_timeout)
     except (JettiError, Interrupted) as error:
-        cause = "Stopped by a signal." if isinstance(error, Interrupted) else redactor.clean(str(error))
+        cause = redactor.clean(str(error))
+        if isinstance(error, Interrupted):
+            cause = f"Stopped by {signal.Signals(error.signum or signal.SIGTERM).name}."
         written = failure_summary(exit_code_of(error), cause)
         LOGGER.error("%s", cause)
     except OSError as error:  # temporary files: a full disk
@@ -97,7 +102,7 @@ def sync(  # noqa: PLR0917 - click passes them by name
     except Exception as error:  # noqa: BLE001 - a bug has an exit code and a summary, too
         report(LOGGER, error)
         written = failure_summary(1, f"Unexpected error: {type(error).__name__}.")
-    if summary is not None:
+    if summary is not None and summary.parent.is_dir():
         try:
             _write_summary(summary, written)
         except OutputError as error:
@@ -143,7 +148,8 @@ def _loader_command(
         if not command:
             raise SettingsError("The command of --loader is empty.")
         return LoaderCommand(command, timeout=timeout)
-    arguments = ["--path", str(duckdb_path(to)), "--expects-end"]
+    file = duckdb_path(to)
+    arguments = ["--path", str(file), "--expects-end"]
     if keeps_state:
         arguments += ["--keep-state", "--account", tap.owner]
     try:
@@ -155,7 +161,7 @@ def _loader_command(
     return LoaderCommand(
         own_python("tap_jetti.sync.warehouse.loader", *arguments),
         keeps_state=keeps_state,
-        is_own=True,
+        file=file,
         timeout=timeout,
     )
 
@@ -184,6 +190,15 @@ def _log_file(store: StateStore, redactor: Redactor) -> Iterator[IO[bytes]]:
 
 def _listed(select: str | None) -> list[str] | None:
     return None if select is None else [part.strip() for part in select.split(",") if part.strip()]
+
+
+def _prepare_summary(path: Path) -> None:
+    """Remove the summary of an earlier run: a run that is killed must not be mistaken for that one."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise SettingsError(f"Cannot write the summary {path}: {error.strerror}.") from error
 
 
 def _write_summary(path: Path, summary: dict[str, Any]) -> None:

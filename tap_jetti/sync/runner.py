@@ -19,12 +19,14 @@ from tap_jetti.facts.json_codec import decode_json, encode_json
 from tap_jetti.sync.children import Child
 from tap_jetti.sync.outcome import Ending
 from tap_jetti.sync.relay import LoaderStates, Relay
-from tap_jetti.sync.state_keeper import OWNER, StateKeeper
+from tap_jetti.sync.state_keeper import StateKeeper
 from tap_jetti.sync.states.store import reserved
 from tap_jetti.sync.warehouse.end import END
+from tap_jetti.tap.state_input import OWNER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
     from types import FrameType
 
     from tap_jetti.sync.states.store import StateStore
@@ -54,13 +56,13 @@ class LoaderCommand:
     Attributes:
         command: Its command.
         keeps_state: Whether it keeps the state itself: its first line is the state that it has.
-        is_own: Whether it is the one that is built in, which is told whether its input is whole.
+        file: The DuckDB file of the loader that is built in.
         timeout: Seconds after which a loader that does not read on is taken for hung.
     """
 
     command: Sequence[str]
     keeps_state: bool = False
-    is_own: bool = False
+    file: Path | None = None
     timeout: float = 1800.0
 
 
@@ -102,6 +104,7 @@ class Runner:
         """
         with self._signals(), reserved(self._store), ExitStack() as stack:
             state = None if self._loader_command.keeps_state else self._store.read()
+            self._check_warehouse(state)
             loader = Child(
                 "the loader",
                 self._loader_command.command,
@@ -120,6 +123,15 @@ class Runner:
             tap = self._start_tap(state)
             stack.callback(tap.close)
             return self._supervise(tap, loader)
+
+    def _check_warehouse(self, state: State | None) -> None:
+        """Refuse a state whose rows cannot be where they are said to be."""
+        file = self._loader_command.file
+        if file is not None and (state or {}).get("bookmarks") and not file.exists():
+            raise SettingsError(
+                f"{file} does not exist, but the state at {self._store.place} says that rows were loaded into it."
+                " Restore the file, or remove the state to load everything again."
+            )
 
     def _own(self, state: State | None) -> State | None:
         """The state without the name of its owner.
@@ -155,7 +167,7 @@ class Runner:
         keep = (lambda _: None) if self._loader_command.keeps_state else keeper.keep
         states = LoaderStates(loader.stdout, keep, logger=LOGGER)
         relay = Relay(
-            tap.stdout, loader.stdin, last_line=(lambda: self._end(tap)) if self._loader_command.is_own else bytes
+            tap.stdout, loader.stdin, last_line=(lambda: self._end(tap)) if self._loader_command.file else bytes
         )
         states.start()
         relay.start()

@@ -12,11 +12,10 @@ import click
 
 from tap_jetti.errors import JettiError, SettingsError
 from tap_jetti.facts import resources
-from tap_jetti.sync.state_keeper import OWNER
 from tap_jetti.sync.states.file import parse_state
 from tap_jetti.sync.states.store import reserved
 from tap_jetti.sync.states.urls import open_state
-from tap_jetti.tap.state_input import read_state
+from tap_jetti.tap.state_input import OWNER, read_state
 from tap_jetti.tap.streams import stream_names
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jetti.errors import JettiError
 from tap_jetti.sync.states.local_lock import BusyError
+from tap_jetti.tap.state_input import OWNER
 
 if TYPE_CHECKING:
     import logging
@@ -21,9 +22,6 @@ RETRY_SECONDS = 5.0
 
 FINAL_SECONDS = 60.0
 """How long the last write is tried at the end of a run."""
-
-OWNER = "account"
-"""The key in a stored state by which the account is told that it belongs to."""
 
 
 class StateKeeper(threading.Thread):

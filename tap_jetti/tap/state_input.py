@@ -26,6 +26,9 @@ VALUE = "replication_key_value"
 _NAME = "replication_key"
 _KEY_NAMES = (REPLICATION_KEY, to_snake_case(REPLICATION_KEY))
 _BESIDE_BOOKMARKS = frozenset({"bookmarks", "currently_syncing"})
+OWNER = "account"
+"""The key by which `jetti sync` tells whose state it is. The tap does not need it."""
+
 _WRAPPERS = ("singer_state", "value", "state")
 _PARTS = ("completed", "completed_state", "partial", "partial_state")
 """What Meltano calls the states of a pipeline, the later ones being newer."""
@@ -45,7 +48,7 @@ def read_state(state: Mapping[str, Any], streams: Collection[str], logger: loggi
     Raises:
         SettingsError: The state, or a bookmark in it, is not understood.
     """
-    found = _with_bookmarks(_unwrapped(state), streams)
+    found = {name: value for name, value in _with_bookmarks(_unwrapped(state), streams).items() if name != OWNER}
     unknown = sorted(set(found) - _BESIDE_BOOKMARKS)
     if unknown:
         raise SettingsError(f"Invalid state: unknown key {unknown[0]}. {_CURE}")

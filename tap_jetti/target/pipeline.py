@@ -239,8 +239,8 @@ class Pipeline:
         policy = FeedPolicy(
             config["feed_format"], config["feed_mode"], config["feed_shrink_percent"], dry_run=self._dry_run
         )
-        held = self.checkpoints.add_record()
-        return FeedFile(place, store_path_of(place), policy, held=held, outcomes=self._outcomes, logger=self._logger)
+        held, store = self.checkpoints.add_record(), store_path_of(place, ledger=config["ledger"])
+        return FeedFile(place, store, policy, held=held, outcomes=self._outcomes, logger=self._logger)
 
     def _new_quota(self, config: Mapping[str, Any]) -> Quota:
         limit = None if self._file else config.get("max_updates")  # a file holds the whole inventory

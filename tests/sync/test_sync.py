@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -228,7 +229,7 @@ def test_a_state_of_another_account_is_refused(syncs: Syncs) -> None:
         (["--to", "duckdb:///w.duckdb", "--state", "nonsense://x"], 78, "nonsense"),
         (["--to", "duckdb:///w.duckdb", "--state", "redis://user:p#w@x"], 78, "Percent-encode"),
         (["--to", "duckdb:///w.duckdb", "--config", "missing.json"], 78, "missing.json"),
-        (["--to", "duckdb:///w.duckdb", "--summary", "missing/summary.json"], 1, "Cannot write the summary"),
+        (["--to", "duckdb:///w.duckdb", "--summary", "/dev/null/summary.json"], 78, "Cannot write the summary"),
     ],
 )
 def test_what_cannot_work_is_said(syncs: Syncs, arguments: list[str], code: int, message: str) -> None:
@@ -239,6 +240,34 @@ def test_what_cannot_work_is_said(syncs: Syncs, arguments: list[str], code: int,
     assert message in ended.log
     assert "Traceback" not in ended.log
     assert "p#w" not in ended.log
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [(20_000, "Cannot write rows to a temporary file in"), (600_000, "DuckDB failed: ")],
+    ids=["temporary files", "the warehouse"],
+)
+def test_a_disk_without_room(syncs: Syncs, size: int, message: str) -> None:
+    """Nothing but whole transactions is in the file, and a retry, once there is room, goes on from there."""
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    ended = syncs.run("--to", "duckdb:///w.duckdb", preexec_fn=limit)
+    assert (ended.code, ended.summary["outcome"]) == (75, "failed"), ended.log
+    assert message in ended.log
+    assert "Traceback" not in ended.log
+    assert syncs.state("duckdb:///w.duckdb") == {}
+
+    assert syncs.run("--to", "duckdb:///w.duckdb").code == 0
+    assert tables(syncs.folder / "w.duckdb") == rows_of(syncs.sandbox, STREAMS)
+
+
+def test_a_state_without_its_warehouse_is_refused(syncs: Syncs) -> None:
+    """If the file is new and the state is not, rows that were read before would be missing from it for good."""
+    where = ["--to", "duckdb:///w.duckdb", "--state", "state.json"]
+    assert syncs.run(*where).code == 0
+    (syncs.folder / "w.duckdb").unlink()
+    ended = syncs.run(*where)
+    assert ended.code == 78, ended.log
+    assert "w.duckdb does not exist, but the state at state.json says" in ended.log
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")

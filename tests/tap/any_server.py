@@ -150,6 +150,7 @@ class Play:
         self.versions: set[tuple[str, int, str, float | None]] = set()
         self.state: dict[str, Any] = {}
         self._writes = 0
+        self._newest: dict[str, int] = {}
         self._passed = 0.0
         self._clock_shown = 0.0
 
@@ -292,6 +293,7 @@ class Play:
             for row in rows if resource == FULL else ():
                 if self.chance.random() < 0.3:
                     row["updatedAt"] = row["createdAt"] = None
+            self._newest[resource] = len(rows)
             self.sandbox.replace(resource, rows)
 
     def _version(self, resource: str, row_id: int) -> dict[str, Any]:
@@ -308,7 +310,8 @@ class Play:
         """Insert, delete, touch or change rows now, or a little later."""
         ids, kind = list(self._rows(resource)), self.chance.random()
         if kind < 0.3 or not ids:
-            row_id = max(ids, default=0) + 1
+            self._newest[resource] += 1  # an id is never given twice
+            row_id = self._newest[resource]
         elif kind < 0.45:
             self.sandbox.delete(resource, self.chance.choice(ids))
             return

@@ -30,6 +30,7 @@ STATE = {"bookmarks": {"sales": BOOKMARK}}
         {"sales": {"replication_key_value": DATE}},
         {"sales": BOOKMARK, "currently_syncing": None},
         {"value": STATE},
+        {**STATE, "account": "as jetti sync keeps it"},
         {"singer_state": STATE, "state_id": "dev:tap-to-loader"},
         {"partial": {"singer_state": STATE}},
         {"completed": json.dumps({"singer_state": STATE}), "partial": None},
@@ -43,7 +44,8 @@ STATE = {"bookmarks": {"sales": BOOKMARK}}
     ],
     ids=[
         "as written", "STATE message", "meltano state get", "completed", "partial", "no bookmarks level",
-        "no replication_key", "no bookmarks level, another key", "value", "another key of Meltano", "only partial",
+        "no replication_key", "no bookmarks level, another key", "value", "as jetti sync keeps it",
+        "another key of Meltano", "only partial",
         "JSON text", "as Meltano stores it", "the field's own name", "its name in snake_case", "its key in snake_case",
         "replication_key is null", "a bare date", "another offset",
     ],

@@ -77,7 +77,7 @@ def draw_options(chance: random.Random, seed: int) -> dict[str, Any]:
         "products_path": chance.choice(["batches", "batch", "both"]),
         "removal": chance.choice(["delete", "mark"]),
         "removal_of_missing": chance.choice(["404", "200", "422"]),
-        "normalise": tuple(way for way in NORMALISATIONS if way != "compact" and chance.random() < 0.3),
+        "normalise": tuple(way for way in NORMALISATIONS if chance.random() < 0.3),
         "sale_imports": chance.random() < 0.5,
         "inbound_delay": chance.choice([0.0, 0.0, 0.1]),
         "inbound_order": chance.choice(["arrival", "arrival", "random"]),
@@ -94,7 +94,7 @@ def draw_settings(chance: random.Random) -> dict[str, Any]:
         "concurrency": chance.choice([1, 4, 8]),
         "batch_size": chance.choice([1, 3, 50]),
         "skip_unchanged": chance.random() < 0.7,
-        "confirm_seconds": 0,
+        "confirm_seconds": chance.choice([0, 0, 5]),
         "on_reject": "set_aside",
     }
 

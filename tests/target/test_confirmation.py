@@ -71,6 +71,31 @@ def test_what_went_inbound_is_confirmed(tmp_path: Path) -> None:
         assert (outcome.states, outcome.code) == ([1], 1)
 
 
+def test_a_server_that_refuses_larger_pages_is_read_back() -> None:
+    """Rows are asked for in pages of 50, the documented default."""
+    with jetti(refuse_limit=50) as sandbox:
+        outcome = deliver(sandbox, schema(), *(variant(n, n) for n in range(120)), state(1), confirm_seconds=5)
+        assert (outcome.error, outcome.of().confirmed, outcome.states) == (None, 120, [1])
+
+
+@pytest.mark.parametrize("arrives", [True, False], ids=["arrives", "is-lost"])
+def test_a_normalised_value_is_confirmed_if_its_row_has_changed(*, arrives: bool, tmp_path: Path) -> None:
+    """Jetti trims a name and rounds a price. If the row has not changed since, the write was lost."""
+    ways = ("trim", "round", "empty", "lower")
+    with jetti(normalise=ways, inbound_loss=float(not arrives)) as sandbox:
+        sandbox.upsert(
+            VARIANTS,
+            {"externalId": "e1", "vendorSku": "v1", "inventoryFeedId": FEED, "name": "Cup", "updatedAt": "2020-01-01"},
+        )
+        quantity, price = (4, 2.345) if arrives else (None, None)  # a lost write differs by blanks only
+        sent = variant(1, quantity, name=" Cup ", costPrice=price)
+        outcome = deliver(
+            sandbox, schema(), sent, state(1), skip_unchanged=False,
+            confirm_seconds=0.3, on_reject="set_aside", rejects_path=str(tmp_path / "rejects.jsonl"),
+        )  # fmt: skip
+        assert (outcome.of().confirmed, outcome.of().rejected) == (int(arrives), int(not arrives))
+
+
 def test_confirming_waits_for_a_slow_queue() -> None:
     """Data that show after a while are confirmed as soon as they do."""
     with jetti(inbound_delay=0.8) as sandbox:

@@ -182,6 +182,35 @@ def test_merge_changes_what_the_input_names(tmp_path: Path) -> None:
     assert (removals.received, removals.sent, removals.unchanged) == (2, 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("how", "rows"),
+    [
+        pytest.param("remove", ["e1,5,v1", "e3,3,v3"], id="remove"),
+        pytest.param("zero", ["e1,5,v1", "e2,0,v2", "e3,3,v3"], id="zero"),
+        pytest.param("ignore", ["e1,5,v1", "e2,2,v2", "e3,3,v3"], id="ignore"),
+    ],
+)
+def test_rows_that_the_source_deleted_leave_the_file_as_the_setting_says(
+    how: str, rows: list[str], tmp_path: Path
+) -> None:
+    """Of a deleted row the input has little more than the key."""
+    path = tmp_path / "stock.csv"
+    write(path, variant(1, 1), variant(2, 2), variant(3, 3), mode="merge")
+    deleted = schema("inventory_feed_variants", externalId={}, inventoryQuantity={}, _sdc_deleted_at={})
+    messages = [deleted, record(externalId="e2", _sdc_deleted_at="2024-01-01T00:00:00Z"), variant(1, 5), state(1)]
+    outcome = write(path, *messages, mode="merge", deleted_rows=how)
+    assert (outcome.error, outcome.states, lines(path)) == (None, [1], rows)
+
+
+def test_the_store_is_beside_the_ledger(tmp_path: Path) -> None:
+    """A folder that is kept, as that of a container, is named once."""
+    path = tmp_path / "stock.csv"
+    write(path, variant(1, 1), mode="merge", ledger=str(tmp_path / "kept"))
+    assert len(list((tmp_path / "kept" / "feeds").iterdir())) == 1
+    assert write(path, variant(2, 2), mode="merge", ledger=str(tmp_path / "kept")).error is None
+    assert len(lines(path)) == 2
+
+
 @pytest.mark.parametrize("messages", [[], [state(1)]], ids=["schema-only", "state"])
 def test_merge_of_nothing_leaves_the_file(messages: list[Any], tmp_path: Path) -> None:
     """A quiet night changes nothing, not even the file's date, and STATE moves."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -19,7 +20,9 @@ import duckdb
 
 from tap_jetti.errors import EXIT_RETRY, InputError, JettiError, OutputError, SettingsError
 from tap_jetti.facts.json_codec import encode_json
+from tap_jetti.facts.redaction import Redactor
 from tap_jetti.process.command import read_object
+from tap_jetti.process.logs import configure_logs
 from tap_jetti.sync.warehouse.end import END
 from tap_jetti.sync.warehouse.table import Table
 from tap_jetti.sync.warehouse.warehouse import Warehouse, first_line
@@ -37,6 +40,9 @@ COMMIT_ROWS = 20_000
 
 FLUSH_BYTES = 32 * 1024 * 1024
 """Rows that take more than this are written into the transaction."""
+
+_NO_ROOM = "Could not write"
+"""What an error of DuckDB says if a disk is full, of whatever class it is."""
 
 _LOGGER = logging.getLogger("jetti.duckdb")
 _SNAPSHOT_TIMES = {"snapshotAt", "snapshot_at"}
@@ -203,6 +209,7 @@ def main(
     """Load Singer messages from standard input into a DuckDB file."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s | %(levelname)-8s | %(name)s | %(message)s")
     try:
+        configure_logs(_LOGGER, Redactor())
         _load(_path(config, path), keep_state=keep_state, account=account, expects_end=expects_end)
     except JettiError as error:
         _LOGGER.error("%s", error)  # noqa: TRY400 - no traceback
@@ -213,11 +220,12 @@ def main(
         code = error.exit_code
     except duckdb.Error as error:
         # Full disk and out of memory: the same rows may fit later. Nothing but whole transactions is in the file.
-        is_passing = isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException))
+        is_passing = isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException)) or _NO_ROOM in str(error)
         _LOGGER.error("DuckDB failed: %s", first_line(error))  # noqa: TRY400 - no traceback
         code = EXIT_RETRY if is_passing else 1
     except OSError as error:
-        _LOGGER.error("%s", error)  # noqa: TRY400 - no traceback
+        place = tempfile.gettempdir()
+        _LOGGER.error("Cannot write rows to a temporary file in %s: %s.", place, error.strerror)  # noqa: TRY400
         code = EXIT_RETRY
     else:
         code = 0

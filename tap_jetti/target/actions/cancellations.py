@@ -155,7 +155,7 @@ class Cancellations(Action):
         return [] if not wanted and len(left) == len(items) else left
 
     def _owners(self, kind: _Kind, ids: set[str]) -> dict[str, Record]:
-        found = dict(shown_rows(self._session, kind.resource, "id", ids, limit=LARGEST_BATCH))
+        found = dict(shown_rows(self._session, kind.resource, "id", ids))
         for missing in sorted(ids - found.keys()):  # a server may cut a list; one row comes or does not exist
             try:
                 row = self._session.get(f"{kind.resource}/{missing}.json").body

@@ -13,6 +13,7 @@ from tap_jetti.target.actions.action import ANY, REMOVE, ZERO, Action
 from tap_jetti.target.actions.record_fields import has_value, id_in, require_content, text_in
 from tap_jetti.target.actions.routes import API, API_ROW, FILE, FILE_REMOVAL, INBOUND
 from tap_jetti.target.actions.visible_rows import RowVisibility
+from tap_jetti.target.delivery.ledger.decisions import UNDER_WAY_MS
 from tap_jetti.target.delivery.operations import Comparison, OperationKey, Route, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError, record_error_of
 from tap_jetti.target.fields import Fields
@@ -53,6 +54,7 @@ class FeedVariants(Action):
         self._is_file = context.delivery == FILE
         self._fields = Fields(RESOURCE, leave_out=frozenset({"inventoryFeedId"}))
         self._kinds = tuple(self._fields.kinds.items())
+        self._began = context.clock.monotonic()
         self._routes: dict[Any, Route] = {}
 
     @classmethod
@@ -112,7 +114,8 @@ class FeedVariants(Action):
         if route.kind != INBOUND or route.parent_id is None:
             return None
         feed = ("inventoryFeedId", route.parent_id)
-        return RowVisibility(self._session, RESOURCE, "externalId", where=(feed,), kinds=self._kinds)
+        began = self._began - (UNDER_WAY_MS / 1000 if operation.is_under_way else 0)
+        return RowVisibility(self._session, RESOURCE, "externalId", where=(feed,), kinds=self._kinds, began=began)
 
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tap_jetti.errors import RecordError
-from tap_jetti.target.actions.action import ANY, LARGEST_BATCH, ZERO
+from tap_jetti.target.actions.action import ANY, ZERO
 from tap_jetti.target.actions.compared import ComparedAction
 from tap_jetti.target.actions.endpoint_fallback import EndpointFallback
 from tap_jetti.target.actions.record_fields import has_value, id_in, require, text_in
@@ -48,7 +48,7 @@ class _Levels(ComparedAction):
         return {} if same else operation.payload
 
     def _variants(self, ids: Iterable[str]) -> dict[str, Record]:
-        return dict(shown_rows(self._session, "variants", "id", ids, limit=LARGEST_BATCH))
+        return dict(shown_rows(self._session, "variants", "id", ids))
 
 
 class InventoryLevels(_Levels):
@@ -196,7 +196,6 @@ class ChannelInventoryLevels(_Levels):
                 "externalId",
                 keys,
                 where={"channelId": channel},
-                limit=LARGEST_BATCH,
             )
             # A server that ignores the filter must not pass the row of another channel for this one's.
             if str(row.get("channelId", channel)) == str(channel)

@@ -10,7 +10,7 @@ from typing_extensions import override
 from tap_jetti.errors import RecordError
 from tap_jetti.facts import resources
 from tap_jetti.facts.secret_fields import known_secrets
-from tap_jetti.target.actions.action import ANY, LARGEST_BATCH
+from tap_jetti.target.actions.action import ANY
 from tap_jetti.target.actions.compared import ComparedAction
 from tap_jetti.target.actions.record_fields import has_value, id_in, text_in
 from tap_jetti.target.actions.resource_names import resource_named
@@ -108,7 +108,7 @@ class Updates(ComparedAction):
         return {
             keys[value]: row
             for resource, keys in ids.items()
-            for value, row in shown_rows(self._session, resource, "id", keys, limit=LARGEST_BATCH)
+            for value, row in shown_rows(self._session, resource, "id", keys)
         }
 
     @override
@@ -135,7 +135,7 @@ class Updates(ComparedAction):
         row = self._write("PUT", f"{resources.api_name(key.resource)}/{key.value}.json", operation.payload).body
         if _kept(operation, before, row):
             # The response may show an older state than a read does.
-            row = dict(shown_rows(self._session, key.resource, "id", [str(key.value)], limit=1)).get(str(key.value))
+            row = dict(shown_rows(self._session, key.resource, "id", [str(key.value)])).get(str(key.value))
         kept = _kept(operation, before, row)
         if kept:
             raise RecordError(

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jetti.client.query import encode, select
 from tap_jetti.facts.resources import api_name
+from tap_jetti.facts.timestamps import normalise, to_epoch
 from tap_jetti.reading.pages import LONGEST_QUERY
+from tap_jetti.target.delivery.ledger.values import is_likely_form, short_form
 from tap_jetti.target.fields import comparable
 
 if TYPE_CHECKING:
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
     from tap_jetti.target.delivery.operations import OperationKey, Record, WriteOperation
 
 VALUES_PER_QUERY = 100
-"""The largest number of values in one query: a page of rows."""
+"""The largest number of values in one query."""
+
+ROWS_PER_QUERY = 50
+"""The largest number of rows in one query. It is the documented default, so no server refuses it."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,9 @@ class RowVisibility:
         column: The field of the payload and of the row that identifies the row.
         where: Other conditions that the row meets, as pairs of field and value.
         kinds: The kinds of the fields that must have the sent values, as pairs of field and kind. If there are none,
-            the write is visible as soon as the row exists.
+            the write is visible as soon as the row exists. In a row that has changed since, a value may also be a
+            likely form of the sent one, such as a trimmed text: Jetti normalises some values.
+        began: The monotonic clock, in seconds, before the values were sent first.
     """
 
     session: JettiSession = field(compare=False)
@@ -39,6 +46,7 @@ class RowVisibility:
     column: str
     where: tuple[tuple[str, Hashable], ...] = ()
     kinds: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    began: float = 0.0
 
     def key_of(self, operation: WriteOperation) -> OperationKey:
         """See `Visibility.key_of`."""
@@ -55,11 +63,25 @@ class RowVisibility:
                     yield key
 
     def _has_values(self, row: Record, payload: Record) -> bool:
-        return all(
-            comparable(kind, payload[name]) == comparable(kind, row.get(name))
+        differing = [
+            (kind, payload[name], row.get(name))
             for name, kind in self.kinds
-            if name in payload
+            if name in payload and comparable(kind, payload[name]) != comparable(kind, row.get(name))
+        ]
+        if not differing:
+            return True
+        return self._was_changed(row) and all(
+            is_likely_form(kind, short_form(kind, sent), short_form(kind, shown)) for kind, sent, shown in differing
         )
+
+    def _was_changed(self, row: Record) -> bool:
+        """Whether a row has changed since the values were sent, or a little earlier."""
+        began = self.session.server_clock.at(self.began)
+        try:
+            changed = to_epoch(normalise(str(row.get("updatedAt"))))
+        except ValueError:
+            return False
+        return began is not None and changed >= began
 
 
 def shown_rows(
@@ -69,7 +91,6 @@ def shown_rows(
     values: Iterable[str],
     *,
     where: Mapping[str, Any] | None = None,
-    limit: int = VALUES_PER_QUERY,
 ) -> Iterator[tuple[str, Record]]:
     """Read the rows that have given values in a column, and yield each value with its row.
 
@@ -81,12 +102,11 @@ def shown_rows(
         column: A field that identifies a row.
         values: Its values, as text.
         where: Other conditions.
-        limit: The largest number of values in one query.
     """
-    for chunk in query_chunks(column, values, limit=limit):
+    for chunk in query_chunks(column, values, limit=ROWS_PER_QUERY):
         missing = set(chunk)
         while missing:
-            query = select(where={**(where or {}), column: {"$in": sorted(missing)}}, order="id", limit=limit)
+            query = select(where={**(where or {}), column: {"$in": sorted(missing)}}, order="id", limit=ROWS_PER_QUERY)
             rows = session.get(f"{api_name(resource)}.json", query).body
             shown = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
             found = {str(row.get(column)): row for row in shown}

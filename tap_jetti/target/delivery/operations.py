@@ -248,6 +248,7 @@ class WriteOperation(msgspec.Struct, eq=False, gc=False):
         part: The fields of the record that ask for this operation alone, if the record asks for several.
         size: Its approximate size in bytes.
         origins: The records that it comes from; several if records of one key were merged.
+        is_under_way: Whether it is not sent, since an earlier run has sent the same a few minutes ago.
     """
 
     action: WriteAction
@@ -257,6 +258,7 @@ class WriteOperation(msgspec.Struct, eq=False, gc=False):
     part: Record | None = None
     size: int = 0
     origins: list[Origin] = msgspec.field(default_factory=list)
+    is_under_way: bool = False
 
     @property
     def label(self) -> str:

@@ -95,6 +95,7 @@ class Outcomes:
         self._summary.settle_sent(operation.origins, Outcome.UNCHANGED)
         if is_under_way:
             self._summary.add(operation.action.name, under_way=1)
+            operation.is_under_way = True
         done = [operation]
         if is_under_way and self.confirmation is not None:
             done = self.confirmation.track(done)

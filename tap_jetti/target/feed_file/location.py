@@ -11,7 +11,15 @@ from pathlib import Path
 from ssl import SSLError
 from typing import TYPE_CHECKING
 
-from tap_jetti.errors import FeedConflictError, FeedFileError, FeedPermissionError, FeedUnavailableError
+from platformdirs import user_state_path
+
+from tap_jetti.errors import (
+    FeedConflictError,
+    FeedFileError,
+    FeedPermissionError,
+    FeedUnavailableError,
+    SettingsError,
+)
 from tap_jetti.facts.secret_fields import mask_credentials
 
 if TYPE_CHECKING:
@@ -82,6 +90,20 @@ class FeedLocation(ABC):
         Raises:
             FeedFileError: It cannot be written.
         """
+
+
+def state_folder() -> Path:
+    """The user's state directory.
+
+    Raises:
+        SettingsError: There is none, as for a user of a container who has no home directory.
+    """
+    try:
+        return user_state_path("tap-jetti", appauthor=False)
+    except RuntimeError as error:
+        raise SettingsError(
+            "There is no home directory for what is to be kept about the feed file. Set XDG_STATE_HOME."
+        ) from error
 
 
 def shown(path: str) -> str:

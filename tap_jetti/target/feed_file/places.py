@@ -8,14 +8,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platformdirs import user_state_path
-
 from tap_jetti.errors import SettingsError
 from tap_jetti.target.feed_file import ftp_server
 from tap_jetti.target.feed_file.fsspec_file import FsspecFile
 from tap_jetti.target.feed_file.ftp_server import FtpFile
 from tap_jetti.target.feed_file.local_file import LocalFile
-from tap_jetti.target.feed_file.location import shown
+from tap_jetti.target.feed_file.location import shown, state_folder
 from tap_jetti.target.feed_file.sftp_server import SftpFile
 
 if TYPE_CHECKING:
@@ -58,16 +56,16 @@ def place_of(path: str, *, timeout: float) -> FeedLocation:
     return FsspecFile(path, scheme)
 
 
-def store_path_of(place: FeedLocation) -> Path:
-    """Return the file that holds the inventory of a place, in the user's state directory.
+def store_path_of(place: FeedLocation, *, ledger: str) -> Path:
+    """Return the file that holds the inventory of a place.
+
+    Args:
+        place: Where the feed file is.
+        ledger: The setting ledger: it is beside the ledger if that has a folder of its own.
 
     Raises:
-        SettingsError: There is no such directory.
+        SettingsError: There is no directory for it.
     """
     name = hashlib.sha256(place.identity.encode("utf-8", "surrogateescape")).hexdigest()[:24]
-    try:
-        return user_state_path("tap-jetti", appauthor=False) / "feeds" / f"{name}.sqlite"
-    except RuntimeError as error:  # as for a user of a container who is in no passwd file
-        raise SettingsError(
-            "There is no home directory for the inventory of the feed file. Set XDG_STATE_HOME."
-        ) from error
+    folder = state_folder() if ledger in {"auto", "none"} else Path(ledger).expanduser()
+    return folder / "feeds" / f"{name}.sqlite"

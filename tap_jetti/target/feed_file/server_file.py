@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 from abc import abstractmethod
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
-from platformdirs import user_state_path
 from typing_extensions import override
 
 from tap_jetti.errors import FeedFileError, FeedUnavailableError, SettingsError
@@ -83,8 +83,8 @@ class ServerFile(FeedLocation):
             raise SettingsError(f"feed_path must be the URL of a file on a host, got {shown(path)}.")
         self._timeout = timeout
         self._password = ""
-        machine = f"{socket.gethostname()} {user_state_path('tap-jetti', appauthor=False)}"
         # Two machines that write the same file must not upload into one another's.
+        machine = f"{socket.gethostname()} {os.getuid()}"
         self._part = f"{self._file}.{hashlib.sha256(machine.encode()).hexdigest()[:8]}{PART_SUFFIX}"
         self._old = self._file + OLD_SUFFIX
 

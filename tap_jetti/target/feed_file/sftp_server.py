@@ -8,11 +8,10 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from platformdirs import user_state_path
 from typing_extensions import override
 
 from tap_jetti.errors import FeedConflictError, FeedPermissionError, FeedUnavailableError, SettingsError
-from tap_jetti.target.feed_file.location import CHUNK_BYTES, describe, feed_file_error
+from tap_jetti.target.feed_file.location import CHUNK_BYTES, describe, feed_file_error, state_folder
 from tap_jetti.target.feed_file.server_file import RenameRefusedError, ServerFile, credentials_of
 
 if TYPE_CHECKING:
@@ -151,7 +150,7 @@ class _SftpSession:
 
 def _known_hosts() -> Path:
     """The keys of hosts that were accepted at the first time."""
-    path: Path = user_state_path("tap-jetti", appauthor=False) / "known_hosts"
+    path = state_folder() / "known_hosts"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     return path
