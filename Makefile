@@ -39,6 +39,7 @@ SLOW := \
   tests/tap/test_column_names.py \
   tests/tap/test_invalid_values.py \
   tests/tap/test_kill.py \
+  tests/tap/test_malformed_inputs.py \
   tests/tap/test_odd_values.py \
   tests/tap/test_progress.py \
   tests/tap/test_records.py \
@@ -52,6 +53,7 @@ SLOW := \
   tests/tap/test_unwritten_rows.py \
   tests/target/test_any_server_writes.py \
   tests/target/test_cancellations.py \
+  tests/target/test_cases_writing.py \
   tests/target/test_confirmation.py \
   tests/target/test_faults.py \
   tests/target/test_feed_file.py \

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from tap_jetti.client.clock import Clock
     from tap_jetti.client.session import JettiSession
+    from tap_jetti.target.delivery.operations import OperationKey
     from tap_jetti.target.delivery.quota import Quota
 
 STOP_SECONDS = 10.0
@@ -102,6 +103,7 @@ class Pipeline:
             self._file or self._dispatcher,
             confirmation=self._confirmation,
             confirm_seconds=float(config["confirm_seconds"]),
+            is_processed_if_visible=self._is_processed_if_visible,
             clock=clock,
             logger=logger,
         )
@@ -205,6 +207,10 @@ class Pipeline:
     def has_failures(self) -> bool:
         """Whether something was left out although the run came to its end."""
         return bool(self.summary.total("rejected") or self.summary.total("without_effect"))
+
+    def _is_processed_if_visible(self, key: OperationKey) -> bool:
+        is_compared = isinstance(self._detector, ChangeDetector) and self._detector.covers(key)
+        return is_compared and not self.session.stats.retries
 
     def _new_confirmation(self, config: Mapping[str, Any]) -> Confirmation | None:
         if not config["confirm_seconds"] or self._dry_run:

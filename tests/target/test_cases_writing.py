@@ -339,7 +339,7 @@ def test_a_key_that_comes_again_waits_for_its_earlier_value(caplog: pytest.LogCa
     with jetti(inbound_delay=0.3) as sandbox:
         settings: dict[str, Any] = {"skip_unchanged": False, "batch_size": 1, "concurrency": 1}
         messages = [schema(), variant(1, 1), variant(2, 2), variant(1, 3), variant(1, 4), state(1)]
-        outcome = deliver(sandbox, *messages, confirm_seconds=20, **settings)
+        outcome = deliver(sandbox, *messages, confirm_seconds=1, **settings)
         assert (outcome.states, outcome.of().merged, outcome.of().confirmed) == ([1], 1, 3)
         assert [one.body[0]["inventoryQuantity"] for one in sandbox.requests.writes] == [1, 2, 4]
         assert stock(sandbox) == {"e1": 4, "e2": 2}

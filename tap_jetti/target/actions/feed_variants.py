@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from tap_jetti.errors import ClientError, JettiError, NotFoundError, ServerError, SettingsError
+from tap_jetti.errors import ClientError, JettiError, NotFoundError, RetriableError, ServerError, SettingsError
 from tap_jetti.facts import resources
 from tap_jetti.target.actions.action import ANY, REMOVE, ZERO, Action
 from tap_jetti.target.actions.record_fields import has_value, id_in, require_content, text_in
@@ -215,24 +215,40 @@ class FeedVariantRemovals(Action):
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
         operation = operations[0]
-        path = f"inventory-feeds/{operation.route.parent_id}/remove-by-external-id.json"
+        error = self._refusal(operation)
+        if isinstance(error, NotFoundError) and self._may_exist(operation):
+            error = self._refusal(operation)  # it has come meanwhile, out of Jetti's queue
+        if error is None:
+            return
+        if self._may_exist(operation):
+            if isinstance(error, NotFoundError) and not error.title:
+                text = f"{self.name}: {error} The variant is in the feed, so Jetti does not have this path."
+                raise SettingsError(text) from error
+            raise error
+        self._context.logger.debug("%s: an inventory feed variant to remove did not exist.", self.name)
+
+    def _refusal(self, operation: WriteOperation) -> JettiError | None:
+        """Make the call; returns the error if Jetti refuses it, perhaps because there is no such variant."""
         try:
+            path = f"inventory-feeds/{operation.route.parent_id}/remove-by-external-id.json"
             self._write("DELETE", path, operation.payload)
         except (NotFoundError, ClientError, ServerError) as error:
             if record_error_of(error) is None:
                 raise
-            if self._may_exist(operation):
-                if isinstance(error, NotFoundError) and not error.title:
-                    text = f"{self.name}: {error} The variant is in the feed, so Jetti does not have this path."
-                    raise SettingsError(text) from error
-                raise
-            self._context.logger.debug("%s: an inventory feed variant to remove did not exist.", self.name)
+            return error
+        return None
 
     def _may_exist(self, operation: WriteOperation) -> bool:
-        """Whether the feed has the variant; True also if it cannot be read."""
+        """Whether the feed has the variant; True also if it cannot be read.
+
+        Raises:
+            RetriableError: The look-up may succeed later.
+        """
         where = {"inventoryFeedId": operation.route.parent_id, "externalId": operation.payload["externalId"]}
         try:
             rows = self._rows(RESOURCE, (*where, "status"), where)
+        except RetriableError:
+            raise
         except JettiError:
             return True
         return any(
