@@ -176,7 +176,7 @@ class FeedComparison:
             shorts is not None
             and row is not None
             and row.id >= 0
-            and (sent is None or not sent.is_open)
+            and (sent is None or not sent.fields)
             and not self._is_removed(row, payload)
             and all(row.values.get(number) == short for number, short in shorts.items())
         ):
