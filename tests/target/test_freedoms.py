@@ -76,6 +76,20 @@ def test_a_look_up_with_a_nonsensical_answer_is_replaced_by_a_read(
     assert "does not filter inventory_feed_variants" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "body", [{**FEED_ROW, "id": 8, "hash": "h8"}, [FEED_ROW], None, 7], ids=["other", "list", "null", "number"]
+)
+def test_the_hash_of_another_feed_is_not_used(body: object) -> None:
+    """Data would go into a feed that nobody named."""
+    path = "/api/inventory-feeds/7.json"
+    with odd_server(
+        rows={**account(), "inventory-feeds": []}, answer=lambda call: (200, body) if call.path == path else None
+    ) as odd:
+        outcome = deliver(odd, schema(), variant(1, 1), state(1))
+        assert (outcome.states, odd.writes) == ([], [])
+        assert "inventory-feeds/7.json" in str(outcome.error)
+
+
 def test_a_batch_is_not_taken_apart_after_the_record_that_stops_the_run() -> None:
     """Of a batch that is refused as a whole, only what leads to its first record is sent again."""
     refuse = {"answer": lambda call: (422, {"title": "no"}) if call.method == "POST" else None}

@@ -13,7 +13,7 @@ from tap_jetti.target.fields import id_of, invalid
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_jetti.client.session import JettiSession, Response
+    from tap_jetti.client.session import JettiSession
 
 WEBHOOK_FEED = "webhook"
 """The resourceType of a feed that accepts inbound data."""
@@ -176,7 +176,7 @@ class WebhookHashes:
         feed = self._find_feed_in_list(feed_id)
         if not feed.get("hash"):
             try:
-                feed = {**feed, **_row(self._session.get(f"inventory-feeds/{feed_id}.json"))}
+                feed = {**feed, **self._row("inventory-feeds", feed_id)}
             except NotFoundError as error:
                 if not feed:
                     return RecordError(
@@ -205,20 +205,23 @@ class WebhookHashes:
         # A custom channel has two ids. Everything but its own path refers to it by its channelId.
         custom = self._session.get("custom-channels.json", select(where={"channelId": channel_id}, limit=10)).body
         for row in custom if isinstance(custom, list) else ():
-            if str(row.get("channelId")) == str(channel_id) and row.get("webhookHash"):
+            if isinstance(row, dict) and str(row.get("channelId")) == str(channel_id) and row.get("webhookHash"):
                 return str(row["webhookHash"])
         try:
-            return str(_row(self._session.get(f"channels/{channel_id}.json")).get("hash") or "")
+            return str(self._row("channels", channel_id).get("hash") or "")
         except NotFoundError:
             return ""
 
-
-def _row(response: Response) -> dict[str, Any]:
-    if not isinstance(response.body, dict):
-        raise UnreliableResponseError(
-            f"Expected a JSON object for one inventory feed or channel, got {type(response.body).__name__}."
-        )
-    return response.body
+    def _row(self, resource: str, row_id: int) -> dict[str, Any]:
+        """The row of an id. Data must not go to another one."""
+        path = f"{resource}/{row_id}.json"
+        row = self._session.get(path).body
+        if not isinstance(row, dict) or str(row.get("id", row_id)) != str(row_id):
+            raise UnreliableResponseError(
+                f"Jetti did not return what was asked for (GET {path}): expected the object with the id {row_id}."
+                " Run again. If it fails again, tell Jetti's support."
+            )
+        return row
 
 
 def _id(value: object, default: int | None, field: str) -> int | None:
