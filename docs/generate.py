@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FILES: dict[str, Callable[[str], str]] = {
     "README.md": readme_tables.rendered,
     "meltano.yml": meltano_plugins.rendered,
+    "examples/meltano/meltano.yml": meltano_plugins.rendered_example,
     "tests/golden/catalog.txt": golden_catalog.rendered,
 }
 """The files, and what makes the text that each should have of the text that it has."""

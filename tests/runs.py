@@ -145,7 +145,7 @@ def select_only(catalog: dict[str, Any], stream: str, fields: set[str]) -> dict[
     return catalog
 
 
-class _Stdout(io.StringIO):
+class Stdout(io.StringIO):
     """A stdout that takes text and bytes, as the SDK writes both."""
 
     def __init__(self) -> None:
@@ -153,6 +153,7 @@ class _Stdout(io.StringIO):
         self.buffer: Any = self
 
     def write(self, text: str | bytes) -> int:
+        """Write either."""
         super().write(text if isinstance(text, str) else bytes(text).decode())
         return len(text)
 
@@ -180,7 +181,7 @@ def run_here(
 
     if streams:
         catalog = catalog_of(*streams, config=config)
-    stdout, code = _Stdout(), 0
+    stdout, code = Stdout(), 0
     with contextlib.redirect_stdout(stdout):
         tap = TapJetti(
             config=config,

@@ -91,7 +91,7 @@ class CommandLine(PluginBase):
     def __init__(self, *, config: Any = None, parse_env_config: bool = False, **arguments: Any) -> None:  # noqa: ANN401
         if parse_env_config:
             # Not by the SDK, which takes an empty variable for a value, and the text "auto" for false.
-            prefix, schema = self.environment_prefix(), self._full_schema()
+            prefix, schema = self.environment_prefix(), self.full_schema()
             check_environment(schema, prefix, logger=self.logger)
             config = {**(config or {}), **read_environment(schema, prefix)}
         self.redactor = Redactor()
@@ -104,7 +104,7 @@ class CommandLine(PluginBase):
         return f"{cls.name.upper().replace('-', '_')}_"
 
     @classmethod
-    def _full_schema(cls) -> dict[str, Any]:
+    def full_schema(cls) -> dict[str, Any]:
         """The JSON Schema of the settings, with those that the SDK reads itself."""
         schema = {**cls.config_jsonschema, "properties": dict(cls.config_jsonschema["properties"])}
         cls.append_builtin_config(schema)
@@ -120,7 +120,7 @@ class CommandLine(PluginBase):
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        schema = self._full_schema()
+        schema = self.full_schema()
         self.redactor.learn(*self.known_secrets(self._config))
         check_names(self._config, schema["properties"], where="", logger=self.logger)
         self._config = parse_settings(self._config, schema)

@@ -76,7 +76,7 @@ def check_environment(schema: Mapping[str, Any], prefix: str, *, logger: logging
 
 
 def parse_settings(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with the types of their schema: text is parsed, decimals are floats, empty text is not set.
+    """The settings with the types of their schema: text is parsed, decimals are floats, null and empty are not set.
 
     What cannot be parsed stays as it is, for `validate_settings` to name.
     """
@@ -85,7 +85,7 @@ def parse_settings(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict
         facts = schema["properties"].get(name, {})
         types = facts.get("type", ())
         types = [types] if isinstance(types, str) else types
-        if isinstance(value, str) and not value.strip():
+        if value is None or (isinstance(value, str) and not value.strip()):
             continue
         if isinstance(value, str) and facts and "string" not in types:
             value = _parsed(value, types)  # noqa: PLW2901 - the same value, parsed

@@ -26,6 +26,7 @@ VALUE = "replication_key_value"
 _NAME = "replication_key"
 _KEY_NAMES = (REPLICATION_KEY, to_snake_case(REPLICATION_KEY))
 _BESIDE_BOOKMARKS = frozenset({"bookmarks", "currently_syncing"})
+_BESIDE_WRAPPERS = frozenset({"type", "time", "time_extracted", "state_id"})
 OWNER = "account"
 """The key by which `jetti sync` tells whose state it is. The tap does not need it."""
 
@@ -74,13 +75,13 @@ def _unwrapped(state: Any) -> dict[str, Any]:  # noqa: ANN401 - unchecked
         raise SettingsError(f"Invalid state: {json.dumps(state)} where an object must be. {_CURE}")
     if "bookmarks" in state:
         return dict(state)
-    parts = [_unwrapped(state[name]) for name in _PARTS if state.get(name)]
-    if parts:
+    inside = state.keys() - _BESIDE_WRAPPERS
+    if inside and inside <= set(_PARTS):  # all of them are empty before the first run
+        parts = [_unwrapped(state[name]) for name in _PARTS if state.get(name)]
         return {"bookmarks": {stream: value for part in parts for stream, value in _bookmarks_of(part)}}
-    if any(name in state for name in _PARTS):
-        return {}  # of a pipeline that has not run
-    wrapper = next((name for name in _WRAPPERS if name in state), None)
-    return _unwrapped(state[wrapper]) if wrapper else dict(state)
+    if len(inside) == 1 and inside <= set(_WRAPPERS):
+        return _unwrapped(state[inside.pop()])
+    return dict(state)
 
 
 def _bookmarks_of(part: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -99,7 +100,8 @@ def _with_bookmarks(state: dict[str, Any], streams: Collection[str]) -> dict[str
     """A state with the ``bookmarks`` level, also if streams stand where it should be."""
     outer = {name: value for name, value in state.items() if name in _BESIDE_BOOKMARKS}
     inner = {name: value for name, value in state.items() if name not in _BESIDE_BOOKMARKS}
-    if "bookmarks" in state or not any(name in streams for name in inner):
+    is_wrapped = not {*_PARTS, *_WRAPPERS}.isdisjoint(inner)
+    if "bookmarks" in state or is_wrapped or not any(name in streams for name in inner):
         return state
     return {**outer, "bookmarks": inner}
 

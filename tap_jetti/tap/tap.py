@@ -210,7 +210,7 @@ class TapJetti(CommandLine, Tap):
         """What the run is given, before any of it is checked: an error of the settings is in the summary, too."""
         given = dict(config.config) if config else {}
         if config and config.parse_env:
-            given |= read_environment(cls._full_schema(), cls.environment_prefix())
+            given |= read_environment(cls.full_schema(), cls.environment_prefix())
         return given
 
     @override

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from tap_jetti.facts import resources
-from tap_jetti.facts.secret_fields import is_secret, mask_credentials
-from tap_jetti.target.name_matching import shown_name
+from tap_jetti.facts.secret_fields import is_secret, known_secrets, mask_credentials
+from tap_jetti.target.name_matching import folded, shown_name
 
 SHOWN_CHARACTERS = 60
 """Characters of a value that a message shows."""
@@ -24,7 +24,10 @@ def is_shown(resource: str, name: str) -> bool:
         name: The field.
     """
     known = resources.schema(resource)["properties"] if resource in resources.names() else {}
-    return name in known or not is_secret(resource, name)
+    if name in known:
+        return True
+    secrets = {folded(secret) for secret in known_secrets(resource)}
+    return folded(name) not in secrets and not is_secret(resource, name)
 
 
 def shown_value(resource: str, name: str, value: Any) -> str:  # noqa: ANN401 - any JSON

@@ -19,7 +19,7 @@ from tap_jetti.process.settings import open_session, settings_schema
 from tap_jetti.target.actions import ACTIONS, action_named, is_action, without_prefix
 from tap_jetti.target.actions.routes import FILE
 from tap_jetti.target.columns import two_columns
-from tap_jetti.target.delivery.operations import InputStream
+from tap_jetti.target.delivery.operations import InputStream, Replay
 from tap_jetti.target.delivery.record_errors import MissingSchemaError
 from tap_jetti.target.pipeline import Pipeline
 from tap_jetti.target.settings import TARGET_SETTINGS, check_settings
@@ -148,9 +148,10 @@ class TargetJetti(CommandLine, Target):
                 f"Line {self._line}: the tap must send the SCHEMA of {stream} before its records. Correct the tap."
             )
         reader, processor = self.message_reader, self.pipeline.processor
+        replay = Replay.of(message_dict.get("rejection"))
         for transform, input_stream in mapped:
             if type(record) is UnreadableRecord:
-                processor.reject(input_stream, record, record.fault, line=reader.line)
+                processor.reject(input_stream, record, record.fault, line=reader.line, replay=replay)
                 continue
             try:
                 transformed = record if transform is None else transform(record if len(mapped) == 1 else dict(record))
@@ -158,10 +159,10 @@ class TargetJetti(CommandLine, Target):
                 rejection = RecordError(
                     "stream_maps.failed", f"stream_maps failed on this record ({type(error).__name__})"
                 )
-                processor.reject(input_stream, record, rejection, line=reader.line)
+                processor.reject(input_stream, record, rejection, line=reader.line, replay=replay)
                 continue
             if transformed is not None:
-                processor.process(input_stream, transformed, record, line=reader.line, size=reader.size)
+                processor.process(input_stream, transformed, record, line=reader.line, size=reader.size, replay=replay)
 
     @override
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:

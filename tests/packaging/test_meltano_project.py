@@ -9,6 +9,7 @@ import yaml
 from tap_jetti.facts import resources
 
 PROJECT = yaml.safe_load((Path(__file__).resolve().parents[2] / "meltano.yml").read_text("utf-8"))
+EXAMPLE = yaml.safe_load((Path(__file__).resolve().parents[2] / "examples/meltano/meltano.yml").read_text("utf-8"))
 PLUGINS = {plugin["name"]: plugin for plugins in PROJECT["plugins"].values() for plugin in plugins}
 KINDS = {
     "string": {"string"},
@@ -25,8 +26,7 @@ COMMANDS = {"tap-jetti": ("tap_jetti.tap.tap", "TapJetti"), "target-jetti": ("ta
 def declared(request):
     """What meltano.yml and the plug-in itself say of its settings: both by name."""
     module, name = COMMANDS[request.param]
-    own = getattr(import_module(module), name).config_jsonschema
-    return PLUGINS[request.param], own
+    return PLUGINS[request.param], getattr(import_module(module), name).full_schema()
 
 
 def kinds(facts):
@@ -43,9 +43,16 @@ def test_settings_are_the_plugins_own(declared):
     """Meltano knows each setting of a plug-in, and no other."""
     plugin, own = declared
 
-    added_by_the_sdk = {"batch_config", "faker_config", "stream_map_config", "stream_maps"}
-    names = {name for name in own["properties"] if name not in added_by_the_sdk and not name.startswith("flattening_")}
-    assert {setting["name"] for setting in plugin["settings"]} == names
+    assert [setting["name"] for setting in plugin["settings"]] == list(own["properties"])
+
+
+def test_the_example_declares_all_settings():
+    """A setting that is not declared would be ignored where it comes from the environment."""
+    (plugin,) = EXAMPLE["plugins"]["extractors"]
+    own = import_module("tap_jetti.tap").TapJetti.full_schema()["properties"]
+    assert {setting["name"]: setting.get("sensitive", False) for setting in plugin["settings"]} == {
+        name: facts.get("secret", False) for name, facts in own.items()
+    }
 
 
 def test_settings_have_the_plugins_own_kinds(declared):

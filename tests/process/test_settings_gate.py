@@ -103,6 +103,17 @@ def test_text_of_the_environment_is_parsed(
     assert TapJetti(config={**TOKEN, name: text}).config.get(name) == expected
 
 
+@PLUGINS
+def test_null_is_not_set(plugin: Any) -> None:
+    """A setting that is null, as tools write those that nobody set, has its default."""
+    schema = plugin.full_schema()["properties"]
+    config = plugin(config={**dict.fromkeys(schema), **TOKEN}).config
+    defaults = {name: facts["default"] for name, facts in schema.items() if "default" in facts}
+    assert {name: config.get(name) for name in defaults} == defaults | {
+        name: TOKEN[name] for name in defaults if name in TOKEN
+    }
+
+
 def test_verify_counts_of_the_environment_is_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """The text `auto` is not taken for false."""
     monkeypatch.setenv("TAP_JETTI_API_TOKEN", "any")

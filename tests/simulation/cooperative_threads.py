@@ -20,7 +20,8 @@ from tap_jetti.reading.prefetch import memory, scheduler, workers
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from types import ModuleType
 
 SWITCHES = 0.15
 """The share of the moments at which a thread that could go on is replaced by another."""
@@ -28,8 +29,8 @@ SWITCHES = 0.15
 INSTANT = 1e-9
 """Seconds that a wait takes longer than it should, so that time moves on even if the wait is too short to count."""
 
-MODULES = (bucket, page_limit, memory, scheduler, workers)
-"""The modules whose locks, conditions and threads are replaced."""
+MODULES: tuple[ModuleType, ...] = (bucket, page_limit, memory, scheduler, workers)
+"""The modules of the readers whose locks, conditions and threads are replaced."""
 
 
 class Deadlock(BaseException):
@@ -78,15 +79,18 @@ class Threads:
         return len(self._tasks) - 1
 
     @contextlib.contextmanager
-    def replaced(self) -> Iterator[None]:
+    def replaced(self, modules: Iterable[ModuleType] = MODULES) -> Iterator[None]:
         """Let the code under test use these threads."""
         fake = SimpleNamespace(
             Lock=lambda: Lock(self),
-            Condition=lambda: Condition(self),
+            RLock=lambda: Lock(self, is_nested=True),
+            Condition=lambda lock=None: Condition(self, lock),
             Thread=lambda **options: Thread(self, **options),
+            local=threading.local,
+            current_thread=lambda: self._running,
         )
         with contextlib.ExitStack() as stack:
-            for module in MODULES:
+            for module in modules:
                 stack.enter_context(mock.patch.object(module, "threading", fake))
             yield
 
@@ -182,53 +186,68 @@ class Lock:
     def __init__(self, threads: Threads, *, is_nested: bool = False) -> None:
         self._threads = threads
         self._is_nested = is_nested
-        self._owner: Task | None = None
-        self._depth = 0
+        self.owner: Task | None = None
+        self.depth = 0
 
     def __enter__(self) -> None:
         """Take it."""
         self._threads.may_switch()
         current = self._threads.current
-        if not (self._is_nested and self._owner is current):
-            if self._owner is not None:
-                self._threads.wait(lambda: self._owner is None)
-            self._owner = current
-        self._depth += 1
+        if not (self._is_nested and self.owner is current):
+            if self.owner is not None:
+                self._threads.wait(lambda: self.owner is None)
+            self.owner = current
+        self.depth += 1
 
     def __exit__(self, *error: object) -> None:
         """Let go of it."""
-        self._depth -= 1
-        if self._depth == 0:
-            self._owner = None
+        self.depth -= 1
+        if self.depth == 0:
+            self.owner = None
 
 
-class Condition(Lock):
-    """A condition of these threads."""
+class Condition:
+    """A condition of these threads, with a lock of its own or one that it shares."""
 
-    def __init__(self, threads: Threads) -> None:
-        super().__init__(threads, is_nested=True)
+    def __init__(self, threads: Threads, lock: Lock | None = None) -> None:
+        self._threads = threads
+        self._lock = lock or Lock(threads, is_nested=True)
         self._waiting: list[list[bool]] = []
+
+    def __enter__(self) -> None:
+        """Take its lock."""
+        self._lock.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        """Let go of its lock."""
+        self._lock.__exit__(*error)
 
     def wait(self, seconds: float | None) -> bool:
         """Wait until it is notified, but no longer than so many seconds; return False if the time was over first."""
-        assert self._owner is self._threads.current, "a thread waits for a condition that it does not hold"
-        notified, depth = [False], self._depth
+        lock, current = self._lock, self._threads.current
+        assert lock.owner is current, "a thread waits for a condition that it does not hold"
+        notified, depth = [False], lock.depth
         self._waiting.append(notified)
-        self._owner, self._depth = None, 0
-        current = self._threads.current
+        lock.owner, lock.depth = None, 0
         try:
             self._threads.wait(lambda: notified[0], None if seconds is None else self._threads.now + seconds + INSTANT)
-            self._threads.wait(lambda: self._owner is None)
+            self._threads.wait(lambda: lock.owner is None)
         finally:
-            self._owner, self._depth = current, depth
+            lock.owner, lock.depth = current, depth
+        if not notified[0]:
+            self._waiting.remove(notified)
         return notified[0]
+
+    def notify(self, number: int = 1) -> None:
+        """Wake some of those that wait, the first ones first."""
+        assert self._lock.owner is self._threads.current, "a thread notifies a condition that it does not hold"
+        for notified in self._waiting[:number]:
+            notified[0] = True
+        del self._waiting[:number]
 
     def notify_all(self) -> None:
         """Wake all that wait."""
-        assert self._owner is self._threads.current, "a thread notifies a condition that it does not hold"
-        for notified in self._waiting:
-            notified[0] = True
-        self._waiting.clear()
+        self.notify(len(self._waiting))
 
 
 class Thread:

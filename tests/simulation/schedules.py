@@ -1,4 +1,6 @@
-"""Random schedules: the real readers against a server that lives, cuts, lies and fails, killed and resumed anywhere.
+"""Random schedules: the real readers and the real target against a server that lives, cuts, lies, delays and fails.
+
+They are killed and resumed anywhere.
 
 Run as a script it plays seeds by range: ``python tests/simulation/schedules.py honest --first 0 --count 1000``.
 """
@@ -22,6 +24,7 @@ from invariants import Violation
 from prefetch_plays import play_prefetch
 from stream_plays import play_by_id, play_incremental, play_snapshots
 from tally import Tally
+from writing_plays import play_writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +38,7 @@ PLAYS: dict[str, Callable[[int], Tally]] = {
     "account": play_account,
     "prefetch-quiet": lambda seed: play_prefetch("quiet", seed),
     "prefetch-busy": lambda seed: play_prefetch("busy", seed),
+    "writing": play_writing,
 }
 """How a schedule of each kind is played, by its seed."""
 

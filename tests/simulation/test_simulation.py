@@ -24,8 +24,9 @@ SCHEDULES = {
     "account": 100,
     "prefetch-quiet": 60,
     "prefetch-busy": 60,
+    "writing": 1000,
 }
-"""How many schedules of each kind are played: 1,000 in all."""
+"""How many schedules of each kind are played: 1,000 of reading and 1,000 of writing."""
 
 PARTS = 2
 """Each kind is played in so many tests, for as many workers."""
@@ -42,9 +43,9 @@ def test_schedules(kind: str, part: int) -> None:
 
 
 def test_all_kinds_are_played() -> None:
-    """A thousand schedules, of every kind there is."""
+    """A thousand schedules of reading and a thousand of writing, of every kind there is."""
     assert SCHEDULES.keys() == PLAYS.keys()
-    assert sum(SCHEDULES.values()) == 1000
+    assert sum(SCHEDULES.values()) == 2000
 
 
 @pytest.mark.parametrize("kind", PLAYS)
@@ -61,6 +62,9 @@ def test_schedules_meet_what_they_are_for() -> None:
     assert {"proven", "trusted", "unproven"} <= tally.by_proof.keys()
     assert play_account(7).gets > 0
     assert sum(play_prefetch("busy", seed).switches for seed in range(20)) > 500
+    writing = play("writing", 0, 60).tally
+    assert min(writing.killed, writing.failed, writing.late) > 0
+    assert writing.switches > 500
 
 
 def test_a_bucket_above_its_level_is_a_violation() -> None:

@@ -75,6 +75,8 @@ def test_what_was_learnt_and_what_is_empty_stays() -> None:
         ({"singer_state": None}, "null where an object must be"),
         ({"type": "STATE", "value": None}, "null where an object must be"),
         ({"completed": "{", "partial": {}}, "a text in it is not JSON"),
+        ({"completed": {"singer_state": STATE}, "sales": {}}, "unknown key completed"),
+        ({"": {"singer_state": STATE}, "partial": {}}, "unknown key"),
         ({"completed": {"streams": []}, "partial": {}}, "unknown key streams"),
         ({"sales": BOOKMARK, "sail_items": BOOKMARK}, "Did you mean sale_items?"),
         ({"bookmarks": []}, "bookmarks is not an object"),

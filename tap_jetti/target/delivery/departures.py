@@ -9,6 +9,7 @@ from tap_jetti.target.delivery.sent_keys import SentKeys
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Callable
 
     from tap_jetti.client.clock import Clock
     from tap_jetti.target.delivery.operations import OperationKey, WriteOperation
@@ -51,13 +52,16 @@ class Departures:
       has come for some time.
     - Jetti accepts inbound data before it processes it, and does not promise an order. So an operation whose key was
       sent that way in this run waits, and is merged with those that follow, until the end of the input. Then it is sent
-      after the earlier one is visible, or `confirm_seconds` are over. Where nothing is read back, and where too much
-      waits, that is not possible, and a warning says so.
+      when everything before it is visible, or `confirm_seconds` are over. Where nothing is read back, and where too
+      much waits, that is not possible, and a warning says so.
+
+    That a value is visible shows that it was processed only if it was not visible before, and was sent once.
 
     Args:
         destination: What takes the operations.
         confirmation: What waits until operations are visible; None if nothing is read back.
         confirm_seconds: How long that may take.
+        is_processed_if_visible: Tells of a key whether Jetti has processed all of it as soon as its value is visible.
         clock: For the time that operations wait.
         logger: For the warning.
     """
@@ -68,11 +72,14 @@ class Departures:
         *,
         confirmation: Confirmation | None,
         confirm_seconds: float,
+        is_processed_if_visible: Callable[[OperationKey], bool],
         clock: Clock,
         logger: logging.Logger,
     ) -> None:
         self._destination = destination
         self._confirmation = confirmation
+        self._confirm_seconds = confirm_seconds
+        self._is_processed_if_visible = is_processed_if_visible
         self._repeat_seconds = max(REPEAT_SECONDS, confirm_seconds)
         self._clock = clock
         self._logger = logger
@@ -110,13 +117,20 @@ class Departures:
         self._destination.finish()
         if not self._repeated:
             return
-        if self._confirmation is not None:
-            self._confirmation.settle()
-        else:
-            self._warn()
+        self._wait_for_queue()
         for key in list(self._repeated):
             self._send_repeated(key)
         self._destination.finish()
+
+    def _wait_for_queue(self) -> None:
+        """Wait until Jetti has processed what was sent before the operations that wait for it."""
+        if self._confirmation is None:
+            self._warn()
+            return
+        until = self._clock.monotonic() + self._confirm_seconds
+        self._confirmation.settle()
+        if not all(map(self._is_processed_if_visible, self._repeated)):
+            self._clock.sleep(until - self._clock.monotonic())
 
     def _close_group(self, key: OperationKey) -> None:
         for operation in self._groups.take(key):

@@ -8,12 +8,13 @@ from tap_jetti.errors import RecordError
 from tap_jetti.target.delivery.operations import Origin
 from tap_jetti.target.delivery.record_errors import MissingKeyError, NothingToWriteError
 from tap_jetti.target.delivery.record_labels import label_of
+from tap_jetti.target.name_matching import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tap_jetti.target.delivery.checkpoints import Checkpoints
-    from tap_jetti.target.delivery.operations import InputStream, WriteOperation
+    from tap_jetti.target.delivery.operations import InputStream, Replay, WriteOperation
     from tap_jetti.target.delivery.outcomes import Outcomes
     from tap_jetti.target.delivery.write_path import WritePath
 
@@ -34,7 +35,14 @@ class RecordProcessor:
         self._received = 0
 
     def process(
-        self, input_stream: InputStream, record: dict[str, Any], raw: dict[str, Any], *, line: int, size: int
+        self,
+        input_stream: InputStream,
+        record: dict[str, Any],
+        raw: dict[str, Any],
+        *,
+        line: int,
+        size: int,
+        replay: Replay | None = None,
     ) -> None:
         """Process a record.
 
@@ -44,16 +52,20 @@ class RecordProcessor:
             raw: The record as it was received.
             line: The number of its line.
             size: The length of its line.
+            replay: What it says about its rejection, if it comes from a rejects file.
 
         Raises:
             RecordError: A record was rejected, and the run stops at the first rejected record.
             JettiError: A lookup failed, or the delivery did.
         """
         origin, columns = self._origin_of(input_stream, raw), input_stream.columns
+        origin.replay = replay
         try:
             for key in input_stream.keys:
                 if key not in record:
                     raise MissingKeyError(f"{key}.missing", f"the key property {key} is missing")
+            if replay is not None:
+                _check_withheld(record, replay)
             fields, action = columns.read(record), input_stream.action
             is_deleted = columns.deletion_marks and columns.is_deleted(fields)
             operations = action.operations_for_deleted(fields) if is_deleted else action.operations_for(fields)
@@ -71,13 +83,30 @@ class RecordProcessor:
                 self._path.add(operation)
         self._outcomes.check()
 
-    def reject(self, input_stream: InputStream, raw: dict[str, Any], error: RecordError, *, line: int) -> None:
-        """Reject a record on which the stream maps failed.
+    def reject(
+        self,
+        input_stream: InputStream,
+        raw: dict[str, Any],
+        error: RecordError,
+        *,
+        line: int,
+        replay: Replay | None = None,
+    ) -> None:
+        """Reject a record that cannot be read, or on which the stream maps failed.
+
+        Args:
+            input_stream: Its stream.
+            raw: The record as it was received.
+            error: What is wrong with it.
+            line: The number of its line.
+            replay: What it says about its rejection, if it comes from a rejects file.
 
         Raises:
             RecordError: The run stops at the first rejected record.
         """
-        self._outcomes.reject([self._origin_of(input_stream, raw)], error, label=label_of(input_stream, raw, line))
+        origin = self._origin_of(input_stream, raw)
+        origin.replay = replay
+        self._outcomes.reject([origin], error, label=label_of(input_stream, raw, line))
         self._outcomes.check()
 
     def finish(self) -> None:
@@ -98,12 +127,29 @@ class RecordProcessor:
         raw, columns = origin.record, origin.input_stream.columns
         parts = None
         if len(operations) > 1:
-            parts = [origin] + [
-                Origin(origin.input_stream, raw, self._checkpoints.add_record(), origin.number) for _ in operations[1:]
-            ]
+            parts = [origin]
+            for _ in operations[1:]:
+                checkpoint = self._checkpoints.add_record()
+                parts.append(Origin(origin.input_stream, raw, checkpoint, origin.number, replay=origin.replay))
         for own, operation in zip(parts or [origin], operations, strict=True):
             own.parts = parts
             part = {columns.column_of(name, record): value for name, value in (operation.part or {}).items()}
             if part and all(raw.get(column) == record.get(column) for column in part):
                 own.record = {**raw, **part}  # in the rejects file this operation stands alone
             operation.origins.append(own)
+
+
+def _check_withheld(record: dict[str, Any], replay: Replay) -> None:
+    """Check that a record from a rejects file is whole again: without its secret fields it would be another one.
+
+    Raises:
+        RecordError: A field is missing whose value the file does not hold.
+    """
+    missing = [name for name in replay.withheld if name not in record]
+    if missing:
+        names = ", ".join(map(shown_name, missing))
+        raise RecordError(
+            "withheld",
+            f"{names} may hold a secret, so that the rejects file does not have it; add it to the record"
+            " before you send the file again, or remove its name from rejection.withheld",
+        )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tap_jetti.target.columns import Columns
     from tap_jetti.target.delivery.checkpoints import Checkpoint
@@ -217,6 +217,39 @@ class InputStream:
     fields: frozenset[str] = frozenset()
 
 
+class Replay(msgspec.Struct, frozen=True, gc=False):
+    """What a record of a rejects file says about its rejection, when it comes again.
+
+    Attributes:
+        title: The title of the error.
+        time: When it was rejected, as an instant; empty if that is not known.
+        order: Its place in the order of arrival of all records of its ledger; None if it has none.
+        ledger: The id of that ledger.
+        withheld: The fields whose values the file does not hold.
+    """
+
+    title: str = ""
+    time: str = ""
+    order: int | None = None
+    ledger: str = ""
+    withheld: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, rejection: object) -> Replay | None:
+        """Return what a message has beside its record; None if that is not a rejection."""
+        if not isinstance(rejection, Mapping):
+            return None
+        names = ("title", "time", "order", "ledger", "withheld")
+        title, time, order, ledger, withheld = map(rejection.get, names)
+        return cls(
+            title if isinstance(title, str) else "",
+            time if isinstance(time, str) else "",
+            order if type(order) is int else None,
+            ledger if isinstance(ledger, str) else "",
+            tuple(map(str, withheld)) if isinstance(withheld, list) else (),
+        )
+
+
 class Origin(msgspec.Struct, eq=False, gc=False):
     """A record as it was received, or a part of it if it asks for several operations.
 
@@ -227,6 +260,7 @@ class Origin(msgspec.Struct, eq=False, gc=False):
         number: The number of the record in the order of arrival, starting with 1.
         parts: All parts of the record; None if it asks for one operation.
         outcome: What became of it; None if that is not known yet.
+        replay: What it says about its rejection, if it comes from a rejects file.
     """
 
     input_stream: InputStream
@@ -235,6 +269,7 @@ class Origin(msgspec.Struct, eq=False, gc=False):
     number: int = 0
     parts: list[Origin] | None = None
     outcome: Outcome | None = None
+    replay: Replay | None = None
 
 
 class WriteOperation(msgspec.Struct, eq=False, gc=False):

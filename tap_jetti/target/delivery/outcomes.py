@@ -216,7 +216,7 @@ class Outcomes:
             self._logger.warning("%s: %s was rejected: %s", _action_of(rejection), rejection.label, rejection.error)
         if self._rejects is not None:
             for origin in rejection.origins:
-                self._rejects.add(origin.input_stream, origin.record, rejection.error)
+                self._rejects.add(origin, rejection.error)
         self._complete(rejection.origins)
 
     def _complete(self, origins: Iterable[Origin]) -> None:
