@@ -25,6 +25,7 @@ SLOW := \
   tests/reading/test_prefetch.py \
   tests/sandbox/test_sandbox_lifecycle.py \
   tests/secrets/test_secrets.py \
+  tests/simulation/test_ledger_simulation.py \
   tests/simulation/test_simulation.py \
   tests/sync/test_screen.py \
   tests/sync/test_states.py \
@@ -54,6 +55,8 @@ SLOW := \
   tests/target/test_any_server_writes.py \
   tests/target/test_cancellations.py \
   tests/target/test_cases_writing.py \
+  tests/target/test_any_records.py \
+  tests/target/test_columns.py \
   tests/target/test_confirmation.py \
   tests/target/test_faults.py \
   tests/target/test_feed_file.py \
@@ -62,6 +65,8 @@ SLOW := \
   tests/target/test_feed_sftp.py \
   tests/target/test_freedoms.py \
   tests/target/test_guarantees.py \
+  tests/target/test_ledger_runs.py \
+  tests/target/test_once.py \
   tests/target/test_shipments.py
 
 .DEFAULT_GOAL := help
