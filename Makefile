@@ -25,6 +25,7 @@ SLOW := \
   tests/reading/test_prefetch.py \
   tests/sandbox/test_sandbox_lifecycle.py \
   tests/secrets/test_secrets.py \
+  tests/simulation/test_ledger_simulation.py \
   tests/simulation/test_simulation.py \
   tests/sync/test_screen.py \
   tests/sync/test_states.py \
@@ -54,6 +55,8 @@ SLOW := \
   tests/target/test_any_server_writes.py \
   tests/target/test_cancellations.py \
   tests/target/test_cases_writing.py \
+  tests/target/test_any_records.py \
+  tests/target/test_columns.py \
   tests/target/test_confirmation.py \
   tests/target/test_faults.py \
   tests/target/test_feed_file.py \
@@ -62,11 +65,13 @@ SLOW := \
   tests/target/test_feed_sftp.py \
   tests/target/test_freedoms.py \
   tests/target/test_guarantees.py \
+  tests/target/test_ledger_runs.py \
+  tests/target/test_once.py \
   tests/target/test_shipments.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-services quick coverage soak mutations lint format types schemas generate build check ci lock clean
+.PHONY: help demo test test-services quick coverage soak mutations lint format types schemas generate build check audit ci lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -129,6 +134,9 @@ build: $(VENV)/.dev ## Build the sdist, and the wheel from the sdist, into dist/
 
 check: lint types schemas ## Run all checks except the tests.
 
+audit: ## Look for known vulnerabilities of the locked packages, and for secrets in the repository.
+	PYTHON=$(PYTHON) .ci/audit
+
 ci: ## Run everything that a change must pass.
 	.ci/run
 
@@ -141,6 +149,7 @@ lock: ## Lock the newest versions of all dependencies in requirements/.
 	$(COMPILE) --extra sandbox --group demo --constraints .cache/lock/all.txt --output-file requirements/demo.txt
 	$(subst pyproject.toml,requirements/target-postgres.in,$(COMPILE)) --output-file requirements/target-postgres.txt
 	$(subst pyproject.toml,requirements/duckdb-2.in,$(COMPILE)) --output-file requirements/duckdb-2.txt
+	$(subst pyproject.toml,requirements/audit.in,$(COMPILE)) --output-file requirements/audit.txt
 
 clean: ## Remove everything that was built.
 	rm -rf $(VENV) .cache build dist output .meltano .mypy_cache .pytest_cache .ruff_cache .hypothesis

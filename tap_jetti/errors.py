@@ -41,6 +41,7 @@ token or a permission must be corrected first, 78: so must the configuration or 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -76,6 +77,11 @@ class JettiError(Exception):
     """
 
     exit_code: ClassVar[int] = 1
+
+    @classmethod
+    def anchor(cls) -> str:
+        """The name of the error in documents and links: ``rate-limited`` for `RateLimitedError`. It never changes."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__.removesuffix("Error")).lower()
 
 
 class SettingsError(JettiError):

@@ -64,6 +64,12 @@ _MAX_TEXT_LENGTH = 300
 _MAX_PROBLEM_BYTES = 1 << 20
 """Longest body of a failure that is parsed."""
 
+_HANDSHAKE = re.compile(
+    r"\bSSL: (WRONG_VERSION_NUMBER|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS_AVAILABLE|HTTP_REQUEST|NO_SHARED_CIPHER"
+    r"|\w+_ALERT_HANDSHAKE_FAILURE|\w+_ALERT_PROTOCOL_VERSION|\w+_UNRECOGNIZED_NAME|\w+_ALERT_INSUFFICIENT_SECURITY)"
+)
+"""What OpenSSL says if a handshake fails for another reason than the certificate, so that no request was sent."""
+
 _REFUSED_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b")
 """What the standard library says if a proxy refuses."""
 
@@ -143,6 +149,15 @@ def _connection_error(causes: Sequence[BaseException], host: str, place: _Place)
         return RequestError(
             f"The TLS certificate of {host} is not trusted; nothing was sent",
             advice="Check api_url, or set REQUESTS_CA_BUNDLE to the file of your certificate authority",
+            **place,
+        )
+    refusals = [found[1] for found in map(_HANDSHAKE.search, map(str, causes)) if found]
+    if refusals:
+        reason = refusals[0].lower().replace("_", " ")
+        return TransportError(
+            f"Cannot connect to {host}: TLS failed ({reason}); nothing was sent",
+            may_have_arrived=False,
+            advice="Check the scheme and the port of the URL, and what intercepts TLS on the way",
             **place,
         )
     if _has(causes, ProxyError):

@@ -32,6 +32,7 @@ class Request:
         repeatable: Whether the server may act on it twice without harm.
         retry: Whether it is sent again after a failure that may pass.
         acquire: Waits for the permit of each attempt. None: the rate limit of the host does.
+        on_departure: Called just before each attempt is sent, when it has its permit.
     """
 
     method: str
@@ -42,6 +43,7 @@ class Request:
     repeatable: bool = True
     retry: bool = True
     acquire: Callable[[], Permit] | None = None
+    on_departure: Callable[[], None] | None = None
 
     @property
     def path(self) -> str:

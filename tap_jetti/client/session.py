@@ -157,7 +157,15 @@ class JettiSession:
         url = _url(self._api, "GET", path) + (f"?{encode(query)}" if query else "")
         return self._send(Request("GET", url, self._api, decode or decode_json, acquire=acquire, retry=retry))
 
-    def write(self, method: str, path: str, body: object, *, repeatable: bool) -> Response:
+    def write(
+        self,
+        method: str,
+        path: str,
+        body: object,
+        *,
+        repeatable: bool,
+        on_departure: Callable[[], None] | None = None,
+    ) -> Response:
         """Write to the API.
 
         Args:
@@ -166,11 +174,12 @@ class JettiSession:
             body: What is sent as JSON.
             repeatable: Whether the server may act on it twice without harm. Only such a write is
                 retried after a failure that may have come after the server acted on it.
+            on_departure: Called just before each attempt is sent: until then the server cannot have acted on it.
 
         Raises:
             RequestError: The write failed.
         """
-        return self._write(self._api, method, path, body, repeatable=repeatable)
+        return self._write(self._api, method, path, body, repeatable=repeatable, on_departure=on_departure)
 
     def write_inbound(self, method: str, path: str, body: object, *, hash_: str, repeatable: bool) -> Response:
         """Write to the asynchronous inbound API, to one feed or channel.
@@ -200,7 +209,16 @@ class JettiSession:
         self._aborted = True
         self._http.abort()
 
-    def _write(self, host: Host, method: str, path: str, body: object, *, repeatable: bool) -> Response:
+    def _write(
+        self,
+        host: Host,
+        method: str,
+        path: str,
+        body: object,
+        *,
+        repeatable: bool,
+        on_departure: Callable[[], None] | None = None,
+    ) -> Response:
         if self._dry_run:
             encode_json(body)  # what cannot be sent fails now, too
             self.stats.add(writes=1)
@@ -215,6 +233,7 @@ class JettiSession:
                 _decode_write,
                 data=encode_json(body),
                 repeatable=repeatable,
+                on_departure=on_departure,
             )
         )
 
@@ -282,6 +301,8 @@ class JettiSession:
     def _exchange(self, request: Request) -> HttpResponse:
         """Wait for the rate limit, send one request, and let the limiter see the response."""
         permit = request.acquire() if request.acquire else request.host.limiter.acquire(request.cost)
+        if request.on_departure is not None:
+            request.on_departure()
         self.stats.add(waited=permit.waited, gets=int(request.is_read), writes=int(not request.is_read))
         response = self._http.send(request)
         is_refusal = response.status == HTTPStatus.TOO_MANY_REQUESTS

@@ -195,6 +195,8 @@ def run_command(plugin: type[PluginBase]) -> NoReturn:
     return_freed_memory()
     code = 1
     redactor = Redactor(secrets_of_environment(os.environ))
+    if sys.stderr is None:  # closed, which must not decide about the run
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
     try:
         command = plugin.cli
         configure_logs(plugin.logger, redactor)

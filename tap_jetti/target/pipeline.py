@@ -23,6 +23,7 @@ from tap_jetti.target.delivery.dispatcher import Dispatcher
 from tap_jetti.target.delivery.intake import RecordProcessor
 from tap_jetti.target.delivery.ledger.account_ledger import AccountLedger
 from tap_jetti.target.delivery.ledger.feed_reader import server_time
+from tap_jetti.target.delivery.ledger.once import OnceMarks
 from tap_jetti.target.delivery.ledger.write_log import WriteLog
 from tap_jetti.target.delivery.outcomes import Outcomes
 from tap_jetti.target.delivery.quota import FirstComeQuota, LargestChangeQuota
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from tap_jetti.client.clock import Clock
     from tap_jetti.client.session import JettiSession
+    from tap_jetti.target.delivery.ledger.once_hosts import RedisClaims
     from tap_jetti.target.delivery.operations import OperationKey
     from tap_jetti.target.delivery.quota import Quota
 
@@ -84,6 +86,7 @@ class Pipeline:
             logger=logger,
             is_read_only=self._dry_run,
         )
+        self._once = OnceMarks(self._ledger, clock=clock, hosts=self._new_hosts(config))
         self.context = self._new_context(config)
         self._detector = self._new_detector(config)
         is_limited = config.get("max_updates") is not None
@@ -177,7 +180,7 @@ class Pipeline:
     def close(self) -> None:
         """Stop, release all resources, and log the summary."""
         self.stop()
-        for part in (self._detector, self._ledger, self._file, self._rejects, self.session):
+        for part in (self._detector, self._once, self._ledger, self._file, self._rejects, self.session):
             if part is not None:
                 part.close()
         summary = self.summary.as_dict(self.session.stats, seconds=self._clock.monotonic() - self._started)
@@ -222,6 +225,14 @@ class Pipeline:
             rejected=self._outcomes.mark_rejected,
         )
         return self._outcomes.confirmation
+
+    def _new_hosts(self, config: Mapping[str, Any]) -> RedisClaims | None:
+        url = config.get("rate_limit_store") or ""
+        if self._dry_run or not url.startswith(("redis://", "rediss://")):
+            return None
+        from tap_jetti.target.delivery.ledger.once_hosts import RedisClaims  # noqa: PLC0415 - an extra
+
+        return RedisClaims(url, account_of(config))
 
     def _new_detector(self, config: Mapping[str, Any]) -> ChangeDetector | SendingOrder | None:
         if config["skip_unchanged"]:
@@ -273,6 +284,7 @@ class Pipeline:
             batch_size=config["batch_size"],
             skip_unchanged=config["skip_unchanged"],
             refuse_unknown=config["unknown_fields"] == "error",
+            once=self._once,
             deleted_rows=config["deleted_rows"],
             summary=self.summary,
             clock=self._clock,

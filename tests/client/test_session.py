@@ -588,6 +588,15 @@ def test_a_refused_connection_is_named_without_the_query(connect: Callable[..., 
     assert "HTTPConnectionPool" not in str(raised.value)
 
 
+def test_a_server_without_tls_is_told_apart(
+    sandboxes: Callable[..., Sandbox], connect: Callable[..., JettiSession]
+) -> None:
+    """A wrong scheme or port is no lost connection, and no certificate that is not trusted."""
+    url = sandboxes().api_url.replace("http:", "https:")
+    with pytest.raises(TransportError, match=r"Cannot connect to 127\.0\.0\.1: TLS failed \(.+\); nothing was sent"):
+        connect(url, retry_seconds=0).get("sales.json", QUERY)
+
+
 def test_a_host_whose_name_is_unknown_is_named(
     connect: Callable[..., JettiSession], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LOCKS = ("runtime", "dev", "demo")
-ALONE = ("target-postgres", "duckdb-2")
+ALONE = ("target-postgres", "duckdb-2", "audit")
 """The locks of environments of their own."""
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +18,6 @@ from tap_jetti.sandbox import Options, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from runs import Commands
 
@@ -45,6 +47,14 @@ TAP = [
     ("the server answers with HTML", {"faults": 1.0, "fault_kinds": ("html-200",)}, {}, 75),
     ("the server ignores the order", {"ignore_order": True}, {}, 1),
     ("nobody is there", {}, {"api_url": "http://127.0.0.1:9/api/"}, 75),
+    ("the host is not found", {}, {"api_url": "https://jetti.invalid/api/"}, 75),
+    ("the server has no TLS", {}, {"api_url": "https"}, 75),
+    ("the server is throttled for long", {"faults": 1.0, "fault_kinds": ("429",)}, {}, 75),
+    ("plain http to another machine", {}, {"api_url": "http://jetti.invalid/api/"}, 78),
+    ("the store of the rate limit is none", {}, {"rate_limit_store": "mysql://x"}, 78),
+    ("a number is no number", {}, {"page_size": "abc"}, 78),
+    ("include is no object", {}, {"include": "x"}, 78),
+    ("a stream map is wrong", {}, {"stream_maps": {"sales": {"x": "1 +"}}}, 78),
     ("the rate limit store fails", {}, {"rate_limit_store": "sqlite:////proc/no/x", "rate_limit_fallback": "fail"}, 75),
 ]
 
@@ -58,7 +68,9 @@ def test_of_the_tap(
         sandbox.replace("sales", [{**ROW, "id": n, "updatedAt": f"2020-01-01T00:00:{60 - n}Z"} for n in range(1, 50)])
     for name, value in options.items():
         setattr(sandbox.options, name, value)
-    output = commands.run(config_for(sandbox, retry_seconds=0, **settings), streams=("sales", "vendors"))
+    if settings.get("api_url") == "https":
+        settings = {"api_url": sandbox.api_url.replace("http:", "https:")}
+    output = commands.run(config_for(sandbox, **{"retry_seconds": 0, **settings}), streams=("sales", "vendors"))
     assert output.code == code, output.errors[-1500:]
     assert "Traceback" not in output.errors
     assert "unhandled" not in output.errors
@@ -88,6 +100,55 @@ def test_of_wrong_usage(commands: Commands) -> None:
     assert commands.run(None, "--catalog", "/no/such/file.json").code == 2
 
 
+@pytest.mark.parametrize(
+    ("variable", "text"), [("PAGE_SIZE", "abc"), ("INCLUDE", "x"), ("TIMEOUT", "0"), ("API_URL", "x")]
+)
+def test_of_an_environment_variable(variable: str, text: str, sandbox: Sandbox, commands: Commands) -> None:
+    """One that does not fit is 78 and one line that names the setting."""
+    environment = {"TAP_JETTI_API_URL": sandbox.api_url, "TAP_JETTI_API_TOKEN": sandbox.token}
+    environment[f"TAP_JETTI_{variable}"] = text
+    output = commands.run(None, "--config", "ENV", streams=("sales",), environment=environment)
+    assert output.code == 78
+    assert len(output.errors.splitlines()) == 1
+    assert variable.lower() in output.errors
+
+
+def test_an_empty_environment_variable_is_none(sandbox: Sandbox, commands: Commands) -> None:
+    """What is empty is not set."""
+    environment = {
+        "TAP_JETTI_API_URL": sandbox.api_url,
+        "TAP_JETTI_API_TOKEN": sandbox.token,
+        "TAP_JETTI_PAGE_SIZE": "",
+    }
+    assert commands.run(None, "--config", "ENV", streams=("sales",), environment=environment).code == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_of_a_full_disk(sandbox: Sandbox, commands: Commands) -> None:
+    """Standard output that cannot be written is 1, and one line."""
+    with (
+        Path("/dev/full").open("w", encoding="utf-8") as full,
+        commands.start(config_for(sandbox, progress="never"), streams=("sales",), stdout=full) as process,
+    ):
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Cannot write to standard output" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_of_a_signal(number: int, code: int, sandbox: Sandbox, commands: Commands) -> None:
+    """128 and the number of the signal, as in shells."""
+    sandbox.options.latency = 30.0
+    with commands.start(config_for(sandbox), streams=("sales",)) as process:
+        while not sandbox.requests:
+            time.sleep(0.02)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in errors
+
+
 SCHEMA = {
     "type": "SCHEMA", "stream": "inventory_feed_variants", "key_properties": ["externalId"],
     "schema": {"properties": {"externalId": {}, "inventoryQuantity": {}}},
@@ -101,6 +162,21 @@ TARGET = [
     ("the token is refused", {}, {"api_token": "wrong"}, [SCHEMA, RECORD], 77),
     ("the server fails", {"faults": 1.0, "fault_kinds": ("503",)}, {}, [SCHEMA, RECORD], 75),
     ("nobody is there", {}, {"api_url": "http://127.0.0.1:9/api/"}, [SCHEMA, RECORD], 75),
+    ("the host is not found", {}, {"api_url": "https://jetti.invalid/api/"}, [SCHEMA, RECORD], 75),
+    ("the inbound API is down", {}, {"inbound_url": "http://127.0.0.1:9/webhooks/"}, [SCHEMA, RECORD], 75),
+    ("the server is throttled for long", {"faults": 1.0, "fault_kinds": ("429",)}, {}, [SCHEMA, RECORD], 75),
+    (
+        "the rate limit store fails", {},
+        {"rate_limit_store": "sqlite:////proc/no/x", "rate_limit_fallback": "fail"}, [SCHEMA, RECORD], 75,
+    ),
+    ("the feeds are forbidden", {"forbidden": ("inventory_feeds",)}, {}, [SCHEMA, RECORD], 77),
+    ("the token is missing", {}, {"api_token": ""}, [], 78),
+    ("there is no such feed", {}, {"inventory_feed_id": 8}, [SCHEMA, RECORD], 78),
+    ("plain http to another machine", {}, {"inbound_url": "http://jetti.invalid/"}, [], 78),
+    ("a setting needs another one", {}, {"on_reject": "set_aside"}, [], 78),
+    ("the rejects file cannot be written", {}, {"on_reject": "set_aside", "rejects_path": "/proc/no/x"}, [], 78),
+    ("a file has no path", {}, {"delivery": "file"}, [], 78),
+    ("an action that is none", {}, {"stream_actions": {"x": "y"}}, [], 78),
     ("a line is not JSON", {}, {}, [SCHEMA, "torn"], 78),
     ("a record comes before its SCHEMA", {}, {}, [RECORD], 78),
     ("no action has the name of the stream", {}, {}, [{**SCHEMA, "stream": "x"}], 78),

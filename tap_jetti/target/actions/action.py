@@ -12,7 +12,7 @@ from tap_jetti.reading.proof import Proof
 from tap_jetti.target.columns import Columns, FieldNames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from tap_jetti.client.session import Response
     from tap_jetti.target.actions.context import ActionContext
@@ -178,9 +178,14 @@ class Action(ABC):
         """Return how to check that a sent operation took effect; None if the response says so, or nothing does."""
         return None
 
-    def _write(self, method: str, path: str, body: object, *, repeatable: bool = True) -> Response:
+    def _write(self, method: str, path: str, body: object) -> Response:
         self._context.summary.add(self.name, calls=1)
-        return self._session.write(method, path, body, repeatable=repeatable)
+        return self._session.write(method, path, body, repeatable=True)
+
+    def _write_once(self, method: str, path: str, body: object, *, begin: Callable[[], None]) -> Response:
+        """Make a call that is not repeated if it may have arrived; `begin` is called just before it leaves."""
+        self._context.summary.add(self.name, calls=1)
+        return self._session.write(method, path, body, repeatable=False, on_departure=begin)
 
     def _write_inbound(self, method: str, path: str, body: object, *, hash_: str, owner: str) -> None:
         """Make a call of the inbound API with the hash of `owner`, a feed or channel as errors name it."""

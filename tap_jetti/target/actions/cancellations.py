@@ -10,10 +10,10 @@ from typing_extensions import override
 
 from tap_jetti.errors import NotFoundError, RecordError
 from tap_jetti.target.actions.action import LARGEST_BATCH, Action
+from tap_jetti.target.actions.claims import Claims
 from tap_jetti.target.actions.record_fields import has_value, id_in, ids_in
 from tap_jetti.target.actions.routes import API
 from tap_jetti.target.actions.visible_rows import shown_rows
-from tap_jetti.target.actions.write_once import write_once
 from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError
 from tap_jetti.target.fields import id_of
@@ -72,6 +72,7 @@ class Cancellations(Action):
         super().__init__(context)
         # What this run has cancelled may not be visible yet. Per purchase or sale: its items, or None for all.
         self._cancelled: dict[OperationKey, frozenset[int] | None] = {}
+        self._claims = Claims(self.name, context)
 
     @override
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
@@ -95,30 +96,35 @@ class Cancellations(Action):
 
     @override
     def already_done(self, operations: Sequence[WriteOperation]) -> Sequence[WriteOperation]:
+        self._claims.claim(operations)
         left = self._left(operations)
         for operation in operations:
             operation.payload = left.get(operation, operation.payload)
-        return [operation for operation in operations if operation not in left]
+        return self._claims.settle(operations, left)
 
     @override
     def calls(self, operations: Sequence[WriteOperation]) -> Iterator[Sequence[WriteOperation]]:
-        return ((operation,) for operation in operations)
+        return self._claims.calls(operations)
 
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
         operation = operations[0]
-        key, ids = operation.key, operation.payload["ids"]
-        kind = _KINDS[key.resource]
-        write_once(
-            lambda: self._write(
-                kind.method, f"{kind.resource}/{key.value}/cancel.json", {**operation.payload, **kind.constants},
-                repeatable=False,
-            ),
-            lambda: None if operation in self._left([operation]) else operation,
-            clock=self._context.clock,
-        )  # fmt: skip
+        key, kind = operation.key, _KINDS[operation.key.resource]
+        path = f"{kind.resource}/{key.value}/cancel.json"
+        self._claims.make(
+            operation,
+            lambda begin: self._write_once(kind.method, path, {**operation.payload, **kind.constants}, begin=begin),
+            lambda: self._is_cancelled(operation),
+        )
+        ids = operation.payload["ids"]
         before = self._cancelled.get(key, frozenset())
         self._cancelled[key] = before | frozenset(ids) if ids and before is not None else None
+
+    def _is_cancelled(self, operation: WriteOperation) -> bool:
+        """Look again; what is left of the operation becomes its payload."""
+        left = self._left([operation])
+        operation.payload = left.get(operation, operation.payload)
+        return operation not in left
 
     def _left(self, operations: Sequence[WriteOperation]) -> dict[WriteOperation, Record]:
         """The operations of which something is not cancelled yet, and the payload that cancels it."""

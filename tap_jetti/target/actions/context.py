@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tap_jetti.client.session import JettiSession
     from tap_jetti.reading.server_profile import ServerProfile
     from tap_jetti.target.actions.webhook_hashes import WebhookHashes
+    from tap_jetti.target.delivery.ledger.once import OnceMarks
     from tap_jetti.target.delivery.operations import OperationKey
     from tap_jetti.target.delivery.summary import Summary
 
@@ -27,6 +28,7 @@ class ActionContext:
         batch_size: The largest number of records per call.
         skip_unchanged: Whether only changes are sent.
         refuse_unknown: Whether a record with a column that means no field is rejected.
+        once: Marks of writes that must happen only once.
         deleted_rows: The setting ``deleted_rows``.
         summary: Where calls are counted.
         clock: For pauses.
@@ -41,6 +43,7 @@ class ActionContext:
     batch_size: int
     skip_unchanged: bool
     refuse_unknown: bool
+    once: OnceMarks
     deleted_rows: str
     summary: Summary
     clock: Clock

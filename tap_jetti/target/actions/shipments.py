@@ -9,9 +9,9 @@ from typing_extensions import override
 
 from tap_jetti.errors import NotFoundError, UncertainWriteError
 from tap_jetti.target.actions.action import Action
+from tap_jetti.target.actions.claims import Claims
 from tap_jetti.target.actions.record_fields import id_in, ids_in, text_in
 from tap_jetti.target.actions.routes import API
-from tap_jetti.target.actions.write_once import write_once
 from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Shipments(Action):
         # What this run has shipped may not be visible yet. Per shipment: its items, or None for all.
         self._shipped_here: dict[OperationKey, frozenset[int] | None] = {}
         self._unclear: set[WriteOperation] = set()
+        self._claims = Claims(self.name, context)
 
     @override
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
@@ -80,14 +81,15 @@ class Shipments(Action):
 
     @override
     def already_done(self, operations: Sequence[WriteOperation]) -> Sequence[WriteOperation]:
+        self._claims.claim(operations)
         left = self._left(operations)
         for operation in operations:
             operation.payload = {**operation.payload, "ids": left.get(operation, [])}
-        return [operation for operation in operations if operation not in left]
+        return self._claims.settle(operations, left)
 
     @override
     def calls(self, operations: Sequence[WriteOperation]) -> Iterator[Sequence[WriteOperation]]:
-        return ((operation,) for operation in operations)
+        return self._claims.calls(operations)
 
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
@@ -99,13 +101,19 @@ class Shipments(Action):
                 " shipped again automatically: check it in Jetti",
             )
         path = f"purchases/{operation.key.parent_id}/ship.json"
-        write_once(
-            lambda: self._write("POST", path, operation.payload, repeatable=False),
-            lambda: None if operation in self._left([operation]) else operation,
-            clock=self._context.clock,
+        self._claims.make(
+            operation,
+            lambda begin: self._write_once("POST", path, operation.payload, begin=begin),
+            lambda: self._is_shipped(operation),
         )
         before, ids = self._shipped_here.get(operation.key, frozenset()), operation.payload["ids"]
         self._shipped_here[operation.key] = before | frozenset(ids) if ids and before is not None else None
+
+    def _is_shipped(self, operation: WriteOperation) -> bool:
+        """Look again; what is left of the operation becomes its payload."""
+        left = self._left([operation])
+        operation.payload = {**operation.payload, "ids": left.get(operation, [])}
+        return operation not in left
 
     def _left(self, operations: Sequence[WriteOperation]) -> dict[WriteOperation, list[int]]:
         """The operations that still have something to ship, and its items; none for all items of the purchase."""

@@ -21,6 +21,10 @@ class MissingSchemaError(errors.MissingSchemaError, RecordsWithoutSchemaExceptio
     """A record was received before the SCHEMA of its stream."""
 
 
+class AlreadyDoneError(Exception):
+    """Another process has made a write that must happen only once: there is nothing to do."""
+
+
 class MissingKeyError(errors.MissingKeyError, MissingKeyPropertiesError):
     """A record lacks a field that identifies it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_jetti.errors import AccountLimitError, JettiError, NotFoundError, SettingsError
-from tap_jetti.target.delivery.record_errors import is_limit_reached, record_error_of
+from tap_jetti.target.delivery.record_errors import AlreadyDoneError, is_limit_reached, record_error_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +79,10 @@ class BatchSender:
         call = self._log.begin(operations) if self._log is not None else None
         try:
             operations[0].action.send(operations)
+        except AlreadyDoneError:
+            for operation in operations:
+                self._outcomes.mark_unchanged(operation)
+            return None
         except JettiError as error:
             rejection = record_error_of(error)
             if rejection is None:

@@ -104,11 +104,13 @@ class AccountLedger:
         with self._lock:
             if self._sent is None:
                 connection = self._open(self.files.ledger, sent_write.LAYOUT) if self.files is not None else None
+                is_kept = connection is not None and not self._is_read_only
                 if connection is None:
                     connection = open_temporary(sent_write.LAYOUT)
                 elif self._is_read_only:
                     connection = _copy(connection)
                 self._sent = SentWrites(connection, self.now, self._logger)
+                self._sent.is_kept = is_kept
             return self._sent
 
     def open_mirror(self, fields: Sequence[str]) -> tuple[Mirror, FileLock | None]:
@@ -135,7 +137,7 @@ class AccountLedger:
         with self._lock:
             if self._owner is None:
                 self._owner = f"{os.getpid()}-{uuid.uuid4().hex}"
-                if self.files is not None:
+                if self.files is not None and self.sent.is_kept:
                     self._owner_lock = FileLock(self.files.owner(self._owner))
                     self._owner_lock.acquire()
             return self._owner

@@ -97,7 +97,7 @@ def decide(values: Mapping[str, Value], facts: KeyFacts, *, now: int) -> Decisio
 
     ===  ==========================================================================  =========
      3   no row (and not row 6), several rows, or a removed one                      send
-     4   sent, not shown yet, younger than a day, and a field differs from that      send
+     4   sent in the last day, a field not shown yet, and that differs from it       send
      5   every field is as shown, or a known form of it                              unchanged
      6   the fields that differ were accepted with these values in the last 15 min   under way
      7   else                                                                        send
@@ -115,7 +115,8 @@ def decide(values: Mapping[str, Value], facts: KeyFacts, *, now: int) -> Decisio
     sent = settle(decision, facts.sent, row, shown, now=now)
     differing = set(values)
     if row is not None and not facts.is_removed:
-        if sent is not None and sent.is_open and _differs_from_sent(values, sent):
+        # A row that was changed after the write and shows something else may still wait for it: see `settle`, (ii).
+        if sent is not None and abs(now - sent.at) < IN_FLIGHT_MS and _differs_from_sent(values, sent):
             return decision
         _learn(decision, values, row, facts, sent)
         differing = {name for name, value in values.items() if value.short != shown.get(name)}
@@ -181,7 +182,9 @@ def settle(
 
 
 def _differs_from_sent(values: Mapping[str, Value], sent: SentWrite) -> bool:
-    return any(name in values and values[name].digest != one.digest for name, one in sent.fields.items())
+    return any(
+        name in values and (values[name].digest != one.digest or one.is_doubtful) for name, one in sent.fields.items()
+    )
 
 
 def _is_accepted(sent: SentField | None, value: Value) -> bool:

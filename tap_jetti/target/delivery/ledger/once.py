@@ -12,19 +12,20 @@ is uncertain, is free after `QUIET_SECONDS` in which Jetti did not show it: Jett
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tap_jetti.errors import UncertainWriteError
+from tap_jetti.errors import StoreError, UncertainWriteError
 from tap_jetti.facts.timestamps import from_epoch
 from tap_jetti.target.delivery.ledger.databases import writing
 from tap_jetti.target.delivery.ledger.locks import is_held
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from tap_jetti.client.clock import Clock
@@ -38,6 +39,10 @@ WAIT_SECONDS = 300.0
 
 PAUSE_SECONDS = 0.25
 """Between two looks at a mark that another process holds."""
+
+
+UNCERTAIN = "uncertain"
+"""Title of the error about a write that may have been made."""
 
 
 class MarkState(IntEnum):
@@ -125,11 +130,14 @@ class OnceMarks:
     def _connection(self) -> sqlite3.Connection:
         return self._ledger.sent.connection
 
-    def claim(self, wanted: Mapping[Identity, frozenset[int]]) -> dict[Identity, Claim]:
+    def claim(
+        self, wanted: Mapping[Identity, frozenset[int] | None], *, released: Container[Identity] = ()
+    ) -> dict[Identity, Claim]:
         """Claim writes. Look in Jetti after this, and before `begin`.
 
         Args:
-            wanted: The items of each write; empty if it has none.
+            wanted: The items of each write, empty for all there are; None if it has no items.
+            released: Those that were reported as uncertain, and that a person has sent again: they need not wait.
 
         Raises:
             StoreError: The marks cannot be kept.
@@ -137,13 +145,16 @@ class OnceMarks:
         owner, now = self._ledger.owner(), self._ledger.now()
         found: dict[Identity, Claim] = {}
         previous: dict[Identity, str | None] = {}
-        with self._lock, writing(self._connection):
+        with self._writing():
             for identity, items in wanted.items():
                 mark = self._mark(identity)
-                claim = found[identity] = self._judge(identity, mark, items, now)
+                claim = self._judge(identity, mark, items, now)
+                if mark is not None and mark.state is MarkState.UNCERTAIN and identity in released:
+                    claim = Claim.OWN
+                found[identity] = claim
                 if claim is Claim.OWN:
                     previous[identity] = mark.owner if mark is not None else None
-                    self._store(identity, Mark(MarkState.CLAIMED, owner, now, items | _done_items(mark)))
+                    self._store(identity, Mark(MarkState.CLAIMED, owner, now, _united(mark, items)))
         with self._own_lock:
             self._own |= previous.keys()
         for identity in list(previous):
@@ -153,7 +164,7 @@ class OnceMarks:
                     self.drop(identity)
         return found
 
-    def wait(self, identity: Identity, items: frozenset[int]) -> Claim:
+    def wait(self, identity: Identity, items: frozenset[int] | None) -> Claim:
         """Wait for whoever is about to make the same write; returns how it ended: never `Claim.BUSY`.
 
         Raises:
@@ -175,9 +186,14 @@ class OnceMarks:
         """Take note that a write is about to leave. When this returns, that is on disk."""
         self._set(identity, MarkState.BEGUN)
 
-    def done(self, identity: Identity) -> None:
-        """Take note that a write was made, or that Jetti shows it."""
-        self._set(identity, MarkState.DONE)
+    def done(self, identity: Identity, *, row_id: int | None = None) -> None:
+        """Take note that a write was made, or that Jetti shows it.
+
+        Args:
+            identity: What was written.
+            row_id: The id of the row that was created; None if the write has items, or if it is not known.
+        """
+        self._set(identity, MarkState.DONE, row_id=row_id)
         if self._hosts is not None:
             self._hosts.done(identity)
         with self._own_lock:
@@ -192,7 +208,7 @@ class OnceMarks:
     def drop(self, identity: Identity) -> None:
         """Take note that a write was not made."""
         owner = self._ledger.owner()
-        with self._lock, writing(self._connection):
+        with self._writing():
             self._connection.execute(
                 "DELETE FROM once WHERE action = ? AND identity = ? AND owner = ? AND state IN (1, 2)",
                 (identity.action, identity.text, owner),
@@ -202,18 +218,17 @@ class OnceMarks:
         if self._hosts is not None:
             self._hosts.release(identity, owner)
 
-    def open_items(self, identity: Identity) -> frozenset[int]:
-        """Return the items of a write that may have been made by another process and is not known to be done."""
+    def created_id(self, identity: Identity) -> int | None:
+        """Return the id of the row that was created, if that is known."""
         with self._lock:
             mark = self._mark(identity)
-        is_open = mark is not None and mark.state in {MarkState.BEGUN, MarkState.UNCERTAIN}
-        return mark.items if mark is not None and is_open else frozenset()
+        return next(iter(mark.items), None) if mark is not None and mark.state is MarkState.DONE else None
 
     def uncertain_error(self) -> UncertainWriteError:
         """Return the error about a write that may have been made lately, and that Jetti does not show."""
         later = from_epoch(self._ledger.now() / 1000 + QUIET_SECONDS)
         return UncertainWriteError(
-            "uncertain",
+            UNCERTAIN,
             "an earlier run may have written it, and Jetti does not show it yet. It is not sent again so soon:"
             f" check it in Jetti, or send the record again after {later}",
         )
@@ -228,13 +243,25 @@ class OnceMarks:
             if mark is not None and mark.state is MarkState.CLAIMED and mark.owner == self._ledger.owner():
                 self.drop(identity)
 
-    def _judge(self, identity: Identity, mark: Mark | None, items: frozenset[int], now: int) -> Claim:
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with self._lock, writing(self._connection):
+                yield
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"The ledger cannot be written: {error}. Without it a write that must happen only once might happen"
+                " twice, so it is not made. Make room, or set ledger to a folder that can be written."
+            ) from error
+
+    def _judge(self, identity: Identity, mark: Mark | None, items: frozenset[int] | None, now: int) -> Claim:
         if mark is None:
             return Claim.OWN
         is_own = mark.owner == self._ledger.owner()
         is_old = abs(now - mark.at) >= QUIET_SECONDS * 1000
         if mark.state is MarkState.DONE:
-            return Claim.DONE if not is_old and items <= mark.items else Claim.OWN
+            is_whole = items is None or not mark.items or (bool(items) and items <= mark.items)
+            return Claim.DONE if is_whole and not is_old else Claim.OWN
         if mark.state is MarkState.UNCERTAIN:
             return Claim.OWN if is_old else Claim.UNCERTAIN
         if self._lives(mark.owner) and (not is_own or identity in self._own):
@@ -258,23 +285,19 @@ class OnceMarks:
         state, owner, at, items = found
         return Mark(MarkState(state), owner, at, frozenset(json.loads(items)))
 
-    def _set(self, identity: Identity, state: MarkState) -> None:
+    def _set(self, identity: Identity, state: MarkState, *, row_id: int | None = None) -> None:
         now, owner = self._ledger.now(), self._ledger.owner()
-        with self._lock, writing(self._connection):
+        with self._writing():
             mark = self._mark(identity)
             if mark is None or mark.owner == owner or state is MarkState.DONE:
-                self._store(identity, Mark(state, owner, now, mark.items if mark is not None else frozenset()))
+                items = mark.items if mark is not None else frozenset()
+                self._store(identity, Mark(state, owner, now, items if row_id is None else frozenset({row_id})))
 
     def _store(self, identity: Identity, mark: Mark) -> None:
         self._connection.execute(
             "INSERT OR REPLACE INTO once VALUES (?, ?, ?, ?, ?, ?)",
             (identity.action, identity.text, mark.state, mark.owner, mark.at, json.dumps(sorted(mark.items))),
         )
-
-
-def compact(text: str) -> str:
-    """Return the letters and digits of a text in upper case: what identifies a tracking number."""
-    return "".join(one for one in text if one.isalnum()).upper()
 
 
 def collapsed(text: str) -> str:
@@ -288,5 +311,8 @@ def spellings(text: str) -> Sequence[str]:
     return list(dict.fromkeys([text, text.strip(), plain, plain.lower(), plain.upper()]))
 
 
-def _done_items(mark: Mark | None) -> frozenset[int]:
-    return mark.items if mark is not None and mark.state is MarkState.DONE else frozenset()
+def _united(mark: Mark | None, items: frozenset[int] | None) -> frozenset[int]:
+    """The items of a claim, with those that were done before under the same identity. None are all."""
+    if not items or mark is None or mark.state is not MarkState.DONE:
+        return items or frozenset()
+    return items | mark.items

@@ -14,7 +14,7 @@ FREE_LOOKUPS = 2
 FEW_LOOKUPS = 10
 """So many look-ups per run are cheap enough to be made in every run."""
 
-WORTH = 10
+WORTH = 15
 """A refresh may take so many times the GETs of the look-ups that it saves now, if the input goes on."""
 
 REFRESH_GETS = 3

@@ -61,10 +61,22 @@ class SentField(msgspec.Struct, frozen=True, array_like=True, gc=False):
     Attributes:
         digest: `field_hash` of its short form.
         is_accepted: Whether Jetti has accepted it; otherwise the process may have ended before the call.
+        is_over_another: Whether another value was under way when it was begun. As long as this one is not accepted,
+            that one may still take effect.
     """
 
     digest: bytes
     is_accepted: bool = False
+    is_over_another: bool = False
+
+    def replaced_by(self, digest: bytes) -> SentField:
+        """Return the field when a value is about to be sent while this one is under way."""
+        return SentField(digest, is_over_another=digest != self.digest or self.is_doubtful)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether an earlier value may still take effect, and this one may not have been sent."""
+        return self.is_over_another and not self.is_accepted
 
 
 class SentWrite(msgspec.Struct, gc=False):

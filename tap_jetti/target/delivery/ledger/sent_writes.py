@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tap_jetti.target.delivery.ledger.databases import close_with, writing
+from tap_jetti.target.delivery.ledger.decisions import IN_FLIGHT_MS
 from tap_jetti.target.delivery.ledger.sent_write import Form, Sending, SentField, SentWrite, State
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class SentWrites:
     """
 
     def __init__(self, connection: sqlite3.Connection, now: Callable[[], int], logger: logging.Logger) -> None:
+        self.is_kept = False
+        """Whether the file outlives the process."""
         self.connection = connection
         close_with(self, connection)
         self._now = now
@@ -104,8 +107,10 @@ class SentWrites:
                 if one.digests is None:
                     rows.append((one.key, one.feed, at, order, State.SETTLED, tries, None, None))
                     continue
-                fields = dict(before.fields) if before is not None and before.is_open else {}
-                fields |= {name: SentField(digest) for name, digest in one.digests.items()}
+                is_recent = before is not None and abs(at - before.at) < IN_FLIGHT_MS
+                fields = dict(before.fields) if before is not None and is_recent else {}
+                for name, digest in one.digests.items():
+                    fields[name] = fields[name].replaced_by(digest) if name in fields else SentField(digest)
                 rows.append((one.key, one.feed, at, order, State.BEGUN, tries, one.label, self._encoded(fields)))
             self.connection.executemany("INSERT OR REPLACE INTO sent VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
