@@ -55,6 +55,8 @@ SLOW := \
   tests/target/test_any_server_writes.py \
   tests/target/test_cancellations.py \
   tests/target/test_cases_writing.py \
+  tests/target/test_any_records.py \
+  tests/target/test_columns.py \
   tests/target/test_confirmation.py \
   tests/target/test_faults.py \
   tests/target/test_feed_file.py \

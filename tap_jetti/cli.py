@@ -88,7 +88,12 @@ def _run(module: str) -> NoReturn:
     # The import takes half a second. Until the plug-in handles signals, one must not end in a traceback.
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda received, _frame: os._exit(128 + received))
-    sys.exit(import_module(module).main())
+    try:
+        run = import_module(module).main
+    except Exception as error:  # noqa: BLE001 - a package that is missing or broken
+        _report(error)
+        sys.exit(1)
+    sys.exit(run())
 
 
 @click.group(cls=Subcommands)

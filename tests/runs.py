@@ -216,6 +216,7 @@ class Commands:
         state: Any = None,
         environment: dict[str, str] | None = None,
         script: str = "from tap_jetti.cli import tap; tap()",
+        has_input: bool = True,
         stdout: IO[str] | int = subprocess.PIPE,
         stderr: IO[str] | int = subprocess.PIPE,
     ) -> subprocess.Popen[str]:
@@ -232,6 +233,7 @@ class Commands:
         paths = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
         return subprocess.Popen(
             [*command, *arguments],
+            stdin=None if has_input else subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
             text=True,

@@ -71,11 +71,34 @@ def _words(name: str) -> set[str]:
 
 def without_secrets(value: Any) -> Any:  # noqa: ANN401 - any JSON
     """The same undocumented value without the fields that `is_secret` holds for, at any depth."""
+    return _stripped(value) if _names_secret(value) else value
+
+
+def _stripped(value: Any) -> Any:  # noqa: ANN401 - any JSON
     if isinstance(value, dict):
-        return {name: without_secrets(item) for name, item in value.items() if not is_secret("", name)}
+        return {name: _stripped(item) for name, item in value.items() if not _is_secret_anywhere(name)}
     if isinstance(value, list):
-        return [without_secrets(item) for item in value]
+        return [_stripped(item) for item in value]
     return value
+
+
+def _names_secret(value: object) -> bool:
+    """Whether a field at any depth is secret. It is asked for each object of each row, so that it must be fast."""
+    if isinstance(value, dict):
+        if any(map(_is_secret_anywhere, value)):
+            return True
+        value = value.values()
+    elif not isinstance(value, list):
+        return False
+    for item in value:  # noqa: SIM110 - twice as fast as `any`
+        if isinstance(item, (dict, list)) and _names_secret(item):
+            return True
+    return False
+
+
+@lru_cache(maxsize=4096)
+def _is_secret_anywhere(name: str) -> bool:
+    return is_secret("", name)
 
 
 def is_secret_parameter(name: str) -> bool:

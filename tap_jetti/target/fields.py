@@ -30,7 +30,8 @@ _EXACT = Context(prec=2_000, Emin=MIN_EMIN, Emax=MAX_EMAX)
 _NUMBER = re.compile(r"\s*[+-]?\d+(\.\d*)?([eE][+-]?\d+)?\s*", re.ASCII)
 _LONGEST_NUMBER = 100
 """The largest number of characters of a number that is a text, and of digits of any number."""
-_LARGEST_EXPONENT = 40
+LARGEST_EXPONENT = 40
+"""The largest decimal exponent of a number, positive or negative."""
 _USUAL_SIZE = Decimal().__sizeof__()
 """The size of a decimal of not too many digits: to count them takes ten times as long."""
 _LARGEST_ID = (1 << 63) - 1
@@ -38,7 +39,7 @@ _LARGEST_ID = (1 << 63) - 1
 LARGEST_INTEGER = (1 << 31) - 1
 """The largest value of an integer field. The inbound API accepts a larger one and drops it without a word."""
 
-_NUMBERS = f"a number between 1E-{_LARGEST_EXPONENT} and 1E+{_LARGEST_EXPONENT}"
+_NUMBERS = f"a number between 1E-{LARGEST_EXPONENT} and 1E+{LARGEST_EXPONENT}"
 
 Value = Any
 Check = Callable[[Value], Value]
@@ -133,14 +134,14 @@ def number_of(value: Value) -> int | Decimal:
     elif isinstance(value, float):
         value = Decimal(repr(value))
     if isinstance(value, Decimal):
-        if not value.is_finite() or abs(value.adjusted()) > _LARGEST_EXPONENT:
+        if not value.is_finite() or abs(value.adjusted()) > LARGEST_EXPONENT:
             raise InvalidValueError(_NUMBERS)
         if len(value.as_tuple().digits) > _LONGEST_NUMBER:
             raise InvalidValueError(f"a number of at most {_LONGEST_NUMBER} digits")
         return value
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidValueError("a number")
-    if not -(10**_LARGEST_EXPONENT) <= value <= 10**_LARGEST_EXPONENT:
+    if not -(10**LARGEST_EXPONENT) <= value <= 10**LARGEST_EXPONENT:
         raise InvalidValueError(_NUMBERS)
     return value
 
@@ -248,7 +249,7 @@ def _number(value: Value) -> int | Decimal:
         type(value) is Decimal
         and value.__sizeof__() == _USUAL_SIZE
         and value.is_finite()
-        and -_LARGEST_EXPONENT <= value.adjusted() <= _LARGEST_EXPONENT
+        and -LARGEST_EXPONENT <= value.adjusted() <= LARGEST_EXPONENT
     ):
         return value
     return number_of(value)

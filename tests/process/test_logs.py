@@ -131,3 +131,22 @@ def test_what_ends_a_thread_is_one_line(sandbox: Sandbox, commands: Commands) ->
         "Unexpected error: ZeroDivisionError: division by zero", "Unexpected error: IndexError: pop from empty list",
     ]  # fmt: skip
     assert threading.excepthook is not None
+
+
+@pytest.mark.parametrize("plugin", ["tap", "target"])
+def test_a_closed_standard_error_does_not_decide(plugin: str, sandbox: Sandbox, commands: Commands) -> None:
+    """A command that nobody listens to ends as it would otherwise."""
+    script = f"import os, sys; os.close(2); sys.stderr = None; from tap_jetti.cli import {plugin}; {plugin}()"
+    config = config_for(sandbox, **({"skip_unchanged": False} if plugin == "target" else {}))
+    streams = {"streams": ("sales",)} if plugin == "tap" else {}
+    output = commands.run(config, script=script, has_input=False, **streams)
+    assert (output.code, output.errors) == (0, "")
+
+
+def test_a_broken_installation_is_one_line(commands: Commands) -> None:
+    """A package that is missing is named."""
+    script = "import sys; sys.modules['singer_sdk'] = None; from tap_jetti.cli import tap; tap()"
+    output = commands.run(None, script=script)
+    assert output.code == 1
+    assert len(output.errors.splitlines()) == 1
+    assert "singer_sdk" in output.errors

@@ -17,6 +17,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from writing_bugs import WRITING_BUGS
+
 ROOT = Path(__file__).resolve().parents[2]
 UNIT_TESTS = [
     "tests/reading/test_proof.py",
@@ -29,6 +31,12 @@ UNIT_TESTS = [
     "tests/simulation/test_simulation.py::test_threads_that_share_a_limiter_never_fill_the_bucket",
 ]
 OTHER_TESTS = ["tests/reading/test_keyset.py", "tests/client/test_rate_limit_sqlite.py"]
+TARGET_TESTS = [
+    "tests/target/test_freedoms.py",
+    "tests/target/test_guarantees.py",
+    "tests/target/test_cases_writing.py",
+]
+"""For bugs of the target, instead of the others."""
 
 SCHEDULES = {
     "honest": 250,
@@ -39,6 +47,7 @@ SCHEDULES = {
     "account": 100,
     "prefetch-quiet": 100,
     "prefetch-busy": 100,
+    "writing": 500,
 }
 """How many schedules of each kind are played, until one notices."""
 
@@ -75,7 +84,8 @@ KINDS = {
     ID_READ: ["by-id", "snapshots"],
     SNAPSHOT: ["snapshots"],
     LIMIT: ["account", "honest"],
-    "client/": ["account", "prefetch-busy"],
+    "client/": ["account", "prefetch-busy", "writing"],
+    "target/": ["writing"],
     AHEAD: ["prefetch-quiet", "prefetch-busy"],
     "reading/": ["honest", "lies", "mixed", "account"],
 }
@@ -355,6 +365,7 @@ BUGS = [
         "            self.memory.is_closed = True\n            self.memory.changed.notify_all()",
         "            self.memory.is_closed = True",
     ),
+    *(Bug(*one) for one in WRITING_BUGS),
 ]
 
 
@@ -388,6 +399,8 @@ def run(command: list[str], copy: Path) -> str | None:
 
 def unit_tests(copy: Path, tests: list[str]) -> str | None:
     """The first test that notices."""
+    if not tests:
+        return None
     failed = run(["-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests], copy)
     if failed is None:
         return None
@@ -419,7 +432,8 @@ def main() -> None:
         for bug in wanted:
             started = time.monotonic()
             apply(bug, copy)
-            noticed = unit_tests(copy, UNIT_TESTS) or schedules(bug, copy) or unit_tests(copy, OTHER_TESTS) or ""
+            before, behind = ([], TARGET_TESTS) if bug.module.startswith("target/") else (UNIT_TESTS, OTHER_TESTS)
+            noticed = unit_tests(copy, before) or schedules(bug, copy) or unit_tests(copy, behind) or ""
             shutil.copy(ROOT / "tap_jetti" / bug.module, copy / "tap_jetti" / bug.module)
             if not noticed:
                 survivors.append(bug.name)

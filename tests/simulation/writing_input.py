@@ -28,10 +28,16 @@ class Message:
     record: Row = field(default_factory=dict)
 
 
-def draw_messages(chance: random.Random, *, has_removals: bool) -> list[Message]:
-    """Records of all actions with a STATE here and there. What a record writes is its own number."""
+def draw_messages(chance: random.Random, limit: int | None) -> list[Message]:
+    """Records of all actions with a STATE here and there. What a record writes is its own number.
+
+    Args:
+        chance: What decides.
+        limit: How many updates a run may send. What each run removes and writes again differs in each run, so with
+            removals it must be enough for all keys.
+    """
     keys, records = chance.choice([1, 3, 20]), chance.choice([10, 40, 90])
-    removals = int(has_removals)
+    removals = int(limit is None or keys <= limit)
     weights = chance.choice([(1, 0, 0, 0), (4, removals, 0, 0), (3, removals, 2, 1), (0, 0, 1, 0)])
     poison, states = chance.choice([0.0, 0.0, 0.05]), chance.choice([0.02, 0.1, 0.5])
     messages = []

@@ -17,4 +17,4 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_no_row_is_lost_and_no_state_is_ahead(tmp_path: Path, seed: int) -> None:
     """Whatever is killed whenever, the state never goes back nor ahead, and in the end all rows are loaded."""
-    play(seed, 3, tmp_path)
+    play(seed, 2, tmp_path)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import random
 import sys
 import tempfile
@@ -215,20 +216,30 @@ class Play:
             "custom_fields": self._custom_field,
             "shipments": self._shipment,
             "cancellations": self._cancellation,
+            "acknowledgements": self._acknowledgement,
+            "disconnections": self._disconnection,
+            "products": self._product,
+            "sales": self._sale,
             "dropship_providers": self._provider,
             "inventory_feeds": self._feed,
         }
 
-    def _is_new(self, *key: Any) -> bool:
-        """Whether a key may be sent: in a queue that reorders, only the first of its records has a known outcome."""
-        if self._is_inbound and self.options["inbound_order"] == "random" and key in self._sent:
+    def _is_new(self, *key: Any, shows_values: bool) -> bool:
+        """Whether a key may be sent: in a queue that reorders, only the first of its records has a known outcome.
+
+        Args:
+            *key: The key.
+            shows_values: Whether reading back shows the values, so that a later record can wait for an earlier one.
+        """
+        is_ordered = self.options["inbound_order"] == "arrival" and self._is_inbound
+        if key in self._sent and not is_ordered and not (shows_values and self.settings["confirm_seconds"]):
             return False
         self._sent.add(key)
         return True
 
     def _feed_variant(self) -> dict[str, Any] | None:
         external_id = f"e{self.chance.randrange(12)}"
-        if not self._is_new(VARIANTS, external_id):
+        if self._is_inbound and not self._is_new(VARIANTS, external_id, shows_values=True):
             return None
         fields = {"vendorSku": f"v-{external_id}", "inventoryQuantity": self.chance.randrange(50)}
         if self.chance.random() < 0.5:
@@ -292,6 +303,40 @@ class Play:
         self.expected.cancelled.add((resource, row_id))
         return record("cancellations", **{"purchaseId" if resource == "purchases" else "saleId": row_id})
 
+    def _acknowledgement(self) -> dict[str, Any] | None:
+        variant, number = self.chance.choice(OWN_VARIANTS), self.chance.choice([1, 2])
+        if not self._is_new("connection", number, shows_values=False):
+            return None
+        self.expected.put(VARIANTS, "externalId", f"ack-{number}", variantId=variant)
+        return _connection("acknowledgements", variant, number)
+
+    def _disconnection(self) -> dict[str, Any] | None:
+        variant, number = self.chance.choice(OWN_VARIANTS), self.chance.choice([1, 2])
+        if not self._is_new("connection", number, shows_values=False):
+            return None
+        before = self.expected.fields.get((VARIANTS, "externalId", f"ack-{number}"), {}).get("variantId")
+        self.expected.put(VARIANTS, "externalId", f"ack-{number}", variantId=None if before == variant else before)
+        return _connection("disconnections", variant, number)
+
+    def _product(self) -> dict[str, Any] | None:
+        external_id, name = self.chance.choice(["p1", "p2"]), self.chance.choice(TEXTS[:4])
+        if self._is_inbound and not self._is_new("products", external_id, shows_values=False):
+            return None
+        self.expected.put("variants", "sku", f"sku-{external_id}", name=name)
+        self.expected.put("channel_variants", "externalId", external_id, externalSku=f"sku-{external_id}")
+        return record("products", externalId=external_id, sku=f"sku-{external_id}", name=name)
+
+    def _sale(self) -> dict[str, Any] | None:
+        external_id, notes = self.chance.choice(["S1", "S2"]), self.chance.choice(TEXTS[:4])
+        if self._is_inbound and not self._is_new("sales", external_id, shows_values=False):
+            return None
+        self.expected.put("sales", "externalId", external_id, notes=notes)
+        line = {"externalId": "l1", "name": "Cup", "quantity": 1, "price": 2, "variant": {"sku": "s1"}}
+        customer = {"email": "a@example.com", "firstName": "A", "lastName": "B"}
+        return record(
+            "sales", externalId=external_id, saleDefaults={"notes": notes}, customer=customer, lineItems=[line]
+        )
+
     def _provider(self) -> dict[str, Any]:
         external_id, name = self.chance.choice(["maker", "p2"]), self.chance.choice(["Maker", "Other "])
         self.expected.put("dropship_providers", "externalId", external_id, name=name)
@@ -309,10 +354,19 @@ class Play:
             sandbox.upsert("sales", {"id": sale, "channelId": CHANNEL})
             sandbox.upsert("sale_items", {"id": sale * 10, "saleId": sale, "quantity": 1})
         sandbox.upsert("channel_variants", {"id": 1, "channelId": CHANNEL, "variantId": 12, "externalId": "shop-12"})
+        for number in (1, 2):
+            row = {"externalId": f"ack-{number}", "vendorSku": f"av-{number}", "inventoryFeedId": FEED}
+            sandbox.upsert(VARIANTS, {"id": 600 + number, **row})
         for number in range(self.chance.choice([0, 8])):
             sandbox.upsert(
                 VARIANTS, {"id": 500 + number, "inventoryFeedId": FEED, "externalId": f"e{number}", "vendorSku": "old"}
             )
+
+
+def _connection(action: str, variant: int, number: int) -> dict[str, Any]:
+    return record(
+        action, sku="s1" if variant == OWN_VARIANTS[0] else "s2", vendorSku=f"av-{number}", dropshipProviderId=3
+    )
 
 
 def _check_once(what: str, found: list[Any], expected: set[Any], *, left_out: int) -> None:
@@ -333,6 +387,7 @@ def _equal(shown: Any, stored: Any) -> bool:
 def one_seed(seed: int) -> str | None:
     """Run one seed in a directory of its own; answers what does not hold, or None."""
     with tempfile.TemporaryDirectory() as name:
+        os.environ["XDG_STATE_HOME"] = name  # the ledger of another seed is that of another account
         play = Play(seed, Path(name))
         try:
             play.play()

@@ -44,6 +44,7 @@ def removal(number: int) -> dict[str, Any]:
     return record(REMOVALS, externalId=f"e{number}")
 
 
+@pytest.mark.parametrize("together", [1, 10_000], ids=["one-by-one", "together"])
 @pytest.mark.parametrize("order", ["arrival", "largest_change"])
 @pytest.mark.parametrize("delivery", ["inbound", "api"])
 @pytest.mark.parametrize(
@@ -56,9 +57,15 @@ def removal(number: int) -> dict[str, Any]:
     ],
 )
 def test_operations_of_a_key_keep_their_order(
-    messages: list[dict[str, Any]], left: dict[str, int], delivery: str, order: str
+    messages: list[dict[str, Any]],
+    left: dict[str, int],
+    delivery: str,
+    order: str,
+    together: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Updates and removals of a variant share one queue, also while updates wait for the end of the input."""
+    monkeypatch.setattr("tap_jetti.target.delivery.write_path.DECIDED_TOGETHER", together)
     with jetti() as sandbox:
         sandbox.upsert(VARIANTS, {"externalId": "e1", "vendorSku": "v1", "inventoryFeedId": FEED})
         outcome = deliver(
@@ -67,6 +74,21 @@ def test_operations_of_a_key_keep_their_order(
         )  # fmt: skip
         assert (outcome.error, outcome.states) == (None, [1])
         assert {row["externalId"]: row["inventoryQuantity"] for row in shown(sandbox)} == left
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["id-first", "external-id-first"])
+def test_a_row_that_is_named_by_id_and_by_external_id_is_recognised(
+    is_first: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A look-up tells that both mean one row, so their order holds; where it comes too late, a warning says so."""
+    with jetti() as sandbox:
+        sandbox.upsert(VARIANTS, {"id": 900, "externalId": "e1", "inventoryQuantity": 0, "inventoryFeedId": FEED})
+        by_id = record(id=900, inventoryQuantity=5)
+        messages = [by_id, variant(1, 6)] if is_first else [variant(1, 6), by_id]
+        outcome = deliver(sandbox, schema(VARIANTS, id={}, externalId={}), *messages, state(1), confirm_seconds=1)
+        assert (outcome.error, outcome.states) == (None, [1])
+        assert ("name a row by id" in caplog.text) is is_first
+        assert stock(sandbox) == {"e1": 6 if is_first else 5}
 
 
 def shown(sandbox: Sandbox) -> list[dict[str, Any]]:

@@ -238,6 +238,7 @@ def test_a_rejected_part_of_a_record_keeps_its_columns(tmp_path: Path) -> None:
         ("sales", {"externalId": "o", "lineItems": "[]", "customer": "[1]"}, "customer must be an object or its JSON"),
         ("sales", {"externalId": "o", "lineItems": '[{"quantity": NaN}]'}, "lineItems must be an array or its JSON"),
         ("sales", {"externalId": "o", "lineItems": "[" * 100_000}, "lineItems must be an array or its JSON"),
+        (VARIANTS, {"externalId": "o", "tags": "[" * 900 + "]" * 900}, "tags must be an array or its JSON text"),
         (VARIANTS, {"externalId": "o", "tags": "a, b"}, "tags must be an array or its JSON text"),
     ],
 )
@@ -248,6 +249,29 @@ def test_text_that_is_no_json_is_rejected(action: str, fields: dict[str, Any], s
         assert said in str(outcome.error)
         assert len(str(outcome.error)) < 400
         assert sandbox.requests.writes == []
+
+
+@pytest.mark.parametrize("shown", ["1E+999999999", "1E-999999999", "9" * 1_000])
+@pytest.mark.parametrize("field", ["inventoryQuantity", "costPrice", "metaFields", "vendorSku"])
+def test_odd_numbers_that_jetti_shows_are_differences(field: str, shown: str) -> None:
+    """However large its exponent, a value is compared at once, and no error ends the run, also in the second one."""
+    rows: dict[str, list[dict[str, Any]]] = {**ROWS, "inventory-feed-variants": []}
+    row = json.dumps({"id": 1, "externalId": "a", "inventoryFeedId": FEED, "updatedAt": "2026-01-01T00:00:00.000Z"})
+    body = f'[{row[:-1]}, "{field}": {shown}}}]'.encode()
+
+    def answer(call: Any) -> tuple[int, Any] | None:
+        is_first = not any(name.endswith("[$gte]") for name, _ in call.query)
+        is_list = call.path.endswith("inventory-feed-variants.json") and call.method == "GET"
+        return (200, body if is_first else b"[]") if is_list else None
+
+    values: dict[str, Any] = {"inventoryQuantity": 1, "costPrice": 1, "metaFields": [1], "vendorSku": "v"}
+    with odd_server(rows=rows, answer=answer) as odd:
+        for _ in range(2):
+            message = record(externalId="a", **{field: values[field]})
+            order: dict[str, Any] = {"max_updates": 1, "max_updates_order": "largest_change"}
+            outcome = deliver(odd, listing(VARIANTS, message["record"]), message, state(1), **order)
+            assert (outcome.error, outcome.states) == (None, [1])
+        assert odd.writes
 
 
 NAME = st.text(st.characters(codec="utf-8"), max_size=12)

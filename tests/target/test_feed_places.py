@@ -32,6 +32,9 @@ def write(url: str, *messages: Any, mode: str = "replace", **settings: Any) -> O
     [
         pytest.param("nowhere://host/x.csv", "Protocol not known", id="unknown"),
         pytest.param("oci://bucket/x.csv", "ocifs", id="package-missing"),
+        pytest.param("ftp://host:ftp/x.csv", "invalid host or port", id="port"),
+        pytest.param("ftp:///x.csv", "URL of a file on a host", id="no-host"),
+        pytest.param("sftp://host/a%0Ab.csv", "URL of a file on a host", id="line-end"),
         pytest.param("ftp://host", "must be the path or URL of a file", id="no-file"),
         pytest.param("ftp://host/folder/", "must be the path or URL of a file", id="folder"),
         pytest.param("{directory}", "is a directory", id="directory"),

@@ -38,7 +38,7 @@ COMMIT_SECONDS = 3.0
 COMMIT_ROWS = 20_000
 """Rows after which the next STATE is committed in any case."""
 
-FLUSH_BYTES = 32 * 1024 * 1024
+FLUSH_BYTES = 8 * 1024 * 1024
 """Rows that take more than this are written into the transaction."""
 
 _NO_ROOM = "Could not write"

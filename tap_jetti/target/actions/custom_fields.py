@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from tap_jetti.errors import ForbiddenError, NotFoundError
 from tap_jetti.facts import resources
-from tap_jetti.target.actions.action import Action
+from tap_jetti.target.actions.compared import ComparedAction
 from tap_jetti.target.actions.record_fields import id_in, text_in
 from tap_jetti.target.actions.routes import API
+from tap_jetti.target.actions.visible_rows import shown_rows
 from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
 from tap_jetti.target.delivery.record_errors import NothingToWriteError
 from tap_jetti.target.fields import invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tap_jetti.target.delivery.operations import Record
 
@@ -25,8 +26,11 @@ _VALUES_PREFIX = "custom_field_"
 """How the names of the resources begin that hold the values of custom fields."""
 
 
-class CustomFields(Action):
-    """Sets custom fields that do not have the value yet. Those of one row in the same batch go in one call."""
+class CustomFields(ComparedAction):
+    """Sets custom fields, where Jetti shows another value.
+
+    Values of one row that are in the same batch go in one call.
+    """
 
     name = "custom_fields"
     title = "Set custom fields"
@@ -60,40 +64,6 @@ class CustomFields(Action):
         return self._context.batch_size
 
     @override
-    def already_done(self, operations: Sequence[WriteOperation]) -> Sequence[WriteOperation]:
-        compared = [operation for operation in operations if operation.key not in self._context.written]
-        if not compared or not self._context.skip_unchanged:
-            return ()
-        by_resource: dict[str, list[WriteOperation]] = {}
-        for operation in compared:
-            by_resource.setdefault(operation.key.resource, []).append(operation)
-        done = []
-        for resource, own in by_resource.items():
-            shown = self._shown(resource, {operation.key.parent_id or 0 for operation in own})
-            done += [one for one in own if _is_shown(one.payload, shown.get((str(one.key.parent_id), one.key.value)))]
-        return done
-
-    def _shown(self, resource: str, row_ids: set[int]) -> dict[tuple[str, Hashable], Record]:
-        """The values that Jetti shows of some rows, by the row's id and the field's name; none if it shows none."""
-        values = f"{_VALUES_PREFIX}{resource}"
-        owner = next((name for name, target in resources.references(values).items() if target == resource), None)
-        if owner is None:
-            return {}
-        ids = sorted(row_ids)
-        try:
-            rows = self._rows(
-                values, (owner, "customFieldId", "value"), {owner: {"$in": ids} if len(ids) > 1 else ids[0]}
-            )
-            names = self._names
-        except (NotFoundError, ForbiddenError):
-            return {}  # then everything is sent
-        return {(str(row.get(owner)), names.get(str(row.get("customFieldId")), "")): row for row in rows}
-
-    @cached_property
-    def _names(self) -> dict[str, str]:
-        return {str(row["id"]): str(row.get("name")) for row in self._rows("custom_fields", ("name",))}
-
-    @override
     def calls(self, operations: Sequence[WriteOperation]) -> Iterator[Sequence[WriteOperation]]:
         by_row: dict[tuple[str, int | None], list[WriteOperation]] = {}
         for operation in operations:
@@ -101,21 +71,37 @@ class CustomFields(Action):
         yield from by_row.values()
 
     @override
+    def shown(self, operations: Sequence[WriteOperation]) -> Mapping[OperationKey, Record]:
+        found: dict[OperationKey, Record] = {}
+        for resource in {operation.key.resource for operation in operations}:
+            own = [operation.key for operation in operations if operation.key.resource == resource]
+            values = f"{_VALUES_PREFIX}{resource}"
+            owner = next(name for name, target in resources.references(values).items() if target == resource)
+            ids = sorted({str(key.parent_id) for key in own})
+            where = {owner: {"$in": ids} if len(ids) > 1 else ids[0]}
+            rows = self._rows(values, (owner, "customFieldId", "value"), where)
+            names = self._names({str(row.get("customFieldId")) for row in rows})
+            by_key = {(str(row.get(owner)), names.get(str(row.get("customFieldId")))): row for row in rows}
+            found |= {key: by_key[place] for key in own if (place := (str(key.parent_id), key.value)) in by_key}
+        return found
+
+    @override
+    def changes(self, operation: WriteOperation, row: Record) -> Record:
+        value, shown = operation.payload["value"], row.get("value")
+        is_plain = value is None or (isinstance(value, (str, int, Decimal)) and not isinstance(value, bool))
+        # How Jetti shows other values as text is not documented, so they are sent.
+        same = is_plain and (shown is None if value is None else shown is not None and str(shown) == str(value))
+        return {} if same else operation.payload
+
+    def _names(self, ids: set[str]) -> dict[str, str]:
+        return {value: str(row.get("name")) for value, row in shown_rows(self._session, "custom_fields", "id", ids)}
+
+    @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
+        self._context.written.update(operation.key for operation in operations)
         key = operations[0].key
         path = f"{resources.api_name(key.resource)}/{key.parent_id}/sync-custom-fields.json"
-        self._context.written.update(operation.key for operation in operations)
         self._write("PUT", path, {"customFields": [operation.payload for operation in operations]})
-
-
-def _is_shown(payload: Record, row: Record | None) -> bool:
-    """Whether Jetti shows the value of a payload; it may keep a value as text. Nested values are always sent."""
-    if row is None or isinstance(payload["value"], (dict, list)):
-        return False
-    value, shown = payload["value"], row.get("value")
-    if value is None or shown is None or isinstance(value, bool) or isinstance(shown, bool):
-        return value is shown
-    return str(value) == str(shown)
 
 
 @cache

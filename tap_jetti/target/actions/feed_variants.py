@@ -16,7 +16,7 @@ from tap_jetti.target.actions.visible_rows import RowVisibility
 from tap_jetti.target.delivery.ledger.decisions import UNDER_WAY_MS
 from tap_jetti.target.delivery.operations import Comparison, OperationKey, Route, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError, record_error_of
-from tap_jetti.target.fields import Fields
+from tap_jetti.target.fields import Fields, id_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tap_jetti.target.actions.context import ActionContext
 
 RESOURCE = "inventory_feed_variants"
+
+MAX_LOOK_UPS = 100
+"""Rows that are looked up by their ids in one run, where other records name rows by their external ids."""
 
 _FEED = {"type": ["integer", "null"], "description": "The feed. Overrides the setting inventory_feed_id."}
 
@@ -35,8 +38,9 @@ class FeedVariants(Action):
     inbound``. With ``delivery: api`` a record that has both is written by its ``id``, too. A feed file cannot hold a
     record without ``externalId``, nor records of a second feed: one file is one feed.
 
-    Identify a row in the same way within a run. The target cannot know that an ``id`` and an ``externalId`` mean the
-    same row, so it guarantees no order between such records.
+    Identify a row in the same way within a run. If records with ``externalId`` came before one with an ``id`` alone,
+    its row is looked up, so that both keep their order. Where that is not possible, a warning says so: the order of
+    such records is not guaranteed then.
     """
 
     name = "inventory_feed_variants"
@@ -56,6 +60,8 @@ class FeedVariants(Action):
         self._kinds = tuple(self._fields.kinds.items())
         self._began = context.clock.monotonic()
         self._routes: dict[Any, Route] = {}
+        self._has_external_ids = self._has_unknown_rows = False
+        self._look_ups = MAX_LOOK_UPS
 
     @classmethod
     @override
@@ -85,6 +91,9 @@ class FeedVariants(Action):
         if len(payload) == 1:
             require_content(payload, "externalId")
         route = self._route_of(record.get("inventoryFeedId"))
+        self._has_external_ids = True
+        if self._has_unknown_rows:
+            self._warn_unknown_rows()
         key = OperationKey(RESOURCE, route.parent_id, "externalId", external_id)
         return (WriteOperation(self, route, key, payload),)
 
@@ -149,11 +158,34 @@ class FeedVariants(Action):
         require_content({"id": None, **payload}, "id", *(["externalId"] if has_external_id else []))
         row_id, feed = id_in(record, "id"), self._webhook_hashes.known_feed_id(record.get("inventoryFeedId"))
         if not has_external_id or feed is None:
-            return WriteOperation(
-                self, Route(self.name, API_ROW, None, row_id), OperationKey(RESOURCE, None, "id", row_id), payload
-            )
+            return WriteOperation(self, Route(self.name, API_ROW, None, row_id), self._key_of_row(row_id), payload)
         key = OperationKey(RESOURCE, feed, "externalId", text_in(record, "externalId"))
         return WriteOperation(self, Route(self.name, API_ROW, feed, row_id), key, payload)
+
+    def _key_of_row(self, row_id: int) -> OperationKey:
+        """The key of a row that a record names by its id: that of its external id, if others are named that way."""
+        if self._has_external_ids and self._look_ups > 0:
+            self._look_ups -= 1
+            try:
+                row = self._session.get(f"inventory-feed-variants/{row_id}.json").body
+            except NotFoundError:
+                row = None  # the response to the update tells
+            feed = id_of(row.get("inventoryFeedId")) if isinstance(row, dict) else None
+            if feed is not None and row.get("externalId") is not None:
+                return OperationKey(RESOURCE, feed, "externalId", str(row["externalId"]))
+        else:
+            self._has_unknown_rows = True
+            if self._has_external_ids:
+                self._warn_unknown_rows()
+        return OperationKey(RESOURCE, None, "id", row_id)
+
+    def _warn_unknown_rows(self) -> None:
+        self._context.profile.warn_once(
+            self._context.logger,
+            "%s: some records name a row by id and others by externalId. If two of them mean the same row, the order"
+            " between them is not guaranteed. Use one of the two in all records.",
+            self.name,
+        )
 
     def _route_of(self, feed: Any) -> Route:  # noqa: ANN401 - as it was received
         """The route of a record's feed. It is worked out once for each value that records have there."""

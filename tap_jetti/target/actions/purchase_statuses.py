@@ -13,7 +13,7 @@ from tap_jetti.target.actions.routes import API
 from tap_jetti.target.actions.visible_rows import shown_rows
 from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError
-from tap_jetti.target.fields import id_of, invalid
+from tap_jetti.target.fields import comparable, id_of, invalid
 from tap_jetti.target.name_matching import shown_name
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ _MOST_NAMES = 10
 
 
 class PurchaseStatuses(ComparedAction):
-    """Sets the status of a purchase, unless it has it. Names of statuses are read once per run, if a record has one."""
+    """Sets the status of a purchase, unless it has that status.
+
+    Names of statuses are read once per run, if a record has one.
+    """
 
     name = "purchase_statuses"
     title = "Set the status of purchases"
@@ -61,14 +64,14 @@ class PurchaseStatuses(ComparedAction):
 
     @override
     def changes(self, operation: WriteOperation, row: Record) -> Record:
-        status = operation.payload["purchaseStatusId"]
-        return {} if str(row.get("purchaseStatusId")) == str(status) else operation.payload
+        status_id = operation.payload["purchaseStatusId"]
+        same = comparable("integer", row.get("purchaseStatusId")) == comparable("integer", status_id)
+        return {} if same else operation.payload
 
     @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
-        operation = operations[0]
-        self._context.written.add(operation.key)
-        self._write("PUT", f"purchases/{operation.key.value}.json", operation.payload)
+        self._context.written.add(operations[0].key)
+        self._write("PUT", f"purchases/{operations[0].key.value}.json", operations[0].payload)
 
     @cached_property
     def _statuses(self) -> list[Record]:

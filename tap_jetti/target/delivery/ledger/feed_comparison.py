@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_jetti.facts.timestamps import normalise
@@ -16,6 +16,7 @@ from tap_jetti.target.delivery.ledger.mirror import AMBIGUOUS
 from tap_jetti.target.delivery.ledger.values import Short, short_form
 from tap_jetti.target.delivery.ledger.write_log import hash_of
 from tap_jetti.target.delivery.verdict import Verdict
+from tap_jetti.target.fields import InvalidValueError, number_of
 
 if TYPE_CHECKING:
     import logging
@@ -310,6 +311,6 @@ class _Known:
 
 def _number(value: object) -> Decimal:
     try:
-        return Decimal(str(value)) if value is not None else Decimal(0)
-    except InvalidOperation:
+        return Decimal(number_of(value))
+    except InvalidValueError:
         return Decimal(0)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_jetti.target.fields import LONGEST_VERBATIM, comparable
+from tap_jetti.target.fields import LARGEST_EXPONENT, LONGEST_VERBATIM, comparable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -91,7 +91,7 @@ def _plain_json(value: Any) -> str:  # noqa: ANN401 - any JSON
 
     try:
         return json.dumps(plain(value), sort_keys=True, ensure_ascii=False)
-    except (RecursionError, InvalidOperation):
+    except (RecursionError, ArithmeticError):
         return str(value)
 
 
@@ -106,9 +106,9 @@ def _plain_digest(text: str) -> str:
 def _is_rounded(sent: Short, shown: Short) -> bool:
     try:
         given, found = Decimal(str(sent)), Decimal(str(shown))
-    except InvalidOperation:
+    except ArithmeticError:
         return not sent and not shown
-    if not (given.is_finite() and found.is_finite()):
+    if not all(one.is_finite() and abs(one.adjusted()) <= LARGEST_EXPONENT for one in (given, found)):
         return False
     places, fewer = (max(0, -int(one.normalize().as_tuple().exponent)) for one in (given, found))
     return fewer < places and abs(given - found) <= Decimal(5).scaleb(-fewer - 1)
