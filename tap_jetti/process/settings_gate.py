@@ -89,6 +89,8 @@ def parse_settings(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict
             continue
         if isinstance(value, str) and facts and "string" not in types:
             value = _parsed(value, types)  # noqa: PLW2901 - the same value, parsed
+        if "integer" in types and isinstance(value, float) and value.is_integer():
+            value = int(value)  # noqa: PLW2901 - 100.0 is the integer 100
         parsed[name] = float(value) if isinstance(value, Decimal) and value.is_finite() else value
     return parsed
 

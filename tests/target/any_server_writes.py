@@ -305,14 +305,14 @@ class Play:
 
     def _acknowledgement(self) -> dict[str, Any] | None:
         variant, number = self.chance.choice(OWN_VARIANTS), self.chance.choice([1, 2])
-        if not self._is_new("connection", number, shows_values=True):
+        if not self._is_new("connection", number, shows_values=False):
             return None
         self.expected.put(VARIANTS, "externalId", f"ack-{number}", variantId=variant)
         return _connection("acknowledgements", variant, number)
 
     def _disconnection(self) -> dict[str, Any] | None:
         variant, number = self.chance.choice(OWN_VARIANTS), self.chance.choice([1, 2])
-        if not self._is_new("connection", number, shows_values=True):
+        if not self._is_new("connection", number, shows_values=False):
             return None
         before = self.expected.fields.get((VARIANTS, "externalId", f"ack-{number}"), {}).get("variantId")
         self.expected.put(VARIANTS, "externalId", f"ack-{number}", variantId=None if before == variant else before)

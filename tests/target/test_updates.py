@@ -220,3 +220,26 @@ def test_a_normalised_value_is_a_success() -> None:
         sandbox.upsert("sales", {"id": 31, "notes": "a"})
         outcome = deliver(sandbox, *updates("sales_updates", {"id": 31, "notes": " a "}))
         assert (outcome.code, outcome.of(STREAM).sent) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("stream", "first", "second"),
+    [
+        ("purchase_statuses", {"purchaseId": 21, "purchaseStatusId": 2}, {"purchaseId": 21, "purchaseStatus": "Late"}),
+        (
+            "custom_fields",
+            {"resource": "sales", "resourceId": 31, "key": "colour", "value": "red"},
+            {"resource": "sales", "resourceId": 31, "key": "colour", "value": 5},
+        ),
+    ],
+)
+def test_statuses_and_custom_fields_are_sent_only_if_they_differ(
+    stream: str, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    """The same record again sends nothing, another value is sent, and so is the first one then."""
+    with jetti() as sandbox:
+        for number, fields in enumerate((first, first, second, second, first), start=1):
+            outcome = deliver(sandbox, *updates(stream, fields))
+            assert outcome.states == [{"done": 1}]
+            assert outcome.of(stream).unchanged == (number in {2, 4})
+        assert len(sandbox.requests.writes) == 3

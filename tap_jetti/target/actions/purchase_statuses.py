@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from tap_jetti.target.actions.action import Action
+from tap_jetti.target.actions.compared import ComparedAction
 from tap_jetti.target.actions.record_fields import has_value, id_in, text_in
 from tap_jetti.target.actions.routes import API
+from tap_jetti.target.actions.visible_rows import shown_rows
 from tap_jetti.target.delivery.operations import OperationKey, Route, WriteOperation
 from tap_jetti.target.delivery.record_errors import MissingKeyError
-from tap_jetti.target.fields import id_of, invalid
+from tap_jetti.target.fields import comparable, id_of, invalid
 from tap_jetti.target.name_matching import shown_name
 
 if TYPE_CHECKING:
@@ -24,8 +25,11 @@ _MOST_NAMES = 10
 """Names of statuses that a message lists."""
 
 
-class PurchaseStatuses(Action):
-    """Sets the status of a purchase. Names of statuses are read once per run, if a record has one."""
+class PurchaseStatuses(ComparedAction):
+    """Sets the status of a purchase, unless it has that status.
+
+    Names of statuses are read once per run, if a record has one.
+    """
 
     name = "purchase_statuses"
     title = "Set the status of purchases"
@@ -54,7 +58,19 @@ class PurchaseStatuses(Action):
         return (WriteOperation(self, Route(self.name, API), key, {"purchaseStatusId": status_id}),)
 
     @override
+    def shown(self, operations: Sequence[WriteOperation]) -> Mapping[OperationKey, Record]:
+        keys = {str(operation.key.value): operation.key for operation in operations}
+        return {keys[value]: row for value, row in shown_rows(self._session, self.resource, "id", keys)}
+
+    @override
+    def changes(self, operation: WriteOperation, row: Record) -> Record:
+        status_id = operation.payload["purchaseStatusId"]
+        same = comparable("integer", row.get("purchaseStatusId")) == comparable("integer", status_id)
+        return {} if same else operation.payload
+
+    @override
     def send(self, operations: Sequence[WriteOperation]) -> None:
+        self._context.written.add(operations[0].key)
         self._write("PUT", f"purchases/{operations[0].key.value}.json", operations[0].payload)
 
     @cached_property
