@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tap_jetti.target.delivery.checkpoints import Checkpoints
+    from tap_jetti.target.delivery.ledger.replays import ReplayGuard
     from tap_jetti.target.delivery.operations import InputStream, Replay, WriteOperation
     from tap_jetti.target.delivery.outcomes import Outcomes
     from tap_jetti.target.delivery.write_path import WritePath
@@ -26,9 +27,13 @@ class RecordProcessor:
         path: What takes the operations.
         outcomes: What is told of records that are rejected.
         checkpoints: What is told of every record.
+        guard: Keeps older values of a rejects file from overwriting newer ones; None takes all as they come.
     """
 
-    def __init__(self, path: WritePath, outcomes: Outcomes, checkpoints: Checkpoints) -> None:
+    def __init__(
+        self, path: WritePath, outcomes: Outcomes, checkpoints: Checkpoints, *, guard: ReplayGuard | None = None
+    ) -> None:
+        self._guard = guard
         self._path = path
         self._outcomes = outcomes
         self._checkpoints = checkpoints
@@ -80,7 +85,10 @@ class RecordProcessor:
             self._assign(operations, origin, record)
             for operation in operations:
                 operation.size = size
-                self._path.add(operation)
+                if self._guard is None or self._guard.admit(operation):
+                    self._path.add(operation)
+                else:
+                    self._outcomes.mark_superseded(operation)
         self._outcomes.check()
 
     def reject(
