@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from tap_jetti.errors import NotFoundError
 from tap_jetti.target.actions.action import LARGEST_BATCH, Action
 
 if TYPE_CHECKING:
@@ -47,7 +48,16 @@ class ComparedAction(Action):
         compared = [operation for operation in operations if operation.key not in self._context.written]
         if not compared or not self._context.skip_unchanged:
             return ()
-        shown = self.shown(compared)
+        try:
+            shown = self.shown(compared)
+        except NotFoundError as error:
+            self._context.profile.warn_once(
+                self._context.logger,
+                "%s: what Jetti shows cannot be read (%s), so that all records are sent, changed or not.",
+                self.name,
+                f"{error.status} on {error.method} {error.path}",
+            )
+            return ()
         done = []
         for operation in compared:
             row = shown.get(operation.key)
