@@ -51,7 +51,7 @@ class RemoteFileStore:
         self._scheme = url.partition("://")[0]
         try:
             self._system: fsspec.AbstractFileSystem
-            self._system, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
+            self._system, path = fsspec.core.url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
         except Exception as error:  # each of fsspec's packages raises exceptions of its own
             raise SettingsError(f"The state {self.place} cannot be used: {mask_credentials(str(error))}") from error
         self._path = str(path)
