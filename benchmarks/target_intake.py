@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BATCH = 50
-NOWHERE = "http://jetti.invalid/"
+NOWHERE = "https://jetti.invalid/"
 CONFIG = {
     "api_token": "t",
     "api_url": NOWHERE,

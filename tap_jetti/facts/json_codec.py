@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _LONGEST_INTEGER = 1_000
 """Characters of an integer that is decoded as one: longer ones take long, and Python refuses the longest."""
 
+DEEPEST = 200
+"""The number of levels that the functions for JSON can follow with the stack of Python."""
+
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -38,6 +41,21 @@ def decode_json(content: bytes, *, huge_as_text: bool = False) -> Any:  # noqa: 
         if found is None:
             raise msgspec.DecodeError(str(error)) from error
         return found
+
+
+def is_too_deep(value: object) -> bool:
+    """Whether a value is nested deeper than `DEEPEST`."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, (dict, list))
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return False
+    return any(isinstance(one, (dict, list)) for one in level)
 
 
 def encode_json(value: object) -> bytes:

@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 SIGNAL_EXIT = 128
 """The exit code after a signal is this plus its number, as in shells."""
 
+CONFIG_FILES = "tap_jetti.config_files"
+"""Where the command line keeps the paths of the config files."""
+
 REPEATED_SIGNAL_SECONDS = 1.0
 """Seconds after a signal in which others are ignored: Ctrl-C comes twice if a parent process passes it on."""
 
@@ -156,6 +159,7 @@ class CommandLine(PluginBase):
             SettingsError: A file cannot be read, or is not a JSON object.
         """
         config: dict[str, Any] = {}
+        ctx.meta[CONFIG_FILES] = [path for path in value if path != "ENV"]
         for path in value:
             if path != "ENV":
                 try:

@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 
     from tap_jetti.client.clock import Clock
 
+DAY = 24 * 60 * 60
+"""Seconds. Settings have bounds, as clocks and sockets do: beyond these, a time is a mistake."""
+
+RATE: th.JSONTypeHelper[Any] = th.NumberType(
+    nullable=False,
+    minimum=0.001,  # type: ignore[arg-type]  # the SDK means integers, JSON Schema any number
+    maximum=1_000_000_000,
+)
+"""The type of units per second, and of units."""
+
 CLIENT_SETTINGS = th.PropertiesList(
     th.Property(
         "api_token",
@@ -61,28 +71,28 @@ CLIENT_SETTINGS = th.PropertiesList(
     ),
     th.Property(
         "timeout",
-        th.NumberType(nullable=False, exclusive_minimum=0),
+        th.NumberType(nullable=False, exclusive_minimum=0, maximum=DAY),
         default=60,
         title="Time-out",
         description="Read timeout in seconds. A request that times out, or takes five times that in all, is retried.",
     ),
     th.Property(
         "retry_seconds",
-        th.NumberType(nullable=False, minimum=0),
+        th.NumberType(nullable=False, minimum=0, maximum=30 * DAY),
         default=300,
         title="Retry seconds",
         description="Seconds during which a request that fails is retried. After that it is an error.",
     ),
     th.Property(
         "rate_limit",
-        th.NumberType(nullable=False, exclusive_minimum=0),
+        RATE,
         default=2,
         title="Rate limit",
         description="Rate limit of the account in units per second. A GET costs 1 unit, any other request 2.",
     ),
     th.Property(
         "rate_limit_burst",
-        th.NumberType(nullable=False, exclusive_minimum=0),
+        RATE,
         default=2,
         title="Rate limit burst",
         description="Capacity of the account's leaky bucket in units: how much may be sent at once.",

@@ -20,7 +20,7 @@ from tap_jetti.process.command import exit_code_of
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 @dataclass
@@ -87,12 +87,28 @@ class RunSummary:
         return self.redactor.clean(text)
 
 
-def summary_file(setting: object) -> Path | None:
-    """The file that the setting `summary_path` names, before the setting has been validated."""
+def summary_file(setting: object, inputs: Iterable[str] = ()) -> Path | None:
+    """The file that the setting `summary_path` names, before the setting has been validated.
+
+    Args:
+        setting: The setting.
+        inputs: The paths of the files that the run reads.
+
+    Raises:
+        SettingsError: It is no path, or one of the inputs, which a run must not replace.
+    """
     if not isinstance(setting, str) or not setting.strip():
         return None
-    path = Path(setting).expanduser()
-    return path.resolve() if _is_replaceable(path) else path  # a link stays, and what it leads to is replaced
+    try:
+        path = Path(setting).expanduser()
+        # A link stays, and what it leads to is replaced.
+        path = path.resolve() if _is_replaceable(path) else path
+        is_input = any(path.samefile(file) for file in inputs if path.exists() and Path(file).exists())
+    except (OSError, RuntimeError, ValueError) as error:  # too long, of an unknown user, with a NUL
+        raise SettingsError(f"summary_path is not a path that can be used: {error}.") from error
+    if is_input:
+        raise SettingsError(f"summary_path {path} is a file that this run reads. Set another path.")
+    return path
 
 
 @contextmanager

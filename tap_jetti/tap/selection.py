@@ -115,7 +115,7 @@ def report_overlooked(
             start_date,
             ", ".join(skipping),
         )
-    missing = [name for name in settings["id_snapshots"] if name + SNAPSHOT_SUFFIX not in selected]
+    missing = [name for name in dict.fromkeys(settings["id_snapshots"]) if name + SNAPSHOT_SUFFIX not in selected]
     if missing:
         logger.warning(
             "id_snapshots has no effect on %s: select %s, too, to find deleted rows.",

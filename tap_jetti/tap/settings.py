@@ -9,6 +9,7 @@ from singer_sdk import typing as th
 from tap_jetti.errors import SettingsError
 from tap_jetti.facts import resources
 from tap_jetti.facts.timestamps import normalise
+from tap_jetti.process.settings import DAY
 from tap_jetti.tap.column_names import STYLES
 from tap_jetti.tap.invalid_values import POLICIES
 
@@ -26,8 +27,8 @@ _INCLUDE: th.JSONTypeHelper[Any] = th.ArrayType(
 EARLIEST_END = "1970-01-01T00:00:00.000Z"
 """Rows are not read up to this time or an earlier one."""
 
-LONGEST_LAG = 365 * 24 * 60 * 60
-"""Maximum of bookmark_lag, in seconds."""
+_LARGEST_PAGE = 100_000
+"""Rows that a setting may ask for per page. A page is held in memory."""
 
 TAP_SETTINGS = th.PropertiesList(
     th.Property(
@@ -46,21 +47,21 @@ TAP_SETTINGS = th.PropertiesList(
     ),
     th.Property(
         "page_size",
-        th.IntegerType(nullable=False, minimum=1),
+        th.IntegerType(nullable=False, minimum=1, maximum=_LARGEST_PAGE),
         title="Page size",
         description="Number of rows to request per page. Default: begin with 100, and request more as long as"
         " the server returns as many.",
     ),
     th.Property(
         "max_page_size",
-        th.IntegerType(nullable=False, minimum=1),
+        th.IntegerType(nullable=False, minimum=1, maximum=_LARGEST_PAGE),
         default=1000,
         title="Maximum page size",
         description="Largest number of rows to request per page if page_size is not set.",
     ),
     th.Property(
         "bookmark_lag",
-        th.NumberType(nullable=False, minimum=0, maximum=30 * 24 * 3600),
+        th.NumberType(nullable=False, minimum=0, maximum=30 * DAY),
         default=10,
         title="Bookmark lag",
         description="Seconds to keep bookmarks behind the server's clock,"
@@ -147,14 +148,11 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     """Check what a JSON Schema cannot express.
 
     Raises:
-        SettingsError: A date is invalid, the dates are in the wrong order, `bookmark_lag` is not a number of seconds
-            up to a year, or `include` names an unknown stream.
+        SettingsError: A date is invalid, the dates are in the wrong order, or `include` names an unknown stream.
     """
     start, end = date_setting(settings, "start_date"), date_setting(settings, "end_date")
     if end and end <= EARLIEST_END:
         raise SettingsError(f"end_date {end} must be after {EARLIEST_END}: no row is older.")
-    if not 0 <= settings["bookmark_lag"] <= LONGEST_LAG:  # false for NaN, too
-        raise SettingsError(f"bookmark_lag must be between 0 and {LONGEST_LAG} seconds.")
     if start and end and start >= end:
         raise SettingsError(f"start_date {start} must be before end_date {end}.")
     unknown = sorted(set(settings.get("include", ())) - set(resources.names()))

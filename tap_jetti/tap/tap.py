@@ -9,13 +9,14 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import click
 from singer_sdk import Tap
 from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
 from tap_jetti.client.clock import SystemClock
 from tap_jetti.errors import Interrupted, JettiError, OutputError, SettingsError
-from tap_jetti.process.command import CommandLine, read_object, run_command
+from tap_jetti.process.command import CONFIG_FILES, CommandLine, read_object, run_command
 from tap_jetti.process.settings import settings_schema
 from tap_jetti.process.settings_gate import read_environment
 from tap_jetti.tap.base_stream import BaseStream
@@ -195,7 +196,12 @@ class TapJetti(CommandLine, Tap):
         super(Tap, cls).invoke(about=about, about_format=about_format)
         cls.print_version(print_fn=cls.logger.debug)
         given = cls._given_settings(config)
-        with closing_summary(summary_file(given.get("summary_path")), cls.logger) as summary:
+        command = click.get_current_context(silent=True)
+        inputs = [
+            *(command.meta.get(CONFIG_FILES, ()) if command else ()),
+            *(file.name for file in (state, catalog) if file),
+        ]
+        with closing_summary(summary_file(given.get("summary_path"), inputs), cls.logger) as summary:
             summary.redactor.learn(*cls.known_secrets(given))
             cls(
                 config=config.config if config else {},

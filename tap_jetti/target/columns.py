@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_jetti.errors import RecordError
-from tap_jetti.facts.json_codec import decode_json
+from tap_jetti.facts.json_codec import decode_json, is_too_deep
 from tap_jetti.facts.kinds import types_of
 from tap_jetti.target.name_matching import folded, near, nearest, shown_name, without_invisible
 from tap_jetti.target.shown_values import shown_value
@@ -251,7 +251,7 @@ class Columns:
             found = decode_json(text.encode("utf-8", "surrogatepass"))
         except (msgspec.DecodeError, RecursionError):
             found = None
-        if not isinstance(found, nested.types):
+        if not isinstance(found, nested.types) or is_too_deep(found):
             shown = shown_value(self._names.resource, name, text)
             raise RecordError(
                 f"{name}.invalid", f"{self._path}{name} must be {nested.kind} or its JSON text, not {shown}"

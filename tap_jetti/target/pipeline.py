@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_jetti.errors import JettiError
+from tap_jetti.errors import JettiError, RecordError
 from tap_jetti.facts.json_codec import encode_json
 from tap_jetti.process.settings import account_of
 from tap_jetti.process.stdout import Output
@@ -24,6 +24,7 @@ from tap_jetti.target.delivery.intake import RecordProcessor
 from tap_jetti.target.delivery.ledger.account_ledger import AccountLedger
 from tap_jetti.target.delivery.ledger.feed_reader import server_time
 from tap_jetti.target.delivery.ledger.once import OnceMarks
+from tap_jetti.target.delivery.ledger.replays import ReplayGuard
 from tap_jetti.target.delivery.ledger.write_log import WriteLog
 from tap_jetti.target.delivery.outcomes import Outcomes
 from tap_jetti.target.delivery.quota import FirstComeQuota, LargestChangeQuota
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from tap_jetti.client.clock import Clock
     from tap_jetti.client.session import JettiSession
     from tap_jetti.target.delivery.ledger.once_hosts import RedisClaims
-    from tap_jetti.target.delivery.operations import OperationKey
+    from tap_jetti.target.delivery.operations import OperationKey, Origin
     from tap_jetti.target.delivery.quota import Quota
 
 STOP_SECONDS = 10.0
@@ -86,9 +87,13 @@ class Pipeline:
             logger=logger,
             is_read_only=self._dry_run,
         )
+        guard = ReplayGuard(self._ledger, _key_of, logger=logger)
+        self._outcomes.guard = guard
+        if self._rejects is not None:
+            self._rejects.guard = guard
         self._once = OnceMarks(self._ledger, clock=clock, hosts=self._new_hosts(config))
         self.context = self._new_context(config)
-        self._detector = self._new_detector(config)
+        self._detector = self._new_detector(config, guard)
         is_limited = config.get("max_updates") is not None
         log = WriteLog(
             self._ledger,
@@ -118,7 +123,9 @@ class Pipeline:
             clock=clock,
         )
         self._dispatcher.on_tick = self._path.tick
-        self.processor = RecordProcessor(self._path, self._outcomes, self.checkpoints)
+        self.processor = RecordProcessor(
+            self._path, self._outcomes, self.checkpoints, guard=None if self._file else guard
+        )
         self._has_streams = False
 
     def add_stream(self) -> None:
@@ -234,12 +241,13 @@ class Pipeline:
 
         return RedisClaims(url, account_of(config))
 
-    def _new_detector(self, config: Mapping[str, Any]) -> ChangeDetector | SendingOrder | None:
+    def _new_detector(self, config: Mapping[str, Any], guard: ReplayGuard) -> ChangeDetector | SendingOrder | None:
         if config["skip_unchanged"]:
             return ChangeDetector(
                 self.session,
                 FeedVariants.comparison,
                 ledger=self._ledger,
+                guard=guard,
                 clock=self._clock,
                 summary=self.summary,
                 profile=self.context.profile,
@@ -298,3 +306,12 @@ class Pipeline:
         if self._rejects is not None:
             self._rejects.sync()
         self.output.write(encode_json(value) + b"\n")
+
+
+def _key_of(origin: Origin) -> OperationKey | None:
+    """What a record is about that became no operation, as far as that is known."""
+    action, columns = origin.input_stream.action, origin.input_stream.columns
+    try:
+        return action.key_of(columns.read(origin.record))
+    except RecordError:
+        return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk import typing as th
 
 from tap_jetti.errors import SettingsError
+from tap_jetti.process.settings import DAY, RATE
 from tap_jetti.target.actions import ACTIONS, is_action
 from tap_jetti.target.actions.action import DELETED_ROWS, LARGEST_BATCH, REJECT
 from tap_jetti.target.feed_file.feed_file import MERGE, REPLACE
@@ -26,7 +27,7 @@ TARGET_SETTINGS = th.PropertiesList(
     ),
     th.Property(
         "inbound_rate_limit",
-        th.NumberType(nullable=False, exclusive_minimum=0),
+        RATE,
         default=20,
         title="Inbound rate limit",
         description="Rate limit of the inbound API in units per second. A call costs 2 units, so 20 units allow 10"
@@ -101,7 +102,7 @@ TARGET_SETTINGS = th.PropertiesList(
     ),
     th.Property(
         "confirm_seconds",
-        th.NumberType(nullable=False, minimum=0),
+        th.NumberType(nullable=False, minimum=0, maximum=30 * DAY),
         default=0,
         title="Confirm seconds",
         description="Seconds to wait for asynchronously accepted writes to become visible; those that do not are"

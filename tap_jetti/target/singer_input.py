@@ -14,7 +14,7 @@ from singer_sdk.singerlib.encoding import GenericSingerReader
 from typing_extensions import override
 
 from tap_jetti.errors import InputError, RecordError
-from tap_jetti.facts.json_codec import decode_with
+from tap_jetti.facts.json_codec import DEEPEST, decode_with, is_too_deep
 from tap_jetti.facts.redaction import Redactor
 from tap_jetti.facts.secret_fields import is_secret
 from tap_jetti.target.name_matching import shown_name
@@ -94,6 +94,10 @@ class SingerInput(GenericSingerReader[bytes]):
                     raise InputError(
                         f"Line {self.line} is not valid JSON ({error}): {excerpt(line, self.redactor)}"
                     ) from None
+            if self.size > 2 * DEEPEST and _has_many_levels(line) and is_too_deep(message):
+                raise InputError(
+                    f"Line {self.line} is nested deeper than {DEEPEST} levels: {excerpt(line, self.redactor)}"
+                )
             kind = message.get("type") if isinstance(message, dict) else None
             callback = callbacks.get(kind) if isinstance(kind, str) else None
             if callback is None:
@@ -124,6 +128,13 @@ class SingerInput(GenericSingerReader[bytes]):
         )
         is_readable = _find_raw(message) is None or _mark(message)
         return message if is_readable else None
+
+
+def _has_many_levels(line: bytes | str) -> bool:
+    """Whether a line may be nested too deep: fast, because nothing is decoded."""
+    if isinstance(line, str):
+        return line.count("[") + line.count("{") > DEEPEST
+    return line.count(b"[") + line.count(b"{") > DEEPEST
 
 
 def _raw(number: str) -> msgspec.Raw:

@@ -28,7 +28,7 @@ PLUGINS = pytest.mark.parametrize("plugin", [TapJetti, TargetJetti], ids=["tap",
         ({"Timeout": 2}, "Did you mean timeout?"),
         ({"stream_map": {}}, "Did you mean stream_maps?"),
         ({"rate_limit": "fast"}, "rate_limit must be a number, not fast"),
-        ({"rate_limit": 0}, "rate_limit must be more than 0, not 0"),
+        ({"rate_limit": 0}, "rate_limit must be at least 0.001, not 0"),
         ({"timeout": float("nan")}, "timeout must be a number"),
         ({"timeout": "nan"}, "timeout must be a number, not nan"),
         ({"timeout": "1_000"}, "timeout must be a number"),
@@ -36,6 +36,11 @@ PLUGINS = pytest.mark.parametrize("plugin", [TapJetti, TargetJetti], ids=["tap",
         ({"concurrency": 0}, "concurrency must be at least 1, not 0"),
         ({"concurrency": 65}, "concurrency must be at most 64, not 65"),
         ({"concurrency": "2.5"}, "concurrency must be an integer, not 2.5"),
+        ({"timeout": 1e300}, "timeout must be at most 86400, not 1e+300"),
+        ({"timeout": float("inf")}, "timeout must be"),
+        ({"retry_seconds": 10**30}, "retry_seconds must be at most 2592000"),
+        ({"rate_limit": 1e-300}, "rate_limit must be at least 0.001"),
+        ({"rate_limit_burst": 1e300}, "rate_limit_burst must be at most 1000000000, not"),
         ({"rate_limit_fallback": "none"}, 'rate_limit_fallback must be one of "half", "fail", not none'),
         ({"user_agent": "x\x1b[31m", "timeout": "\x1b[31m"}, r"not \x1b[31m"),
     ],
@@ -84,6 +89,7 @@ def test_an_unknown_setting_of_others_is_a_warning(plugin: Any, caplog: pytest.L
     [
         ("rate_limit", "1.5", 1.5),
         ("concurrency", " 4 ", 4),
+        ("concurrency", "4.0", 4),
         ("id_snapshots", '["sales"]', ["sales"]),
         ("id_snapshots", "sales, products", ["sales", "products"]),
         ("include", '{"sales": [{"model": "SaleItem"}]}', {"sales": [{"model": "SaleItem"}]}),
@@ -101,6 +107,24 @@ def test_text_of_the_environment_is_parsed(
     monkeypatch.setenv(f"TAP_JETTI_{name.upper()}", text)
     assert TapJetti(parse_env_config=True).config.get(name) == expected
     assert TapJetti(config={**TOKEN, name: text}).config.get(name) == expected
+
+
+@pytest.mark.parametrize("text", ['["sales"', '{"a": 1}', "[sales]"])
+def test_json_that_is_malformed_is_no_list(text: str) -> None:
+    """Text that begins as JSON is not split at its commas."""
+    with pytest.raises(SettingsError, match="id_snapshots must be a list"):
+        TapJetti(config={**TOKEN, "id_snapshots": text})
+
+
+@PLUGINS
+def test_variables_of_others_are_no_settings(plugin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Meltano and the SDK use under the same prefix is neither reported nor taken for a misspelt setting."""
+    prefix = plugin.environment_prefix()
+    monkeypatch.setenv(f"{prefix}API_TOKEN", "any")
+    monkeypatch.setenv(f"{prefix}RATE_LIMIT_STORE", "memory://")
+    for name in ("PIP_URL", "_SELECT", "LOGLEVEL", "EXECUTABLE"):
+        monkeypatch.setenv(prefix + name, "x" if name != "LOGLEVEL" else "INFO")
+    plugin(parse_env_config=True)
 
 
 @PLUGINS

@@ -159,14 +159,26 @@ def test_of_an_interrupted_run(number: signal.Signals, sandbox: Sandbox, command
     }
 
 
-@pytest.mark.parametrize("name", ["folder", "file/summary.json"])
+@pytest.mark.parametrize("name", ["config.json", "state.json", "catalog.json"])
+def test_an_input_is_not_replaced(name: str, sandbox: Sandbox, commands: Commands) -> None:
+    """A path that is also that of an input would destroy it, so it is refused."""
+    path = commands.directory / name
+    config = config_for(sandbox, summary_path=str(path))
+    output = commands.run(config, catalog={"streams": []}, state={"bookmarks": {}})
+    assert output.code == 78
+    assert "is a file that this run reads" in output.errors
+    assert path.read_text()
+
+
+@pytest.mark.parametrize("name", ["folder", "file/summary.json", "a\0b", "~nobody-here/summary.json", "n" * 5000])
 def test_a_path_that_cannot_be_written(name: str, sandbox: Sandbox, commands: Commands) -> None:
     """The run ends before it sends a request."""
     (commands.directory / "folder").mkdir()
     (commands.directory / "file").touch()
-    output = commands.run(config_for(sandbox, summary_path=str(commands.directory / name)), streams=("sales",))
+    path = name if name[0] == "~" else str(commands.directory / name)
+    output = commands.run(config_for(sandbox, summary_path=path), streams=("sales",))
     assert (output.code, len(sandbox.requests)) == (78, 0)
-    assert "cannot be written" in output.errors
+    assert "summary_path" in output.errors
     assert "Traceback" not in output.errors
 
 

@@ -236,3 +236,28 @@ def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any
         with pytest.raises(SettingsError, match=text):
             deliver(sandbox, schema(), **settings)
         assert len(sandbox.requests) == 0
+
+
+def test_a_status_that_a_purchase_has_is_not_set_again() -> None:
+    """What somebody moved on in Jetti meanwhile is set, the rest is unchanged."""
+    statuses = [record("purchase_statuses", purchaseId=purchase, purchaseStatus="Sent") for purchase in (21, 22, 23)]
+    with jetti() as sandbox:
+        assert deliver(sandbox, schema("purchase_statuses"), *statuses).of("purchase_statuses").sent == 3
+        sandbox.upsert("purchases", {"id": 22, "purchaseStatusId": 1})
+        again = deliver(sandbox, schema("purchase_statuses"), *statuses, state(1)).of("purchase_statuses")
+        assert (again.unchanged, again.sent) == (2, 1)
+        assert {row["purchaseStatusId"] for row in sandbox.rows("purchases")} == {2}
+        every = deliver(sandbox, schema("purchase_statuses"), *statuses, skip_unchanged=False)
+        assert every.of("purchase_statuses").sent == 3
+
+
+def test_a_custom_field_that_has_the_value_is_not_set_again() -> None:
+    """Values are compared as text, since Jetti may keep them so; nested ones are always sent."""
+    values = {"gift": "yes", "weight": 3, "note": None, "nested": {"a": 1}}
+    fields = [record("custom_fields", resource="sales", resourceId=31, key=key, value=v) for key, v in values.items()]
+    with jetti() as sandbox:
+        assert deliver(sandbox, schema("custom_fields"), *fields).of("custom_fields").sent == 4
+        again = deliver(sandbox, schema("custom_fields"), *fields).of("custom_fields")
+        assert (again.unchanged, again.sent) == (3, 1)
+        fields[0] = record("custom_fields", resource="sales", resourceId=31, key="gift", value="no")
+        assert deliver(sandbox, schema("custom_fields"), *fields).of("custom_fields").unchanged == 2

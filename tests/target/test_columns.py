@@ -238,6 +238,7 @@ def test_a_rejected_part_of_a_record_keeps_its_columns(tmp_path: Path) -> None:
         ("sales", {"externalId": "o", "lineItems": "[]", "customer": "[1]"}, "customer must be an object or its JSON"),
         ("sales", {"externalId": "o", "lineItems": '[{"quantity": NaN}]'}, "lineItems must be an array or its JSON"),
         ("sales", {"externalId": "o", "lineItems": "[" * 100_000}, "lineItems must be an array or its JSON"),
+        (VARIANTS, {"externalId": "o", "tags": "[" * 900 + "]" * 900}, "tags must be an array or its JSON text"),
         (VARIANTS, {"externalId": "o", "tags": "a, b"}, "tags must be an array or its JSON text"),
     ],
 )

@@ -151,7 +151,7 @@ def test_rejects_are_set_aside_and_can_be_fed_back_in(tmp_path: Path) -> None:
         assert first == schema()
         assert [one["rejection"]["title"] for one in found] == ["inventoryQuantity.invalid", "externalId.missing"]
         assert found[0]["record"] == variant(2, "many")["record"]
-        assert found[0]["rejection"].keys() == {"status", "title", "detail", "time"}
+        assert found[0]["rejection"].keys() == {"status", "title", "detail", "time", "order", "ledger"}
         found[0]["record"]["inventoryQuantity"] = 2
         replayed = deliver(sandbox, first, found[0])
         assert replayed.code == 0

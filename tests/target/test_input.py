@@ -31,6 +31,11 @@ if TYPE_CHECKING:
         pytest.param(
             '{"type": "STATE", "value": ' + "[" * 100_000, "Line 4 is not valid JSON", id="nested-without-end"
         ),
+        pytest.param(
+            json.dumps(variant(1, 1, junk=0)).replace(": 0", ": " + "[" * 900 + "]" * 900),
+            "Line 4 is nested deeper than 200 levels",
+            id="nested-deep",
+        ),
         pytest.param("[1, 2]", "Line 4 is not a Singer message", id="array"),
         pytest.param('{"type": "NOTE"}', "Line 4 is not a Singer message", id="unknown-type"),
         pytest.param('{"type": ["RECORD"]}', "Line 4 is not a Singer message", id="odd-type"),

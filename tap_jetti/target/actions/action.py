@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tap_jetti.client.session import Response
     from tap_jetti.target.actions.context import ActionContext
-    from tap_jetti.target.delivery.operations import Comparison, Record, Route, Visibility, WriteOperation
+    from tap_jetti.target.delivery.operations import Comparison, OperationKey, Record, Route, Visibility, WriteOperation
 
 LARGEST_BATCH = 50
 """The largest number of records that Jetti accepts in one call."""
@@ -63,6 +63,7 @@ class Action(ABC):
         self._context = context
         self._session = context.session
         self._webhook_hashes = context.webhook_hashes
+        self._known_columns: dict[tuple[str, ...], Columns] = {}  # some taps repeat a SCHEMA before each page
 
     @classmethod
     def record_schema(cls) -> dict[str, Any]:
@@ -83,9 +84,15 @@ class Action(ABC):
             listed: The columns that the SCHEMA lists.
             names: The fields; None for `field_names`.
         """
-        return Columns(
-            names or self.field_names, listed, refuse_unknown=self._context.refuse_unknown, warn=self._warn_unknown
-        )
+        key = tuple(listed)
+        found = self._known_columns.get(key) if names is None else None
+        if found is None:
+            found = Columns(
+                names or self.field_names, key, refuse_unknown=self._context.refuse_unknown, warn=self._warn_unknown
+            )
+        if names is None:
+            self._known_columns[key] = found
+        return found
 
     @property
     def key_fields(self) -> Sequence[str]:
@@ -145,6 +152,10 @@ class Action(ABC):
     def resource_of(self, record: Mapping[str, Any]) -> str:  # noqa: ARG002 - for actions with several resources
         """Return the resource that a record writes, whose secret fields are withheld from the rejects file."""
         return self.resource
+
+    def key_of(self, record: Mapping[str, Any]) -> OperationKey | None:  # noqa: ARG002 - for actions that know it
+        """Return what a record is about that cannot be written; None if that is not known."""
+        return None
 
     def batch_limit(self, route: Route) -> int:  # noqa: ARG002 - for actions with several kinds of routes
         """Return the largest number of operations in a batch of a route."""

@@ -54,9 +54,9 @@ class ComparedAction(Action):
         except (ClientError, ForbiddenError, NotFoundError) as error:
             self._context.profile.warn_once(
                 self._context.logger,
-                "%s: all records are sent, since Jetti refuses to show what it has: %s",
+                "%s: what Jetti shows cannot be read (%s), so that all records are sent, changed or not.",
                 self.name,
-                error,
+                f"{error.status} on {error.method} {error.path}",
             )
             return ()
         done = []

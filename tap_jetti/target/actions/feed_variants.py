@@ -110,6 +110,13 @@ class FeedVariants(Action):
         return FeedVariantRemovals(self._context)
 
     @override
+    def key_of(self, record: Mapping[str, Any]) -> OperationKey | None:
+        feed = self._webhook_hashes.known_feed_id(record.get("inventoryFeedId"))
+        if feed is None or not has_value(record, "externalId"):
+            return None
+        return OperationKey(RESOURCE, feed, "externalId", text_in(record, "externalId"))
+
+    @override
     def batch_limit(self, route: Route) -> int:
         return self._context.batch_size if route.kind == INBOUND else 1
 

@@ -101,13 +101,14 @@ class Shipments(Action):
                 " shipped again automatically: check it in Jetti",
             )
         path = f"purchases/{operation.key.parent_id}/ship.json"
+        wanted = operation.payload["ids"]  # all of it is shipped afterwards, by this call or found by a look
         self._claims.make(
             operation,
             lambda begin: self._write_once("POST", path, operation.payload, begin=begin),
             lambda: self._is_shipped(operation),
         )
-        before, ids = self._shipped_here.get(operation.key, frozenset()), operation.payload["ids"]
-        self._shipped_here[operation.key] = before | frozenset(ids) if ids and before is not None else None
+        before = self._shipped_here.get(operation.key, frozenset())
+        self._shipped_here[operation.key] = before | frozenset(wanted) if wanted and before is not None else None
 
     def _is_shipped(self, operation: WriteOperation) -> bool:
         """Look again; what is left of the operation becomes its payload."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tap_jetti.target.delivery.ledger.feed_comparison import RowFacts
     from tap_jetti.target.delivery.ledger.locks import FileLock
     from tap_jetti.target.delivery.ledger.mirror import Mirror
+    from tap_jetti.target.delivery.ledger.replays import ReplayGuard
     from tap_jetti.target.delivery.operations import Comparison, OperationKey, WriteOperation
     from tap_jetti.target.delivery.summary import Summary
 
@@ -41,6 +42,7 @@ class ChangeDetector:
         session: Reads the rows.
         comparison: Which rows to read.
         ledger: The mirror, and what was sent.
+        guard: Knows which records of a rejects file were set aside by this ledger.
         clock: For the age of what was read.
         summary: Where writes without effect are counted.
         profile: What was learnt about the server.
@@ -53,6 +55,7 @@ class ChangeDetector:
         comparison: Comparison,
         *,
         ledger: AccountLedger,
+        guard: ReplayGuard,
         clock: Clock,
         summary: Summary,
         profile: ServerProfile,
@@ -61,6 +64,7 @@ class ChangeDetector:
         self._session = session
         self._summary = summary
         self._ledger = ledger
+        self._guard = guard
         self._clock = clock
         self._profile = profile
         self._logger = logger
@@ -71,7 +75,7 @@ class ChangeDetector:
 
     @cached_property
     def _compared(self) -> FeedComparison:
-        return FeedComparison(self._form, self._ledger.sent, logger=self._logger)
+        return FeedComparison(self._form, self._ledger.sent, is_known=self._guard.is_known, logger=self._logger)
 
     @cached_property
     def _mirror(self) -> tuple[Mirror, FileLock | None]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tap_jetti.target.delivery.checkpoints import Checkpoints
+    from tap_jetti.target.delivery.ledger.replays import ReplayGuard
     from tap_jetti.target.delivery.operations import InputStream, Replay, WriteOperation
     from tap_jetti.target.delivery.outcomes import Outcomes
     from tap_jetti.target.delivery.write_path import WritePath
@@ -26,9 +27,13 @@ class RecordProcessor:
         path: What takes the operations.
         outcomes: What is told of records that are rejected.
         checkpoints: What is told of every record.
+        guard: Keeps older values of a rejects file from overwriting newer ones; None takes all as they come.
     """
 
-    def __init__(self, path: WritePath, outcomes: Outcomes, checkpoints: Checkpoints) -> None:
+    def __init__(
+        self, path: WritePath, outcomes: Outcomes, checkpoints: Checkpoints, *, guard: ReplayGuard | None = None
+    ) -> None:
+        self._guard = guard
         self._path = path
         self._outcomes = outcomes
         self._checkpoints = checkpoints
@@ -80,7 +85,10 @@ class RecordProcessor:
             self._assign(operations, origin, record)
             for operation in operations:
                 operation.size = size
-                self._path.add(operation)
+                if self._guard is None or self._guard.admit(operation):
+                    self._path.add(operation)
+                else:
+                    self._outcomes.mark_superseded(operation)
         self._outcomes.check()
 
     def reject(
@@ -124,15 +132,16 @@ class RecordProcessor:
 
     def _assign(self, operations: Sequence[WriteOperation], origin: Origin, record: dict[str, Any]) -> None:
         """Give each operation its origin. A record of several operations is done when each of them is."""
+        if len(operations) == 1 and operations[0].part is None:
+            operations[0].origins.append(origin)
+            return
         raw, columns = origin.record, origin.input_stream.columns
-        parts = None
-        if len(operations) > 1:
-            parts = [origin]
-            for _ in operations[1:]:
-                checkpoint = self._checkpoints.add_record()
-                parts.append(Origin(origin.input_stream, raw, checkpoint, origin.number, replay=origin.replay))
-        for own, operation in zip(parts or [origin], operations, strict=True):
-            own.parts = parts
+        parts = [origin]
+        for _ in operations[1:]:
+            checkpoint = self._checkpoints.add_record()
+            parts.append(Origin(origin.input_stream, raw, checkpoint, origin.number, replay=origin.replay))
+        for own, operation in zip(parts, operations, strict=False):
+            own.parts = parts if len(parts) > 1 else None
             part = {columns.column_of(name, record): value for name, value in (operation.part or {}).items()}
             if part and all(raw.get(column) == record.get(column) for column in part):
                 own.record = {**raw, **part}  # in the rejects file this operation stands alone

@@ -145,6 +145,14 @@ class WriteAction(Protocol):
         """
         ...
 
+    def key_of(self, record: Mapping[str, Any]) -> OperationKey | None:
+        """Return what a record is about that cannot be written; None if that is not known.
+
+        Raises:
+            RecordError: Its key is invalid.
+        """
+        ...
+
     def batch_limit(self, route: Route) -> int:
         """Return the largest number of operations in a batch of a route."""
         ...

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from tap_jetti.errors import RecordError
     from tap_jetti.target.delivery.checkpoints import Checkpoint, Checkpoints
-    from tap_jetti.target.delivery.operations import Origin, WriteOperation
+    from tap_jetti.target.delivery.ledger.replays import ReplayGuard
+    from tap_jetti.target.delivery.operations import OperationKey, Origin, WriteOperation
     from tap_jetti.target.delivery.read_back import Confirmation
     from tap_jetti.target.delivery.rejects import RejectsFile
     from tap_jetti.target.delivery.summary import Summary
@@ -66,6 +67,8 @@ class Outcomes:
     ) -> None:
         self.confirmation: Confirmation | None = None
         """Where sent operations wait until they are visible; None if nothing is read back."""
+        self.guard: ReplayGuard | None = None
+        """Where it is remembered which records were set aside; None if none are."""
         self._checkpoints = checkpoints
         self._summary = summary
         self._rejects = rejects
@@ -110,6 +113,11 @@ class Outcomes:
             operations = self.confirmation.track(operations)
         self._complete(origin for operation in operations for origin in operation.origins)
 
+    def mark_superseded(self, operation: WriteOperation) -> None:
+        """It comes from a rejects file, and newer values of all its fields came meanwhile."""
+        self._summary.settle(operation.origins, Outcome.MERGED)
+        self._complete(operation.origins)
+
     def mark_in_file(self, checkpoints: Counter[Checkpoint], figures: Mapping[str, Counter[str]]) -> None:
         """The feed file is as the records say.
 
@@ -134,21 +142,34 @@ class Outcomes:
     def mark_rejected(self, operation: WriteOperation, error: RecordError) -> None:
         """It cannot be written; see `reject`."""
         is_queued = operation.action.is_queued(operation.route)
-        self.reject(operation.origins, error, label=operation.label, is_queued=is_queued)
+        self.reject(operation.origins, error, label=operation.label, is_queued=is_queued, key=operation.key)
 
-    def reject(self, origins: Sequence[Origin], error: RecordError, *, label: str, is_queued: bool = False) -> None:
+    def reject(
+        self,
+        origins: Sequence[Origin],
+        error: RecordError,
+        *,
+        label: str,
+        is_queued: bool = False,
+        key: OperationKey | None = None,
+    ) -> None:
         """Set records aside that cannot be written, or stop the run.
 
         Args:
             origins: The records.
             error: Why they cannot be written.
             label: What identifies them in a message: a line number or a key.
+            key: What they would have been written to; None if they became no operation.
+            key: What they would have been written to; None if they became no operation.
             is_queued: Whether Jetti was to accept them before it looks at them.
 
         Raises:
             RefusalsError: Jetti refused too many records in a row with the same reason. They are not set aside.
         """
         self._summary.settle(origins, Outcome.REJECTED)
+        if self.guard is not None and not self._stop_on_reject:
+            for origin in origins:
+                self.guard.set_aside(origin, key)
         rejection = _Rejection(origins, error, label, is_queued)
         with self._lock:
             if self._stop_on_reject:

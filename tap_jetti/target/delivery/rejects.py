@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tap_jetti.client.clock import Clock
     from tap_jetti.errors import RecordError
     from tap_jetti.facts.redaction import Redactor
+    from tap_jetti.target.delivery.ledger.replays import ReplayGuard
     from tap_jetti.target.delivery.operations import InputStream, Origin, Record
 
 _BLOCK = 1 << 16
@@ -52,6 +53,8 @@ class RejectsFile:
         self._clock = clock
         self._redactor = redactor
         self._encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+        self.guard: ReplayGuard | None = None
+        """Knows the place of each record in the order of arrival."""
         self._descriptor: int | None = None
         self._is_file = self._is_input = False
         self._size = 0
@@ -90,6 +93,7 @@ class RejectsFile:
             "title": self._redactor.clean(error.title),
             "detail": self._redactor.clean(error.detail),
             "time": from_epoch(self._clock.time()),
+            **(self.guard.stamp(origin) if self.guard is not None else {}),
         }
         if withheld:
             rejection["withheld"] = withheld

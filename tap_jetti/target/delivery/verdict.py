@@ -19,6 +19,7 @@ class Verdict:
     Attributes:
         is_unchanged: Whether Jetti has all of its values, so that nothing is sent.
         is_under_way: Whether Jetti accepted the very same values a few minutes ago and does not show them yet.
+        is_outdated: Whether it comes from a rejects file, and its row was changed after it was rejected.
         is_new: Whether Jetti has no such row.
         change: The absolute change of the quantity; None if it is not known or not written.
         last_sent: When this machine sent the key last, in seconds since the epoch; None if it never did.
@@ -27,6 +28,7 @@ class Verdict:
 
     is_unchanged: bool = False
     is_under_way: bool = False
+    is_outdated: bool = False
     is_new: bool = False
     change: Decimal | None = None
     last_sent: float | None = None

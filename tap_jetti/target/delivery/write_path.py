@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Protocol
 
+from tap_jetti.errors import RecordError
 from tap_jetti.target.delivery.held import HeldOperations
 from tap_jetti.target.delivery.quota import Admission
 from tap_jetti.target.delivery.verdict import NOT_COMPARED
@@ -49,6 +50,13 @@ class KeyQueues(Protocol):
     def finish(self) -> None:
         """Return when every operation is done."""
         ...
+
+
+CHANGED_SINCE = (
+    "the row was changed after the record was rejected, so its values may be older than Jetti's: compare them, and send"
+    " the record again without its rejection if it is right"
+)
+"""Why a replayed record is rejected again."""
 
 
 class WritePath:
@@ -143,13 +151,15 @@ class WritePath:
             waits = operation.key in self._held or self._queues.has(operation.key)
             if verdict.is_needless and not waits:  # otherwise what waits would have the last word
                 self._outcomes.mark_unchanged(operation, is_under_way=verdict.is_under_way)
+            elif verdict.is_outdated:
+                self._outcomes.mark_rejected(operation, RecordError("changed_since", CHANGED_SINCE))
             else:
                 self._admit(operation, verdict)
 
     def _admit(self, operation: WriteOperation, verdict: Verdict) -> None:
         """Queue an operation, hold it, or leave it, as the quota says."""
         key = operation.key
-        if key in self._held:
+        if self._held.queues and key in self._held:
             self._join(operation, verdict)
             return
         self._outcomes.count_planned(operation, is_new=verdict.is_new)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tap_jetti.facts.timestamps import normalise
 from tap_jetti.target.delivery.ledger.databases import writing
 from tap_jetti.target.delivery.ledger.decisions import IN_FLIGHT_MS, Action, Decision, KeyFacts, Value, decide, settle
+from tap_jetti.target.delivery.ledger.feed_reader import milliseconds
 from tap_jetti.target.delivery.ledger.mirror import AMBIGUOUS
 from tap_jetti.target.delivery.ledger.values import Short, short_form
 from tap_jetti.target.delivery.ledger.write_log import hash_of
@@ -18,13 +20,13 @@ from tap_jetti.target.fields import InvalidValueError, number_of
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tap_jetti.target.delivery.ledger.feed_reader import RowForm
     from tap_jetti.target.delivery.ledger.mirror import ShownRow
     from tap_jetti.target.delivery.ledger.sent_write import Form, SentWrite
     from tap_jetti.target.delivery.ledger.sent_writes import SentWrites
-    from tap_jetti.target.delivery.operations import WriteOperation
+    from tap_jetti.target.delivery.operations import Origin, WriteOperation
 
 FORM_DAYS = 30
 """Days after which a value that Jetti shows in another form is sent again, to see whether it still does."""
@@ -86,9 +88,18 @@ class FeedComparison:
         form: How rows are remembered.
         sent: What was sent.
         logger: For messages.
+        is_known: Whether it is known which fields of a replayed record came newer meanwhile.
     """
 
-    def __init__(self, form: RowForm, sent: SentWrites, *, logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        form: RowForm,
+        sent: SentWrites,
+        *,
+        logger: logging.Logger,
+        is_known: Callable[[Origin], bool] = lambda _: True,
+    ) -> None:
+        self._is_known = is_known
         self.noticed = Noticed()
         self._form = form
         self._sent = sent
@@ -190,6 +201,8 @@ class FeedComparison:
         if decision.action is not Action.SEND:
             is_unchanged = decision.action is Action.UNCHANGED
             return Verdict(is_unchanged=is_unchanged, is_under_way=not is_unchanged)
+        if self._is_outdated(operation, row, sent):
+            return Verdict(is_outdated=True)
         decided.add(h)
         write = decision.write or sent
         return Verdict(
@@ -198,6 +211,17 @@ class FeedComparison:
             last_sent=last_sent,
             had_no_effect=write is not None and (write.tries > 0 or bool(decision.other_fields)),
         )
+
+    def _is_outdated(self, operation: WriteOperation, row: ShownRow | None, sent: SentWrite | None) -> bool:
+        """Whether an operation was rejected by another ledger, and its row was written or changed since."""
+        origin = operation.origins[-1] if operation.origins else None
+        if origin is None or origin.replay is None or self._is_known(origin):
+            return False
+        try:
+            rejected = milliseconds(normalise(origin.replay.time))
+        except ValueError:
+            return False
+        return (row is not None and row.updated > rejected) or (sent is not None and sent.at > rejected)
 
     def _decide(
         self,

@@ -71,14 +71,23 @@ class SentWrites:
         with self.lock:
             order = next(self._orders, None)
             if order is None:
-                with writing(self.connection):
-                    found = self.connection.execute("SELECT value FROM meta WHERE name = 'last_order'").fetchone()
-                    first = max((found[0] if found else 0) + 1, self._now() * 1000)
-                    last = first + ORDERS_PER_BLOCK - 1
-                    self.connection.execute("INSERT OR REPLACE INTO meta VALUES ('last_order', ?)", (last,))
-                self._orders = iter(range(first, last + 1))
+                first = self.reserve_orders(ORDERS_PER_BLOCK)
+                self._orders = iter(range(first, first + ORDERS_PER_BLOCK))
                 order = next(self._orders)
         return order
+
+    def reserve_orders(self, number: int) -> int:
+        """Reserve orders that no other process gets, and return the first of them."""
+        with self.lock, writing(self.connection):
+            found = self.connection.execute("SELECT value FROM meta WHERE name = 'last_order'").fetchone()
+            first: int = max((found[0] if found else 0) + 1, self._now() * 1000)
+            self.connection.execute("INSERT OR REPLACE INTO meta VALUES ('last_order', ?)", (first + number - 1,))
+        return first
+
+    def number_of(self, name: str) -> int:
+        """Return the number of a field; it stays the same for good."""
+        with self.lock:
+            return self._number_of(name)
 
     def find(self, keys: Sequence[int]) -> dict[int, SentWrite]:
         """Return the last write of each key that was ever written."""
