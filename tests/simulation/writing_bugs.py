@@ -79,7 +79,13 @@ WRITING_BUGS: list[tuple[str, ...]] = [
     ),
     ("state-before-its-turn", DELIVERY + "checkpoints.py", "        if before is None:\n", "        if True:\n"),
     ("merged-records-are-forgotten", DELIVERY + "operations.py", "self.origins += later.origins", "pass"),
-    ("left-is-done", DELIVERY + "outcomes.py", "        self._checkpoints.withhold()\n", ""),
+    (
+        "left-is-done",
+        DELIVERY + "outcomes.py",
+        "        self._checkpoints.withhold()\n",
+        "",
+        "a record that is left is never counted as done, so its STATE waits anyway",
+    ),
     (
         "rejects-are-not-written",
         DELIVERY + "outcomes.py",
