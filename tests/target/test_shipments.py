@@ -91,6 +91,29 @@ def test_a_429_is_repeated_since_it_did_not_arrive() -> None:
         assert numbers(sandbox) == [(21, "T1")]
 
 
+@pytest.mark.parametrize(
+    ("missing", "ids"),
+    [
+        pytest.param((), [], id="no-items-shown"),
+        pytest.param((), [210], id="no-items-shown-of-some"),
+        pytest.param(("dropshipment_items",), [], id="items-unreadable"),
+        pytest.param(("dropshipment_items", "purchase_items"), [], id="nothing-readable"),
+    ],
+)
+def test_a_shipment_whose_items_are_not_shown_is_neither_repeated_nor_passed(
+    missing: tuple[str, ...], ids: list[int]
+) -> None:
+    """Its number is there, and nobody knows what is left to ship: the run stops, and no STATE passes the record."""
+    with jetti(missing=missing) as sandbox:
+        sandbox.upsert("dropshipments", {"id": 500, "purchaseId": 21, "trackingNumber": "T1"})
+        outcome = deliver(
+            sandbox, schema(STREAM), record(STREAM, purchaseId=21, trackingNumber="T1", ids=ids), state(1)
+        )
+        assert isinstance(outcome.error, UncertainWriteError)
+        assert "what is left to ship" in str(outcome.error)
+        assert (outcome.states, sandbox.requests.writes) == ([], [])
+
+
 def test_an_unknown_purchase_is_a_reject(tmp_path: Path) -> None:
     """Its neighbours are shipped."""
     path = tmp_path / "rejects.jsonl"
