@@ -96,8 +96,7 @@ def test_a_429_is_repeated_since_it_did_not_arrive() -> None:
     [
         pytest.param((), [], id="no-items-shown"),
         pytest.param((), [210], id="no-items-shown-of-some"),
-        pytest.param(("dropshipment_items",), [], id="items-unreadable"),
-        pytest.param(("dropshipment_items", "purchase_items"), [], id="nothing-readable"),
+        pytest.param(("purchase_items",), [], id="purchase-unreadable"),
     ],
 )
 def test_a_shipment_whose_items_are_not_shown_is_neither_repeated_nor_passed(
@@ -112,6 +111,15 @@ def test_a_shipment_whose_items_are_not_shown_is_neither_repeated_nor_passed(
         assert isinstance(outcome.error, UncertainWriteError)
         assert "what is left to ship" in str(outcome.error)
         assert (outcome.states, sandbox.requests.writes) == ([], [])
+
+
+def test_a_shipment_is_not_repeated_where_jetti_shows_no_items(caplog: pytest.LogCaptureFixture) -> None:
+    """Its tracking number is all there is to go by, and a warning says so."""
+    with jetti(missing=("dropshipment_items",)) as sandbox:
+        sandbox.upsert("dropshipments", {"id": 500, "purchaseId": 21, "trackingNumber": "T1"})
+        outcome = deliver(sandbox, schema(STREAM), record(STREAM, purchaseId=21, trackingNumber="T1"), state(1))
+        assert (outcome.states, outcome.of(STREAM).unchanged, sandbox.requests.writes) == ([1], 1, [])
+        assert "as a whole" in caplog.text
 
 
 def test_an_unknown_purchase_is_a_reject(tmp_path: Path) -> None:

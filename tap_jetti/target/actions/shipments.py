@@ -127,9 +127,11 @@ class Shipments(Action):
         for operation in operations:
             wanted, here = operation.payload["ids"], self._shipped_here.get(operation.key, frozenset())
             self._unclear.discard(operation)
-            if here is None:
+            if here is None or (operation in shown and shipped is None):
                 continue
-            done = set[int]().union(*(shipped[row_id] for row_id in shipments.get(_identity(operation), ())))
+            done = set[int]()
+            if shipped is not None:
+                done.update(*(shipped[row_id] for row_id in shipments.get(_identity(operation), ())))
             is_unknown = False
             if not wanted and (operation in shown or here):
                 is_unknown = own is None
@@ -149,8 +151,8 @@ class Shipments(Action):
             found[str(row.get("purchaseId")), number].append(str(row["id"]))
         return found
 
-    def _items_of(self, shipment_ids: set[str], shown: Sequence[WriteOperation]) -> defaultdict[str, set[int]]:
-        """The purchase items of each dropshipment."""
+    def _items_of(self, shipment_ids: set[str], shown: Sequence[WriteOperation]) -> defaultdict[str, set[int]] | None:
+        """The purchase items of each dropshipment; None if Jetti shows those of none, and all items are meant."""
         found: defaultdict[str, set[int]] = defaultdict(set)
         if not shipment_ids:
             return found
@@ -160,7 +162,13 @@ class Shipments(Action):
         except NotFoundError:
             if any(one.payload["ids"] for one in shown):
                 raise  # which of the items are shipped cannot be known
-            return found
+            self._context.profile.warn_once(
+                self._context.logger,
+                "%s: Jetti does not show the items of shipments, so a purchase counts as shipped as a whole if its"
+                " tracking number is shown.",
+                self.name,
+            )
+            return None
         for row in rows:
             if row.get("purchaseItemId") is not None:
                 found[str(row.get("dropshipmentId"))].add(int(row["purchaseItemId"]))
