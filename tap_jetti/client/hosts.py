@@ -35,12 +35,14 @@ class Host:
         limiter: The rate limit of the host. Each host has its own.
         auth: The credentials of requests to the host, or None if each request has its own.
         proxies: The proxies for the host by URL scheme, as in the environment when the host was built.
+        setting: The setting that the base URL comes from, for messages.
     """
 
     base_url: str
     limiter: RateLimiter
     auth: OriginBoundAuth | None = field(default=None, repr=False)
     proxies: dict[str, str] = field(default_factory=dict, repr=False)
+    setting: str = "api_url"
 
     @classmethod
     def api(cls, base_url: str, *, token: str, limiter: RateLimiter) -> Self:
@@ -51,7 +53,7 @@ class Host:
     @classmethod
     def inbound(cls, base_url: str, *, limiter: RateLimiter) -> Self:
         """The asynchronous inbound API. It takes the webhook hash of a feed or channel, another one per request."""
-        return cls(base_url, limiter, proxies=get_environ_proxies(base_url))
+        return cls(base_url, limiter, proxies=get_environ_proxies(base_url), setting="inbound_url")
 
     def with_webhook_hash(self, value: str) -> Self:
         """The same host, with the webhook hash of one feed or channel as its credentials.

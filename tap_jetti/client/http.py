@@ -112,7 +112,11 @@ class HttpClient:
                         raise TooManyBytesError(is_head=False)
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
             raise error_from_exception(
-                error, received_bytes=len(content), method=request.method, url=request.url
+                error,
+                received_bytes=len(content),
+                method=request.method,
+                url=request.url,
+                setting=request.host.setting,
             ) from error
         return HttpResponse(
             response.status_code,
@@ -142,7 +146,7 @@ class HttpClient:
                 "The URL is invalid; nothing was sent",
                 method=request.method,
                 path=request.path,
-                advice="Check api_url and inbound_url",
+                advice=f"Check {request.host.setting}",
             ) from error
         return prepared
 

@@ -125,7 +125,9 @@ def _title_and_detail(body: bytes) -> tuple[str | None, str | None]:
     return title, detail if detail != title else None
 
 
-def error_from_exception(error: Exception, *, received_bytes: int, method: str, url: str) -> RequestError:
+def error_from_exception(
+    error: Exception, *, received_bytes: int, method: str, url: str, setting: str = "api_url"
+) -> RequestError:
     """The error that an exception of `requests` or `urllib3` stands for.
 
     Its message names the host and the path. The messages of the libraries are not used: they contain the query.
@@ -135,20 +137,21 @@ def error_from_exception(error: Exception, *, received_bytes: int, method: str, 
         received_bytes: Bytes of the body that were received before.
         method: The HTTP method of the request.
         url: The URL of the request.
+        setting: The setting that names the host.
     """
     parts = urlsplit(url)
     host, place = parts.hostname or "", _Place(method=method, path=parts.path)
     # The libraries wrap each other's exceptions, and which of them is outermost depends on when it failed.
     causes = list(_causes(error))
-    return _connection_error(causes, host, place) or _response_error(causes, received_bytes, host, place)
+    return _connection_error(causes, host, setting, place) or _response_error(causes, received_bytes, host, place)
 
 
-def _connection_error(causes: Sequence[BaseException], host: str, place: _Place) -> RequestError | None:
+def _connection_error(causes: Sequence[BaseException], host: str, setting: str, place: _Place) -> RequestError | None:
     """The error if there was no connection, so that nothing was sent."""
     if any("CERTIFICATE_VERIFY_FAILED" in str(cause) for cause in causes):
         return RequestError(
             f"The TLS certificate of {host} is not trusted; nothing was sent",
-            advice="Check api_url, or set REQUESTS_CA_BUNDLE to the file of your certificate authority",
+            advice=f"Check {setting}, or set REQUESTS_CA_BUNDLE to the file of your certificate authority",
             **place,
         )
     refusals = [found[1] for found in map(_HANDSHAKE.search, map(str, causes)) if found]
@@ -157,7 +160,7 @@ def _connection_error(causes: Sequence[BaseException], host: str, place: _Place)
         return TransportError(
             f"Cannot connect to {host}: TLS failed ({reason}); nothing was sent",
             may_have_arrived=False,
-            advice="Check the scheme and the port of the URL, and what intercepts TLS on the way",
+            advice=f"Check scheme and port of {setting}, and what intercepts TLS on the way",
             **place,
         )
     if _has(causes, ProxyError):
@@ -171,7 +174,7 @@ def _connection_error(causes: Sequence[BaseException], host: str, place: _Place)
         return TransportError(
             f"Cannot connect to {host}: {_reason(causes)}",
             may_have_arrived=False,
-            advice="Check api_url and the network",
+            advice=f"Check {setting} and the network",
             **place,
         )
     return None

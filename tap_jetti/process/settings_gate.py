@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"\s*[+-]?\d+(\.\d*)?([eE][+-]?\d{1,3})?\s*", re.ASCII)
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_OF_OTHERS = {"loglevel", "log_level", "pip_url", "executable", "namespace", "variant"}
+"""What follows the prefix in variables that the SDK reads, or that project files of Meltano refer to."""
+
 _SIMILARITY = 0.8
 _MOST_CHOICES = 12
 _SHOWN = 60
@@ -71,7 +74,7 @@ def check_environment(schema: Mapping[str, Any], prefix: str, *, logger: logging
     given = {name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)}
     # Under the same prefix, the SDK reads its own switches, such as TAP_JETTI_LOGLEVEL, and Meltano passes what it has
     # for itself, such as TAP_JETTI__SELECT.
-    given = {name for name in given if name[:1] != "_" and name not in {"loglevel", "log_level"}}
+    given = {name for name in given if name[:1] != "_" and name not in _OF_OTHERS}
     check_names(given, schema["properties"], where=" in the environment", logger=logger)
 
 
@@ -123,7 +126,8 @@ def _parsed(text: str, types: Iterable[str]) -> Any:  # noqa: ANN401 - any JSON
             try:
                 return json.loads(text)
             except (ValueError, RecursionError):
-                return [part.strip() for part in text.split(",")] if kind == "array" else text
+                is_list = kind == "array" and text.strip()[0] not in "[{"  # else JSON that is malformed
+                return [part.strip() for part in text.split(",")] if is_list else text
     return text
 
 

@@ -70,7 +70,7 @@ def near(name: str, known: Iterable[str]) -> str | None:
     best, fewest = None, allowed + 1
     for field in known:
         other = folded(field)
-        if abs(len(other) - len(name)) <= allowed:
+        if abs(len(other) - len(name)) <= allowed and len(set(other) ^ set(name)) <= 2 * allowed:
             changes = _changes(name, other)
             if changes < fewest:
                 best, fewest = field, changes

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runs import TOKEN
-from tap_jetti.client.hosts import parse_base_url
+from tap_jetti.client.hosts import Host, parse_base_url
 from tap_jetti.client.rate_limit import MemoryStore, RateLimiter
+from tap_jetti.client.session import JettiSession
 from tap_jetti.errors import (
     AuthenticationError,
     ClientError,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from certificates import Certificate
 
     from tap_jetti.client.clock import VirtualClock
-    from tap_jetti.client.session import JettiSession
     from tap_jetti.sandbox import Sandbox
 
 WHERE = "PRIVATE-VALUE"
@@ -586,6 +586,18 @@ def test_a_refused_connection_is_named_without_the_query(connect: Callable[..., 
     assert raised.value.may_have_arrived is False
     assert_private(str(raised.value))
     assert "HTTPConnectionPool" not in str(raised.value)
+
+
+def test_a_lost_host_names_the_setting_that_it_comes_from(clock: VirtualClock) -> None:
+    """Whoever reads the message knows which of the two URLs to check."""
+    limiter = RateLimiter(MemoryStore(clock), rate=1e9, burst=1e9, clock=clock)
+    nobody = "http://127.0.0.1:9/webhooks/"
+    hosts = Host.api(nobody, token="t", limiter=limiter), Host.inbound(nobody, limiter=limiter)
+    with contextlib.closing(JettiSession(*hosts, clock=clock, retry_seconds=0)) as session:
+        with pytest.raises(TransportError, match=r"Check api_url and the network"):
+            session.get("sales.json")
+        with pytest.raises(TransportError, match=r"Check inbound_url and the network"):
+            session.write_inbound("POST", "x.json", {}, hash_="h", repeatable=True)
 
 
 def test_a_server_without_tls_is_told_apart(

@@ -109,6 +109,24 @@ def test_text_of_the_environment_is_parsed(
     assert TapJetti(config={**TOKEN, name: text}).config.get(name) == expected
 
 
+@pytest.mark.parametrize("text", ['["sales"', '{"a": 1}', "[sales]"])
+def test_json_that_is_malformed_is_no_list(text: str) -> None:
+    """Text that begins as JSON is not split at its commas."""
+    with pytest.raises(SettingsError, match="id_snapshots must be a list"):
+        TapJetti(config={**TOKEN, "id_snapshots": text})
+
+
+@PLUGINS
+def test_variables_of_others_are_no_settings(plugin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Meltano and the SDK use under the same prefix is neither reported nor taken for a misspelt setting."""
+    prefix = plugin.environment_prefix()
+    monkeypatch.setenv(f"{prefix}API_TOKEN", "any")
+    monkeypatch.setenv(f"{prefix}RATE_LIMIT_STORE", "memory://")
+    for name in ("PIP_URL", "_SELECT", "LOGLEVEL", "EXECUTABLE"):
+        monkeypatch.setenv(prefix + name, "x" if name != "LOGLEVEL" else "INFO")
+    plugin(parse_env_config=True)
+
+
 @PLUGINS
 def test_null_is_not_set(plugin: Any) -> None:
     """A setting that is null, as tools write those that nobody set, has its default."""

@@ -364,7 +364,7 @@ def test_of_every_setting(plugin: Any, account: Account) -> None:
     account.server.rows = {}
     shown = {}
     arguments = ("--discover",) if plugin is TapJetti else ()
-    for name in plugin._full_schema()["properties"]:
+    for name in plugin.full_schema()["properties"]:
         token, password, parameter = (account.plants.new(f"{name} as {what}") for what in ("a token", "a URL", "a URL"))
         for value in (token, f"https://bob:{password}@host/?token={parameter}"):
             run, found = account.run(plugin.name, {**account.settings(), name: value}, arguments=arguments)

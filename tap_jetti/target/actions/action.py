@@ -63,6 +63,7 @@ class Action(ABC):
         self._context = context
         self._session = context.session
         self._webhook_hashes = context.webhook_hashes
+        self._known_columns: dict[tuple[str, ...], Columns] = {}  # some taps repeat a SCHEMA before each page
 
     @classmethod
     def record_schema(cls) -> dict[str, Any]:
@@ -83,9 +84,15 @@ class Action(ABC):
             listed: The columns that the SCHEMA lists.
             names: The fields; None for `field_names`.
         """
-        return Columns(
-            names or self.field_names, listed, refuse_unknown=self._context.refuse_unknown, warn=self._warn_unknown
-        )
+        key = tuple(listed)
+        found = self._known_columns.get(key) if names is None else None
+        if found is None:
+            found = Columns(
+                names or self.field_names, key, refuse_unknown=self._context.refuse_unknown, warn=self._warn_unknown
+            )
+        if names is None:
+            self._known_columns[key] = found
+        return found
 
     @property
     def key_fields(self) -> Sequence[str]:

@@ -111,14 +111,14 @@ class Cancellations(Action):
         operation = operations[0]
         key, kind = operation.key, _KINDS[operation.key.resource]
         path = f"{kind.resource}/{key.value}/cancel.json"
+        wanted = operation.payload["ids"]  # all of it is cancelled afterwards, by this call or found by a look
         self._claims.make(
             operation,
             lambda begin: self._write_once(kind.method, path, {**operation.payload, **kind.constants}, begin=begin),
             lambda: self._is_cancelled(operation),
         )
-        ids = operation.payload["ids"]
         before = self._cancelled.get(key, frozenset())
-        self._cancelled[key] = before | frozenset(ids) if ids and before is not None else None
+        self._cancelled[key] = before | frozenset(wanted) if wanted and before is not None else None
 
     def _is_cancelled(self, operation: WriteOperation) -> bool:
         """Look again; what is left of the operation becomes its payload."""

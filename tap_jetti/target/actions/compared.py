@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from tap_jetti.errors import ClientError, ForbiddenError, NotFoundError
 from tap_jetti.target.actions.action import LARGEST_BATCH, Action
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ class ComparedAction(Action):
     """Sets fields of rows, one call per row. The rows of a batch are read together, just before it is sent.
 
     A row that is not shown is sent: the response tells whether it exists. So is every row that this run has written
-    already, since a list that is read right after a write may not contain it.
+    already, since a list that is read right after a write may not contain it; and so are all where Jetti refuses to
+    show the rows, as it does for a role without the permission.
     """
 
     @abstractmethod
@@ -47,7 +49,16 @@ class ComparedAction(Action):
         compared = [operation for operation in operations if operation.key not in self._context.written]
         if not compared or not self._context.skip_unchanged:
             return ()
-        shown = self.shown(compared)
+        try:
+            shown = self.shown(compared)
+        except (ClientError, ForbiddenError, NotFoundError) as error:
+            self._context.profile.warn_once(
+                self._context.logger,
+                "%s: what Jetti shows cannot be read (%s), so that all records are sent, changed or not.",
+                self.name,
+                f"{error.status} on {error.method} {error.path}",
+            )
+            return ()
         done = []
         for operation in compared:
             row = shown.get(operation.key)

@@ -129,7 +129,7 @@ class _CreateOrUpdate(Action):
         found = exact or rows
         if len(found) > 1:
             raise RecordError(
-                f"{self.name}.ambiguous", f"{len(found)} rows have this {' and '.join(wanted)}; give the id"
+                f"{self.key_field}.ambiguous", f"{len(found)} rows have this {' and '.join(wanted)}; give the id"
             )
         return int(found[0]["id"]) if found else None
 

@@ -139,9 +139,8 @@ class Departures:
     def _send(self, operation: WriteOperation) -> bool:
         """Send an operation, or let it wait if an earlier one of its key may still be in Jetti's queue."""
         key = operation.key
-        if key not in self._sent:
-            if operation.action.is_queued(operation.route):
-                self._sent.add(key)
+        is_queued = operation.action.is_queued(operation.route)
+        if self._sent.add(key) if is_queued else key not in self._sent:
             return self._destination.add(operation)
         if key not in self._repeated and self._destination.merge(operation):
             return False

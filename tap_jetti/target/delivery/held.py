@@ -15,23 +15,24 @@ class HeldOperations:
 
     Attributes:
         size: Their approximate size in bytes.
+        queues: The operations of each key, in order.
     """
 
     def __init__(self) -> None:
         self.size = 0
-        self._queues: dict[OperationKey, list[WriteOperation]] = {}
+        self.queues: dict[OperationKey, list[WriteOperation]] = {}
 
     def __len__(self) -> int:
         """The number of keys."""
-        return len(self._queues)
+        return len(self.queues)
 
     def __contains__(self, key: OperationKey) -> bool:
         """Whether operations of a key wait here."""
-        return key in self._queues
+        return key in self.queues
 
     def add(self, operation: WriteOperation) -> bool:
         """Add an operation behind those of its key; returns False if it was merged with them."""
-        queue = self._queues.setdefault(operation.key, [])
+        queue = self.queues.setdefault(operation.key, [])
         before = len(queue)
         # A removal makes everything before it unnecessary, so more than one operation may be merged.
         while queue and operation.action.can_merge(queue[-1], operation):
@@ -44,18 +45,18 @@ class HeldOperations:
 
     def take(self, key: OperationKey) -> list[WriteOperation]:
         """Remove the operations of a key, and return them in order."""
-        queue = self._queues.pop(key)
+        queue = self.queues.pop(key)
         self.size -= sum(operation.size for operation in queue)
         return queue
 
     def take_all(self) -> list[WriteOperation]:
         """Remove all operations, and return them; those of one key are in order."""
-        queues, self._queues, self.size = self._queues, {}, 0
+        queues, self.queues, self.size = self.queues, {}, 0
         return [operation for queue in queues.values() for operation in queue]
 
     def first(self, key: OperationKey) -> WriteOperation:
         """Return the first operation of a key."""
-        return self._queues[key][0]
+        return self.queues[key][0]
 
 
 class TimedOperations(HeldOperations):

@@ -132,15 +132,16 @@ class RecordProcessor:
 
     def _assign(self, operations: Sequence[WriteOperation], origin: Origin, record: dict[str, Any]) -> None:
         """Give each operation its origin. A record of several operations is done when each of them is."""
+        if len(operations) == 1 and operations[0].part is None:
+            operations[0].origins.append(origin)
+            return
         raw, columns = origin.record, origin.input_stream.columns
-        parts = None
-        if len(operations) > 1:
-            parts = [origin]
-            for _ in operations[1:]:
-                checkpoint = self._checkpoints.add_record()
-                parts.append(Origin(origin.input_stream, raw, checkpoint, origin.number, replay=origin.replay))
-        for own, operation in zip(parts or [origin], operations, strict=True):
-            own.parts = parts
+        parts = [origin]
+        for _ in operations[1:]:
+            checkpoint = self._checkpoints.add_record()
+            parts.append(Origin(origin.input_stream, raw, checkpoint, origin.number, replay=origin.replay))
+        for own, operation in zip(parts, operations, strict=False):
+            own.parts = parts if len(parts) > 1 else None
             part = {columns.column_of(name, record): value for name, value in (operation.part or {}).items()}
             if part and all(raw.get(column) == record.get(column) for column in part):
                 own.record = {**raw, **part}  # in the rejects file this operation stands alone

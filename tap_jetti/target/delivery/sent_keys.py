@@ -1,4 +1,4 @@
-"""Which keys this run has sent into a queue of Jetti's, in a fixed amount of memory."""
+"""Which keys this run has sent into a queue of Jetti's, in a bounded amount of memory."""
 
 from __future__ import annotations
 
@@ -9,31 +9,57 @@ if TYPE_CHECKING:
 
     from tap_jetti.target.delivery.operations import OperationKey
 
-_BITS = 1 << 26
-_HASHES = 6
+MAX_EXACT = 200_000
+"""Keys whose hashes are kept; beyond that a Bloom filter takes their place."""
+
+_BITS = 1 << 27
+_SPREAD = 0x9E3779B97F4A7C15
+_WORD = (1 << 64) - 1
 
 
 class SentKeys:
-    """A Bloom filter of 8 MiB.
+    """The hashes of the first keys, about 16 MiB, then a Bloom filter of 16 MiB with four bits per key.
 
     It never forgets a key. Of a million other keys it takes less than one for known after a million keys.
     """
 
     def __init__(self) -> None:
-        self._bytes = bytearray(_BITS >> 3)
+        self._hashes: set[int] = set()
+        self._filter: bytearray | None = None
 
-    def add(self, key: OperationKey) -> None:
-        """Add a key."""
-        for bit in _bits_of(key):
-            self._bytes[bit >> 3] |= 1 << (bit & 7)
+    def add(self, key: OperationKey) -> bool:
+        """Add a key; returns False if it was there before, and True if it was not."""
+        if self._filter is not None:
+            return _add(self._filter, hash(key))
+        before = len(self._hashes)
+        self._hashes.add(hash(key))
+        is_new = len(self._hashes) > before
+        if before >= MAX_EXACT:
+            self._filter = bytearray(_BITS >> 3)
+            for one in self._hashes:
+                _add(self._filter, one)
+            self._hashes = set()
+        return is_new
 
     def __contains__(self, key: OperationKey) -> bool:
-        """Whether a key was probably added; False is certain."""
-        content = self._bytes
-        return all(content[bit >> 3] >> (bit & 7) & 1 for bit in _bits_of(key))
+        """Whether a key was added."""
+        content = self._filter
+        if content is None:
+            return hash(key) in self._hashes
+        return all(content[bit >> 3] >> (bit & 7) & 1 for bit in _bits_of(hash(key)))
 
 
-def _bits_of(key: OperationKey) -> Iterator[int]:
-    mixed = hash(key) * 0x9E3779B97F4A7C15 % (1 << 64)  # spreads hashes that differ little
-    step = (mixed >> 38) | 1
-    return ((mixed + number * step) % _BITS for number in range(_HASHES))
+def _add(content: bytearray, hashed: int) -> bool:
+    is_new = False
+    for bit in _bits_of(hashed):
+        cell, flag = content[bit >> 3], 1 << (bit & 7)
+        if not cell & flag:
+            content[bit >> 3] = cell | flag
+            is_new = True
+    return is_new
+
+
+def _bits_of(hashed: int) -> Iterator[int]:
+    mixed = hashed * _SPREAD & _WORD  # spreads hashes that differ little
+    step = mixed | 1
+    return (((mixed >> 32) + number * step) % _BITS for number in range(4))

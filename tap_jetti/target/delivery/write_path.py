@@ -159,7 +159,7 @@ class WritePath:
     def _admit(self, operation: WriteOperation, verdict: Verdict) -> None:
         """Queue an operation, hold it, or leave it, as the quota says."""
         key = operation.key
-        if key in self._held:
+        if self._held.queues and key in self._held:
             self._join(operation, verdict)
             return
         self._outcomes.count_planned(operation, is_new=verdict.is_new)

@@ -20,8 +20,8 @@ APPLICATION_ID = 0x6A657474  # "jett"
 LOCK_SECONDS = 60.0
 """Longest wait for another process that writes to the same file. Its transactions take milliseconds."""
 
-CACHE_KIB = 16_384
-"""Memory for pages of a file."""
+CACHE_KIB = 8_192
+"""Memory for pages of a file: both are open, and a feed of a million variants must fit into 96 MB in all."""
 
 
 @dataclass(frozen=True)
