@@ -219,10 +219,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
                 " run, as that of an incremental tap does: other rows stay."
             )
         place.check()
-    if config["max_updates_order"] == "largest_change" and not config["skip_unchanged"]:
-        raise SettingsError(
-            "max_updates_order largest_change needs skip_unchanged: the size of a change is known only by comparing."
-        )
+    _check_max_updates(config)
     if config.get("inventory_feed_hash") and config["skip_unchanged"] and not config.get("inventory_feed_id"):
         raise SettingsError(
             "skip_unchanged needs inventory_feed_id if inventory_feed_hash is set: the hash does not tell which feed to"
@@ -235,6 +232,18 @@ def check_settings(config: Mapping[str, Any]) -> None:
                     f"confirm_seconds needs {owner}_id if {owner}_hash is set: the hash does not tell where to check."
                     f" Set {owner}_id, or set confirm_seconds to 0."
                 )
+
+
+def _check_max_updates(config: Mapping[str, Any]) -> None:
+    if config["max_updates_order"] == "largest_change" and not config["skip_unchanged"]:
+        raise SettingsError(
+            "max_updates_order largest_change needs skip_unchanged: the size of a change is known only by comparing."
+        )
+    if config.get("max_updates") is not None and not config["skip_unchanged"] and config["ledger"] == "none":
+        raise SettingsError(
+            "max_updates needs skip_unchanged or the ledger: without both, every run would send the same records and"
+            " leave the same ones. Set skip_unchanged to true, or set ledger to auto or a folder."
+        )
 
 
 def _check_actions(stream_actions: Mapping[str, str]) -> None:

@@ -61,12 +61,14 @@ WRITING_BUGS: list[tuple[str, ...]] = [
         DELIVERY + "departures.py",
         "if not all(map(self._is_processed_if_visible, self._repeated)):",
         "if False:",
+        "a row counts as visible only if it was changed since the run began",
     ),
     (
         "retries-are-forgotten",
         "target/pipeline.py",
         "return is_compared and not self.session.stats.retries",
         "return is_compared",
+        "the model hardly ever processes the second copy of a repeated request after a later value",
     ),
     # STATE.
     (
@@ -77,7 +79,13 @@ WRITING_BUGS: list[tuple[str, ...]] = [
     ),
     ("state-before-its-turn", DELIVERY + "checkpoints.py", "        if before is None:\n", "        if True:\n"),
     ("merged-records-are-forgotten", DELIVERY + "operations.py", "self.origins += later.origins", "pass"),
-    ("left-is-done", DELIVERY + "outcomes.py", "        self._checkpoints.withhold()\n", ""),
+    (
+        "left-is-done",
+        DELIVERY + "outcomes.py",
+        "        self._checkpoints.withhold()\n",
+        "",
+        "a record that is left is never counted as done, so its STATE waits anyway",
+    ),
     (
         "rejects-are-not-written",
         DELIVERY + "outcomes.py",

@@ -105,7 +105,7 @@ class WritingJetti:
             "inventory-feed-variants": [],
             "dropshipments": [],
             "dropshipment-items": [],
-            "purchases": [self._stamped({"id": number, "purchaseStatusId": 1}) for number in (1, 2, 3)],
+            "purchases": [self._stamped({"id": number, "purchaseStatusId": 999}) for number in (1, 2, 3)],
             "purchase-items": [
                 self._stamped({"id": 10 * purchase + item, "purchaseId": purchase})
                 for purchase in (1, 2, 3)

@@ -43,9 +43,12 @@ def aged(state: dict[str, Any], days: int) -> dict[str, Any]:
 def gets_of(
     sandbox: Sandbox, state: dict[str, Any] | None = None, streams: tuple[str, ...] = STREAMS
 ) -> tuple[int, Output]:
-    """The GETs of a run with default settings, which must succeed, and its output."""
+    """The GETs of a run that must succeed, and its output.
+
+    Settings are the default ones, but nothing is prefetched: that depends on how busy the machine is.
+    """
     sandbox.requests.clear()
-    output = run_here(config_for(sandbox), streams=streams, state=state)
+    output = run_here(config_for(sandbox, concurrency=1), streams=streams, state=state)
     assert output.code == 0
     return len(sandbox.requests), output
 

@@ -228,6 +228,11 @@ def test_the_summary_is_one_line_of_json_in_the_log(caplog: pytest.LogCaptureFix
         pytest.param(
             {"max_updates_order": "largest_change", "skip_unchanged": False}, "needs skip_unchanged", id="order"
         ),
+        pytest.param(
+            {"max_updates": 2, "skip_unchanged": False, "ledger": "none"},
+            "max_updates needs skip_unchanged or the ledger",
+            id="no-progress",
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any], text: str) -> None:

@@ -179,6 +179,37 @@ def test_a_write_without_effect_is_named_though_its_record_does_not_come_again()
         assert deliver(sandbox, *push).code == 0
 
 
+@pytest.mark.parametrize("short_pages", [0.0, 0.3], ids=["whole-pages", "cut-pages"])
+def test_a_write_without_effect_is_named_though_only_a_few_other_records_come(short_pages: float) -> None:
+    """Its row is looked up where no run reads the whole feed; what took effect is not named."""
+    with jetti(inbound_loss=1.0, short_pages=short_pages) as sandbox:
+        fill(sandbox, 5)
+        assert deliver(sandbox, schema(), variant(0, 50), variant(9, 9)).code == 0
+        sandbox.options.inbound_loss = 0.0
+        assert deliver(sandbox, schema(), variant(1, 60)).code == 0
+        age(25 * 60)
+        sandbox.upsert(VARIANTS, {"id": 2, "inventoryQuantity": 60})
+        gets_of(sandbox)
+        outcome = deliver(sandbox, schema(), variant(3, 3))
+        assert (outcome.code, outcome.of().without_effect, outcome.of().unchanged) == (1, 2, 1)
+        assert gets_of(sandbox) <= 6 or short_pages
+        assert deliver(sandbox, schema(), variant(3, 3)).code == 0
+
+
+def test_the_ledger_of_another_account_does_not_vouch_for_this_one(caplog: pytest.LogCaptureFixture) -> None:
+    """What one account has accepted a moment ago is sent to the other one, though the file was copied."""
+    with jetti() as one, jetti() as other:
+        deliver(one, schema(), variant(1, 5), account="one")
+        source = file_of("ledger")
+        deliver(other, schema(), variant(2, 5), account="other")
+        [target] = set(source.parent.glob("ledger-*.db")) - {source}
+        target.write_bytes(source.read_bytes())
+        outcome = deliver(other, schema(), variant(1, 5), state(1), account="other")
+        assert (outcome.code, outcome.states, outcome.of().sent) == (0, [1], 1)
+        assert stock(other) == {"e1": 5, "e2": 5}
+        assert "another account" in caplog.text
+
+
 @pytest.mark.parametrize("form", ["external-id", "id"])
 def test_every_night_reaches_further(form: str) -> None:
     """With a quota of ten, thirty records that are not compared are all sent after three nights."""

@@ -91,6 +91,37 @@ def test_a_429_is_repeated_since_it_did_not_arrive() -> None:
         assert numbers(sandbox) == [(21, "T1")]
 
 
+@pytest.mark.parametrize(
+    ("missing", "ids"),
+    [
+        pytest.param((), [], id="no-items-shown"),
+        pytest.param((), [210], id="no-items-shown-of-some"),
+        pytest.param(("purchase_items",), [], id="purchase-unreadable"),
+    ],
+)
+def test_a_shipment_whose_items_are_not_shown_is_neither_repeated_nor_passed(
+    missing: tuple[str, ...], ids: list[int]
+) -> None:
+    """Its number is there, and nobody knows what is left to ship: the run stops, and no STATE passes the record."""
+    with jetti(missing=missing) as sandbox:
+        sandbox.upsert("dropshipments", {"id": 500, "purchaseId": 21, "trackingNumber": "T1"})
+        outcome = deliver(
+            sandbox, schema(STREAM), record(STREAM, purchaseId=21, trackingNumber="T1", ids=ids), state(1)
+        )
+        assert isinstance(outcome.error, UncertainWriteError)
+        assert "what is left to ship" in str(outcome.error)
+        assert (outcome.states, sandbox.requests.writes) == ([], [])
+
+
+def test_a_shipment_is_not_repeated_where_jetti_shows_no_items(caplog: pytest.LogCaptureFixture) -> None:
+    """Its tracking number is all there is to go by, and a warning says so."""
+    with jetti(missing=("dropshipment_items",)) as sandbox:
+        sandbox.upsert("dropshipments", {"id": 500, "purchaseId": 21, "trackingNumber": "T1"})
+        outcome = deliver(sandbox, schema(STREAM), record(STREAM, purchaseId=21, trackingNumber="T1"), state(1))
+        assert (outcome.states, outcome.of(STREAM).unchanged, sandbox.requests.writes) == ([1], 1, [])
+        assert "as a whole" in caplog.text
+
+
 def test_an_unknown_purchase_is_a_reject(tmp_path: Path) -> None:
     """Its neighbours are shipped."""
     path = tmp_path / "rejects.jsonl"

@@ -243,3 +243,13 @@ def test_statuses_and_custom_fields_are_sent_only_if_they_differ(
             assert outcome.states == [{"done": 1}]
             assert outcome.of(stream).unchanged == (number in {2, 4})
         assert len(sandbox.requests.writes) == 3
+
+
+@pytest.mark.parametrize("option", ["forbidden", "missing"])
+def test_rows_that_are_not_shown_are_sent(option: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A role that may not read the values of custom fields may still write them: all are sent, and it is said."""
+    with jetti(**{option: ("custom_field_sales",)}) as sandbox:
+        fields = {"resource": "sales", "resourceId": 31, "key": "colour", "value": "red"}
+        for _ in range(2):
+            assert deliver(sandbox, *updates("custom_fields", fields)).of("custom_fields").sent == 1
+        assert "what Jetti shows cannot be read" in caplog.text

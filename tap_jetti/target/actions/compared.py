@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from tap_jetti.errors import NotFoundError
+from tap_jetti.errors import ClientError, ForbiddenError, NotFoundError
 from tap_jetti.target.actions.action import LARGEST_BATCH, Action
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ class ComparedAction(Action):
     """Sets fields of rows, one call per row. The rows of a batch are read together, just before it is sent.
 
     A row that is not shown is sent: the response tells whether it exists. So is every row that this run has written
-    already, since a list that is read right after a write may not contain it.
+    already, since a list that is read right after a write may not contain it; and so are all where Jetti refuses to
+    show the rows, as it does for a role without the permission.
     """
 
     @abstractmethod
@@ -50,7 +51,7 @@ class ComparedAction(Action):
             return ()
         try:
             shown = self.shown(compared)
-        except NotFoundError as error:
+        except (ClientError, ForbiddenError, NotFoundError) as error:
             self._context.profile.warn_once(
                 self._context.logger,
                 "%s: what Jetti shows cannot be read (%s), so that all records are sent, changed or not.",

@@ -97,7 +97,7 @@ class Shipments(Action):
         if operation in self._unclear:
             raise UncertainWriteError(
                 "uncertain",
-                "Jetti shows a shipment with this tracking number, but not which items it has, so the items are not"
+                "Jetti shows a shipment with this tracking number, but not what is left to ship, so the items are not"
                 " shipped again automatically: check it in Jetti",
             )
         path = f"purchases/{operation.key.parent_id}/ship.json"
@@ -126,18 +126,20 @@ class Shipments(Action):
         left = {}
         for operation in operations:
             wanted, here = operation.payload["ids"], self._shipped_here.get(operation.key, frozenset())
-            if here is None:
+            self._unclear.discard(operation)
+            if here is None or (operation in shown and shipped is None):
                 continue
-            if operation in shown:
-                done = set[int]().union(*(shipped[row_id] for row_id in shipments[_identity(operation)]))
-                if wanted and not done:
-                    self._unclear.add(operation)
-                wanted = [item for item in wanted or own[str(operation.key.parent_id)] if item not in done | here]
-            elif wanted:
-                wanted = [item for item in wanted if item not in here]
-            elif here:
-                wanted = [item for item in own[str(operation.key.parent_id)] if item not in here]
-            if wanted or (operation not in shown and not here):
+            done = set[int]()
+            if shipped is not None:
+                done.update(*(shipped[row_id] for row_id in shipments.get(_identity(operation), ())))
+            is_unknown = False
+            if not wanted and (operation in shown or here):
+                is_unknown = own is None
+                wanted = own[str(operation.key.parent_id)] if own is not None else []
+            if is_unknown or (operation in shown and wanted and not done and not here):
+                self._unclear.add(operation)
+            wanted = [item for item in wanted if item not in done | here]
+            if wanted or operation in self._unclear or (operation not in shown and not here):
                 left[operation] = wanted
         return left
 
@@ -149,8 +151,8 @@ class Shipments(Action):
             found[str(row.get("purchaseId")), number].append(str(row["id"]))
         return found
 
-    def _items_of(self, shipment_ids: set[str], shown: Sequence[WriteOperation]) -> defaultdict[str, set[int]]:
-        """The purchase items of each dropshipment."""
+    def _items_of(self, shipment_ids: set[str], shown: Sequence[WriteOperation]) -> defaultdict[str, set[int]] | None:
+        """The purchase items of each dropshipment; None if Jetti shows those of none, and all items are meant."""
         found: defaultdict[str, set[int]] = defaultdict(set)
         if not shipment_ids:
             return found
@@ -160,20 +162,26 @@ class Shipments(Action):
         except NotFoundError:
             if any(one.payload["ids"] for one in shown):
                 raise  # which of the items are shipped cannot be known
-            return found
+            self._context.profile.warn_once(
+                self._context.logger,
+                "%s: Jetti does not show the items of shipments, so a purchase counts as shipped as a whole if its"
+                " tracking number is shown.",
+                self.name,
+            )
+            return None
         for row in rows:
             if row.get("purchaseItemId") is not None:
                 found[str(row.get("dropshipmentId"))].add(int(row["purchaseItemId"]))
         return found
 
-    def _own_items(self, purchase_ids: set[int]) -> defaultdict[str, list[int]]:
-        """The items of each purchase, where all of them are to be shipped under a number that has some already."""
+    def _own_items(self, purchase_ids: set[int]) -> defaultdict[str, list[int]] | None:
+        """The items of each purchase, where all are to be shipped under a number that has some; None: not known."""
         found: defaultdict[str, list[int]] = defaultdict(list)
         if purchase_ids:
             try:
                 rows = self._rows("purchase_items", ("purchaseId",), _one_of("purchaseId", purchase_ids))
             except NotFoundError:
-                return found
+                return None
             for row in rows:
                 found[str(row.get("purchaseId"))].append(int(row["id"]))
         return found

@@ -153,8 +153,9 @@ class AccountLedger:
             self._owner_lock.release(delete=True)
 
     def _open(self, path: Path, layout: Layout) -> sqlite3.Connection | None:
+        account = self.files.account if self.files is not None else ""
         try:
-            return open_file(path, layout, self._logger)
+            return open_file(path, layout, account, self._logger)
         except (OSError, sqlite3.Error) as error:
             self._logger.warning(
                 "The %s %s cannot be used: %s. This run goes on without it, which costs requests and repeated writes."

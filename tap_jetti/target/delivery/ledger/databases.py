@@ -20,8 +20,8 @@ APPLICATION_ID = 0x6A657474  # "jett"
 LOCK_SECONDS = 60.0
 """Longest wait for another process that writes to the same file. Its transactions take milliseconds."""
 
-CACHE_KIB = 16_384
-"""Memory for pages of a file."""
+CACHE_KIB = 8_192
+"""Memory for pages of a file: both are open, and a feed of a million variants must fit into 96 MB in all."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,15 @@ class Layout:
         version: Changes whenever the tables do, or what they mean.
         tables: The statements that create them, with semicolons between them.
         survives_power_loss: Whether each transaction must be on disk before it counts.
+        names_account: Whether its table ``meta`` says whose file it is: what one account has accepted must not count
+            as accepted by another one to which the file was copied.
     """
 
     name: str
     version: int
     tables: str
     survives_power_loss: bool
+    names_account: bool = False
 
 
 class UnusableFileError(Exception):
@@ -56,8 +59,14 @@ def folder_of(setting: str) -> Path | None:
     return user_state_path("tap-jetti", appauthor=False) if setting == "auto" else Path(setting).expanduser()
 
 
-def open_file(path: Path, layout: Layout, logger: logging.Logger) -> sqlite3.Connection:
+def open_file(path: Path, layout: Layout, account: str, logger: logging.Logger) -> sqlite3.Connection:
     """Open a file, and create it if it is missing. One that is damaged, foreign or of another version is put aside.
+
+    Args:
+        path: The file.
+        layout: How it must be laid out.
+        account: Whose file it must be, if the layout says whose it is.
+        logger: For messages.
 
     Raises:
         OSError: The folder or the file cannot be written.
@@ -65,7 +74,7 @@ def open_file(path: Path, layout: Layout, logger: logging.Logger) -> sqlite3.Con
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        return _open(path, layout)
+        return _open(path, layout, account)
     except (UnusableFileError, sqlite3.DatabaseError) as error:
         if isinstance(error, sqlite3.OperationalError):
             raise
@@ -78,7 +87,7 @@ def open_file(path: Path, layout: Layout, logger: logging.Logger) -> sqlite3.Con
         path,
         reason,
     )
-    return _open(path, layout)
+    return _open(path, layout, account)
 
 
 def open_temporary(layout: Layout) -> sqlite3.Connection:
@@ -119,7 +128,7 @@ def close_with(owner: object, connection: sqlite3.Connection) -> None:
     weakref.finalize(owner, connection.close)
 
 
-def _open(path: Path, layout: Layout) -> sqlite3.Connection:
+def _open(path: Path, layout: Layout, account: str) -> sqlite3.Connection:
     # SQLite would create a file that all can read. Its log gets the mode of the file.
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -130,6 +139,8 @@ def _open(path: Path, layout: Layout) -> sqlite3.Connection:
         connection.execute(f"PRAGMA synchronous = {'FULL' if layout.survives_power_loss else 'NORMAL'}")
         with writing(connection):
             _check(connection, layout)
+            if layout.names_account:
+                _check_account(connection, account)
     except BaseException:
         connection.close()
         raise
@@ -153,3 +164,10 @@ def _check(connection: sqlite3.Connection, layout: Layout) -> None:
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise UnusableFileError("it is damaged")
+
+
+def _check_account(connection: sqlite3.Connection, account: str) -> None:
+    connection.execute("INSERT OR IGNORE INTO meta VALUES ('account', ?)", (account,))
+    (found,) = connection.execute("SELECT value FROM meta WHERE name = 'account'").fetchone()
+    if found != account:
+        raise UnusableFileError("it belongs to another account")

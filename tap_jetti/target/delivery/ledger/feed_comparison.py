@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_jetti.facts.timestamps import normalise
@@ -33,6 +34,12 @@ FORM_DAYS = 30
 
 FORGET_DAYS = 90
 """Days after which a key counts as never sent."""
+
+OVERDUE_PER_RUN = 1_000
+"""Writes of earlier runs that are looked up in one run to see whether they took effect: ten GETs."""
+
+_LOOKS = 3
+"""Look-ups until a row counts as missing: the server may cut any page."""
 
 STATUS, REMOVED = "status", "removed"
 """The field and the value of a row that was removed and is still shown."""
@@ -149,16 +156,32 @@ class FeedComparison:
         return found
 
     def find_overdue(self, feed: int, facts: RowFacts, *, now: int) -> None:
-        """Judge writes of earlier runs whose keys did not come again, if the whole feed is known."""
+        """Judge writes of earlier runs whose keys did not come again.
+
+        If the feed was not read as a whole, their rows are looked up, some in each run.
+
+        Raises:
+            RequestError: A request failed.
+        """
         overdue = self._sent.overdue(feed, now - IN_FLIGHT_MS)
-        if not overdue or not facts.is_proven:
-            return
-        rows = facts.known([write.key for write in overdue])
+        if overdue and not facts.is_proven:
+            values = self._values_of(feed, overdue)
+            overdue = [write for write in overdue if write.key in values]
+            rows = _found(values, facts)
+        else:
+            rows = facts.known([write.key for write in overdue]) if overdue else {}
         for write in overdue:
             decision = Decision(Action.SEND)
             row = rows.get(write.key)
             settle(decision, write, row, self._shown(row), now=now)
             self._note(decision, write.key, write.label or "", write)
+
+    def _values_of(self, feed: int, writes: Sequence[SentWrite]) -> dict[int, str]:
+        """The values of the keys of some writes, as their labels tell them, unless a label was cut."""
+        field = self._form.comparison.key_field
+        values = {write.key: (write.label or "").partition(f"{field} ")[2] for write in writes}
+        known = ((h, value) for h, value in values.items() if self._form.key_of(feed, value) == h)
+        return dict(islice(known, OVERDUE_PER_RUN))
 
     def close(self) -> None:
         """Release the temporary file."""
@@ -289,6 +312,16 @@ class FeedComparison:
             query = f"SELECT h FROM decided WHERE h IN ({marks})"  # noqa: S608 - marks only
             found |= {h for (h,) in self._decided.execute(query, chunk)}
         return found
+
+
+def _found(values: Mapping[int, str], facts: RowFacts) -> dict[int, ShownRow]:
+    """The rows of keys. Those that do not come are asked for again."""
+    rows: dict[int, ShownRow] = {}
+    for _ in range(_LOOKS):
+        missing = {h: value for h, value in values.items() if h not in rows}
+        if missing:
+            rows |= facts.fresh(missing, is_end=True)
+    return rows
 
 
 class _Known:

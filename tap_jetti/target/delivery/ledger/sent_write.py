@@ -36,6 +36,7 @@ LAYOUT = Layout(
         CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID
     """,
     survives_power_loss=True,
+    names_account=True,
 )
 
 
