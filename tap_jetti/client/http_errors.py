@@ -235,3 +235,11 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(cause))
         yield cause
         waiting += [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]
+
+
+def problem_status(body: object) -> int | None:
+    """Return the status that the body of a problem (RFC 7807) names; None if the body is something else."""
+    if not isinstance(body, dict) or "id" in body or not isinstance(body.get("title"), str):
+        return None
+    status = body.get("status")
+    return status if type(status) is int and HTTPStatus.BAD_REQUEST <= status < 600 else None  # noqa: PLR2004

@@ -14,7 +14,7 @@ from requests.structures import CaseInsensitiveDict
 
 from tap_jetti.client.hosts import origin_of
 from tap_jetti.client.http import HttpClient
-from tap_jetti.client.http_errors import error_from_response
+from tap_jetti.client.http_errors import error_from_response, problem_status
 from tap_jetti.client.query import Pairs, encode
 from tap_jetti.client.request import READ_COST, Request
 from tap_jetti.client.retry import RetryPolicy, parse_retry_after
@@ -316,19 +316,19 @@ class JettiSession:
             date = self.server_clock.at(response.received)
         return self._clock.time() if date is None else date
 
+    def _error(self, request: Request, response: HttpResponse, status: int) -> RequestError:
+        return error_from_response(
+            status,
+            response.content,
+            method=request.method,
+            path=request.path,
+            retry_after=parse_retry_after(response.headers.get("Retry-After"), now=self._server_time(response)),
+        )
+
     def _decoded(self, request: Request, response: HttpResponse) -> Response:
-        """The decoded response if its status is 2xx; raises the error that it stands for otherwise."""
+        """The decoded response if its status is 2xx and it is no problem; raises the error it stands for otherwise."""
         if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
-            raise error_from_response(
-                response.status,
-                response.content,
-                method=request.method,
-                path=request.path,
-                retry_after=parse_retry_after(
-                    response.headers.get("Retry-After"),
-                    now=self._server_time(response),
-                ),
-            )
+            raise self._error(request, response, response.status)
         size = len(response.content)
         try:
             body = request.decode(response.content)
@@ -339,6 +339,9 @@ class JettiSession:
                 path=request.path,
                 status=response.status,
             ) from error
+        problem = None if request.is_read else problem_status(body)
+        if problem is not None:
+            raise self._error(request, response, problem)
         # Not before: a page of HTML comes from another server than Jetti, with a clock of its own.
         self.server_clock.observe(response.headers.get("Date"), sent=response.sent, received=response.received)
         return Response(response.status, body, size, response.sent, response.received, response.headers)

@@ -90,6 +90,16 @@ def test_the_hash_of_another_feed_is_not_used(body: object) -> None:
         assert "inventory-feeds/7.json" in str(outcome.error)
 
 
+@pytest.mark.parametrize("delivery", ["inbound", "api"])
+def test_a_problem_is_a_refusal_though_its_status_line_says_200(delivery: str) -> None:
+    """What Jetti names as a problem in the body of an answer to a write was not written, and STATE does not pass it."""
+    problem = {"status": 422, "title": "api.inventory_feeds.invalid", "detail": "no"}
+    with odd_server(rows=account(), answer=lambda call: (200, problem) if call.method != "GET" else None) as odd:
+        outcome = deliver(odd, schema(), variant(1, 1), state(1), delivery=delivery)
+        assert (outcome.code, outcome.states) == (1, [])
+        assert "api.inventory_feeds.invalid" in str(outcome.error)
+
+
 def test_a_batch_is_not_taken_apart_after_the_record_that_stops_the_run() -> None:
     """Of a batch that is refused as a whole, only what leads to its first record is sent again."""
     refuse = {"answer": lambda call: (422, {"title": "no"}) if call.method == "POST" else None}
