@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tap_jetti.client.stats import RequestStats
-    from tap_jetti.target.delivery.operations import Origin, WriteOperation
+    from tap_jetti.target.delivery.operations import InputStream, Origin, WriteOperation
 
 
 MAX_LABELS = 5
@@ -42,25 +43,23 @@ class Summary:
 
     def settle(self, origins: Iterable[Origin], outcome: Outcome) -> None:
         """Note the outcome of records. It may change later: what is accepted may be confirmed or rejected."""
-        figure = outcome.value
+        first: list[InputStream] = []
         with self._lock:
             for origin in origins:
                 if origin.outcome is None and origin.parts is None:  # of nearly every record, so it is fast
-                    figures = origin.input_stream.figures
-                    setattr(figures, figure, getattr(figures, figure) + 1)
                     origin.outcome = outcome
+                    first.append(origin.input_stream)
                 else:
                     _change(origin, outcome)
+            for input_stream, number in Counter(first).items():
+                _count(input_stream.figures, outcome, number)
 
-    def settle_sent(self, operations: Iterable[WriteOperation], outcome: Outcome) -> None:
+    def settle_sent(self, operations: Sequence[WriteOperation], outcome: Outcome) -> None:
         """Note the outcome of the records of operations: the last one has it, the others were merged with it."""
-        last: list[Origin] = []
-        for operation in operations:
-            origins = operation.origins
-            if len(origins) > 1:
-                self.settle(origins[:-1], Outcome.MERGED)
-            last += origins[-1:]
-        self.settle(last, outcome)
+        merged = [origin for operation in operations for origin in operation.origins[:-1]]
+        if merged:
+            self.settle(merged, Outcome.MERGED)
+        self.settle([operation.origins[-1] for operation in operations], outcome)
 
     def note_without_effect(self, action: str, labels: Sequence[str], *, number: int | None = None) -> None:
         """Note what earlier runs sent and Jetti still does not show: the run then ends with 1.
