@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 EXCERPT_LENGTH = 80
 """Characters of an invalid line that an error shows."""
 
+_SHORTEST_DEEP = 2 * DEEPEST
+"""The length of a line up to which it cannot be nested too deep."""
+
 _NAMED_VALUE = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:\s*)("(?:[^"\\]|\\.)*"?|[^\s,{}\[\]]+)')
 
 
@@ -83,7 +86,7 @@ class SingerInput(GenericSingerReader[bytes]):
         source = self.default_input if file_input is None else getattr(file_input, "buffer", file_input)
         for line in source:
             self.line += 1
-            self.size = len(line)
+            self.size = size = len(line)
             try:
                 message = decode(line)
             except (msgspec.DecodeError, UnicodeError, RecursionError, ArithmeticError) as error:
@@ -94,19 +97,18 @@ class SingerInput(GenericSingerReader[bytes]):
                     raise InputError(
                         f"Line {self.line} is not valid JSON ({error}): {excerpt(line, self.redactor)}"
                     ) from None
-            if self.size > 2 * DEEPEST and _has_many_levels(line) and is_too_deep(message):
+            if size > _SHORTEST_DEEP and _has_many_levels(line) and is_too_deep(message):
                 raise InputError(
                     f"Line {self.line} is nested deeper than {DEEPEST} levels: {excerpt(line, self.redactor)}"
                 )
             kind = message.get("type") if isinstance(message, dict) else None
-            callback = callbacks.get(kind) if isinstance(kind, str) else None
-            if callback is None:
+            if not isinstance(kind, str) or (callback := callbacks.get(kind)) is None:
                 raise InputError(
                     f"Line {self.line} is not a Singer message, since its type is unknown:"
                     f" {excerpt(line, self.redactor)}"
                 )
             callback(message)
-            counts[str(kind)] += 1
+            counts[kind] += 1
         return counts
 
     @override

@@ -148,7 +148,7 @@ class TargetJetti(CommandLine, Target):
                 f"Line {self._line}: the tap must send the SCHEMA of {stream} before its records. Correct the tap."
             )
         reader, processor = self.message_reader, self.pipeline.processor
-        replay = Replay.of(message_dict.get("rejection"))
+        replay = Replay.of(message_dict["rejection"]) if "rejection" in message_dict else None
         for transform, input_stream in mapped:
             if type(record) is UnreadableRecord:
                 processor.reject(input_stream, record, record.fault, line=reader.line, replay=replay)

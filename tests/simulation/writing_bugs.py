@@ -101,8 +101,8 @@ WRITING_BUGS: list[tuple[str, ...]] = [
     (
         "stop-at-once",
         DELIVERY + "outcomes.py",
-        "return self._stop is None or operation.number < self._stop[0]",
-        "return self._stop is None",
+        "return [one for one in operations if stop is None or one.number < stop[0]]",
+        "return list(operations) if stop is None else []",
     ),
     # What waits at the end.
     (

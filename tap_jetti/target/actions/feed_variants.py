@@ -82,12 +82,11 @@ class FeedVariants(Action):
     def operations_for(self, record: Mapping[str, Any]) -> Sequence[WriteOperation]:
         payload = self._fields.project(record)
         has_external_id = has_value(record, "externalId")
-        if has_value(record, "id") and not self._is_file and not (has_external_id and self._is_inbound):
+        if not (self._is_file or (has_external_id and self._is_inbound)) and has_value(record, "id"):
             return (self._update_by_id(record, payload, has_external_id=has_external_id),)
         if not has_external_id:
             raise MissingKeyError("externalId.missing", "externalId is missing, and there is no id either")
-        external_id = text_in(record, "externalId")
-        payload["externalId"] = external_id
+        external_id = payload["externalId"]
         if len(payload) == 1:
             require_content(payload, "externalId")
         route = self._route_of(record.get("inventoryFeedId"))
@@ -189,7 +188,7 @@ class FeedVariants(Action):
 
     def _route_of(self, feed: Any) -> Route:  # noqa: ANN401 - as it was received
         """The route of a record's feed. It is worked out once for each value that records have there."""
-        if isinstance(feed, (list, dict, bool)):  # True would be found as 1
+        if feed is not None and isinstance(feed, (list, dict, bool)):  # True would be found as 1
             feed = str(feed)
         route = self._routes.get(feed)
         if route is None:

@@ -93,7 +93,8 @@ class Dispatcher:
             False if it was merged into an operation that waits.
         """
         with self._lock:
-            self._raise_failure()
+            if self._failure is not None:
+                raise self._failure
             self._added += 1
             waiting = self._queue.latest.get(operation.key)
             if waiting is not None and waiting.is_open:

@@ -63,8 +63,7 @@ class RecordProcessor:
             RecordError: A record was rejected, and the run stops at the first rejected record.
             JettiError: A lookup failed, or the delivery did.
         """
-        origin, columns = self._origin_of(input_stream, raw), input_stream.columns
-        origin.replay = replay
+        origin, columns = self._origin_of(input_stream, raw, replay), input_stream.columns
         try:
             for key in input_stream.keys:
                 if key not in record:
@@ -75,14 +74,15 @@ class RecordProcessor:
             is_deleted = columns.deletion_marks and columns.is_deleted(fields)
             operations = action.operations_for_deleted(fields) if is_deleted else action.operations_for(fields)
         except RecordError as error:
-            if isinstance(error, (MissingKeyError, NothingToWriteError)):
-                error = type(error)(error.title, error.detail + columns.hint(record))
-            self._outcomes.reject([origin], error, label=label_of(input_stream, record, line))
+            self._reject(origin, error, record, line)
         else:
             if not operations:
                 self._outcomes.mark_ignored(origin)
                 return
-            self._assign(operations, origin, record)
+            if len(operations) == 1 and operations[0].part is None:
+                operations[0].origins.append(origin)
+            else:
+                self._assign(operations, origin, record)
             for operation in operations:
                 operation.size = size
                 if self._guard is None or self._guard.admit(operation):
@@ -112,8 +112,7 @@ class RecordProcessor:
         Raises:
             RecordError: The run stops at the first rejected record.
         """
-        origin = self._origin_of(input_stream, raw)
-        origin.replay = replay
+        origin = self._origin_of(input_stream, raw, replay)
         self._outcomes.reject([origin], error, label=label_of(input_stream, raw, line))
         self._outcomes.check()
 
@@ -125,16 +124,19 @@ class RecordProcessor:
         """
         self._path.finish()
 
-    def _origin_of(self, input_stream: InputStream, raw: dict[str, Any]) -> Origin:
+    def _origin_of(self, input_stream: InputStream, raw: dict[str, Any], replay: Replay | None) -> Origin:
         self._received += 1
         input_stream.figures.received += 1
-        return Origin(input_stream, raw, self._checkpoints.add_record(), self._received)
+        return Origin(input_stream, raw, self._checkpoints.add_record(), self._received, replay=replay)
+
+    def _reject(self, origin: Origin, error: RecordError, record: dict[str, Any], line: int) -> None:
+        input_stream = origin.input_stream
+        if isinstance(error, (MissingKeyError, NothingToWriteError)):
+            error = type(error)(error.title, error.detail + input_stream.columns.hint(record))
+        self._outcomes.reject([origin], error, label=label_of(input_stream, record, line))
 
     def _assign(self, operations: Sequence[WriteOperation], origin: Origin, record: dict[str, Any]) -> None:
         """Give each operation its origin. A record of several operations is done when each of them is."""
-        if len(operations) == 1 and operations[0].part is None:
-            operations[0].origins.append(origin)
-            return
         raw, columns = origin.record, origin.input_stream.columns
         parts = [origin]
         for _ in operations[1:]:

@@ -245,7 +245,7 @@ class Replay(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def of(cls, rejection: object) -> Replay | None:
         """Return what a message has beside its record; None if that is not a rejection."""
-        if not isinstance(rejection, Mapping):
+        if not isinstance(rejection, dict):
             return None
         names = ("title", "time", "order", "ledger", "withheld")
         title, time, order, ledger, withheld = map(rejection.get, names)

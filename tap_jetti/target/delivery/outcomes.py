@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tap_jetti.target.delivery.read_back import Confirmation
     from tap_jetti.target.delivery.rejects import RejectsFile
     from tap_jetti.target.delivery.summary import Summary
+    from tap_jetti.target.delivery.verdict import Verdict
 
 MAX_LOGGED = 5
 """Rejected records that are logged one by one; the summary counts all."""
@@ -80,10 +81,10 @@ class Outcomes:
         self._refused: dict[str, list[_Rejection]] = {}
         self._lock = threading.RLock()
 
-    def count_planned(self, operation: WriteOperation, *, is_new: bool) -> None:
+    def count_planned(self, operation: WriteOperation, verdict: Verdict) -> None:
         """Count an operation that differs from what Jetti has. Only the thread that holds the path's lock calls it."""
         figures = operation.origins[-1].input_stream.figures
-        if is_new:
+        if verdict.is_new:
             figures.added += 1
         else:
             figures.changed += 1
@@ -95,7 +96,7 @@ class Outcomes:
 
     def mark_unchanged(self, operation: WriteOperation, *, is_under_way: bool = False) -> None:
         """Jetti has it already, or has accepted it a few minutes ago. Then it is read back like one that is sent."""
-        self._summary.settle_sent(operation.origins, Outcome.UNCHANGED)
+        self._summary.settle_sent([operation], Outcome.UNCHANGED)
         if is_under_way:
             self._summary.add(operation.action.name, under_way=1)
             operation.is_under_way = True
@@ -107,11 +108,10 @@ class Outcomes:
     def mark_accepted(self, operations: Sequence[WriteOperation]) -> None:
         """Jetti accepted them. Those that can be read back are done only when they are confirmed."""
         self._set_refused_aside(operations[0].action.name)
-        for operation in operations:
-            self._summary.settle_sent(operation.origins, Outcome.ACCEPTED)
+        self._summary.settle_sent(operations, Outcome.ACCEPTED)
         if self.confirmation is not None:
             operations = self.confirmation.track(operations)
-        self._complete(origin for operation in operations for origin in operation.origins)
+        self._checkpoints.complete([origin.checkpoint for one in operations for origin in one.origins])
 
     def mark_superseded(self, operation: WriteOperation) -> None:
         """It comes from a rejects file, and newer values of all its fields came meanwhile."""
@@ -131,7 +131,7 @@ class Outcomes:
 
     def mark_confirmed(self, operation: WriteOperation) -> None:
         """It was read back as it was sent."""
-        self._summary.settle_sent(operation.origins, Outcome.CONFIRMED)
+        self._summary.settle_sent([operation], Outcome.CONFIRMED)
         self._complete(operation.origins)
 
     def mark_left(self, operation: WriteOperation) -> None:
@@ -188,9 +188,10 @@ class Outcomes:
         if self._stop is not None:
             raise self._stop[1]
 
-    def is_needed(self, operation: WriteOperation) -> bool:
-        """Whether an operation is still sent: only those before the rejected record are if one stops the run."""
-        return self._stop is None or operation.number < self._stop[0]
+    def needed(self, operations: Iterable[WriteOperation]) -> list[WriteOperation]:
+        """Return the operations that are still sent: those before the rejected record if one stops the run."""
+        stop = self._stop
+        return [one for one in operations if stop is None or one.number < stop[0]]
 
     def finish(self) -> None:
         """Set aside what may have been refused because of the account: everything was sent, and it was not.

@@ -46,7 +46,7 @@ class BatchSender:
         Raises:
             JettiError: The failure is not about one record, so no other batch can succeed either.
         """
-        operations = [one for one in batch.operations.values() if self._outcomes.is_needed(one)]
+        operations = self._outcomes.needed(batch.operations.values())
         if not operations:
             return
         action = operations[0].action
@@ -70,7 +70,7 @@ class BatchSender:
             operations = self._send_some_alone(operations)
         middle = len(operations) // 2
         for half in (operations[:middle], operations[middle:]):
-            needed = [one for one in half if self._outcomes.is_needed(one)]
+            needed = self._outcomes.needed(half)
             if needed:
                 self._send_or_split(needed, path_exists=True)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tap_jetti.target.delivery.operations import OperationKey
 
 MAX_EXACT = 200_000
@@ -31,15 +29,16 @@ class SentKeys:
         """Add a key; returns False if it was there before, and True if it was not."""
         if self._filter is not None:
             return _add(self._filter, hash(key))
-        before = len(self._hashes)
-        self._hashes.add(hash(key))
-        is_new = len(self._hashes) > before
-        if before >= MAX_EXACT:
+        hashes, hashed = self._hashes, hash(key)
+        if hashed in hashes:
+            return False
+        hashes.add(hashed)
+        if len(hashes) > MAX_EXACT:
             self._filter = bytearray(_BITS >> 3)
-            for one in self._hashes:
+            for one in hashes:
                 _add(self._filter, one)
             self._hashes = set()
-        return is_new
+        return True
 
     def __contains__(self, key: OperationKey) -> bool:
         """Whether a key was added."""
@@ -59,7 +58,7 @@ def _add(content: bytearray, hashed: int) -> bool:
     return is_new
 
 
-def _bits_of(hashed: int) -> Iterator[int]:
+def _bits_of(hashed: int) -> tuple[int, int, int, int]:
     mixed = hashed * _SPREAD & _WORD  # spreads hashes that differ little
-    step = mixed | 1
-    return (((mixed >> 32) + number * step) % _BITS for number in range(4))
+    first, step = mixed >> 32, mixed | 1
+    return first % _BITS, (first + step) % _BITS, (first + 2 * step) % _BITS, (first + 3 * step) % _BITS

@@ -162,7 +162,7 @@ class WritePath:
         if self._held.queues and key in self._held:
             self._join(operation, verdict)
             return
-        self._outcomes.count_planned(operation, is_new=verdict.is_new)
+        self._outcomes.count_planned(operation, verdict)
         if not operation.action.is_limited:
             self._queue(operation)
             return

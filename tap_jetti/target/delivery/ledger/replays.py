@@ -44,7 +44,8 @@ class ReplayGuard:
         self._key_of = key_of
         self._logger = logger
         self._lock = threading.RLock()
-        self._keys: set[int] | None = None
+        self._keys: set[int] = set()
+        self._is_open = False
         self._is_usable = True
         self._first = 0
         self.id = ""
@@ -53,13 +54,13 @@ class ReplayGuard:
     def open(self) -> None:
         """Learn which keys have records that were set aside."""
         with self._lock:
-            if self._keys is not None:
+            if self._is_open:
                 return
-            self._keys = set()
             try:
                 self._open()
             except sqlite3.Error as error:
                 self._give_up(error)
+            self._is_open = True
 
     def stamp(self, origin: Origin) -> Record:
         """Return what the rejects file says about the place of a record."""
@@ -75,8 +76,7 @@ class ReplayGuard:
         row = (hash_of(key), self._order_of(origin), b"", "", self._ledger.now())
         with self._lock:
             self._write("INSERT OR REPLACE INTO aside VALUES (?, ?, ?, ?, ?)", [row])
-            if self._keys is not None:
-                self._keys.add(row[0])
+            self._keys.add(row[0])
 
     def is_known(self, origin: Origin) -> bool:
         """Whether the place of a replayed record can be compared with those of other records."""
@@ -89,9 +89,10 @@ class ReplayGuard:
         Returns:
             Whether there is anything left of it.
         """
-        if self._keys is None and operation.action.comparison is None and operation.origins[-1].replay is None:
+        if not self._is_open and operation.action.comparison is None and operation.origins[-1].replay is None:
             return True  # only rows that are compared are worth opening the ledger for every record
-        self.open()
+        if not self._is_open:  # without the lock, since every record comes here
+            self.open()
         if not self._is_usable or not self._keys or (h := hash_of(operation.key)) not in self._keys:
             return True
         order, names = self._order_of(operation.origins[-1]), [*operation.payload.keys() - {operation.key.field}]
