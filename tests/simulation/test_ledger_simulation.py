@@ -139,7 +139,7 @@ def _only_once(read: Callable[[Any], None]) -> Callable[[Any], None]:
         (any_form_is_likely, 10_000),
         (no_tail_rule, 10_020),
         (no_proof, 10_000),
-        (no_lag, 10_050),
+        (no_lag, 10_080),
         (larger_updated_wins, 10_710),
         (mark_before_the_rows, 10_710),
         (trust_without_a_count, 10_010),

@@ -52,7 +52,8 @@ def test_an_interrupt_before_the_run_has_begun_shows_no_traceback(name: str, cou
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=30)
-    assert (process.returncode, stderr) in {(128 + signal.SIGINT, ""), (0, "")}
+    # Before a handler is there, the signal itself ends the process, which shells show as 130, too.
+    assert (process.returncode, stderr) in {(128 + signal.SIGINT, ""), (-signal.SIGINT, ""), (0, "")}
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
