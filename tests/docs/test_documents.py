@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
+from tap_jetti import errors
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "tap_jetti"
 DOCUMENTS = sorted(
@@ -29,6 +31,16 @@ PATH = re.compile(r"(?:tap_jetti|tests|docs|schemas|examples|benchmarks|requirem
 def anchors(text: str) -> set[str]:
     """The anchors that GitHub makes of the headings of a document."""
     return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in HEADING.findall(text)}
+
+
+def test_each_error_has_its_section() -> None:
+    """Under its anchor, so that a message leads to it."""
+    text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    classes = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.JettiError)}
+    assert {kind.anchor() for kind in classes - {errors.JettiError}} <= anchors(text)
+    for kind in classes - {errors.JettiError}:
+        section = text.partition(f"### {kind.anchor().replace('-', ' ').capitalize()}\n")[2].partition("\n#")[0]
+        assert f"Exit {kind.exit_code}." in section or "The base of the errors" in section, kind.__name__
 
 
 def missing_from(document: str, text: str) -> list[str]:
