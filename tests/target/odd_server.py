@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 import threading
@@ -28,6 +29,10 @@ class Call:
     body: Any
 
 
+_NUMBERS = itertools.count()
+"""A server may get the port of an earlier one. Its token tells the ledger that it is another account."""
+
+
 @dataclass
 class OddServer:
     """Rows to read, and what a test wants to be answered otherwise.
@@ -45,7 +50,7 @@ class OddServer:
     answer: Callable[[Call], tuple[int, Any] | None] = lambda _call: None
     calls: list[Call] = field(default_factory=list)
     url: str = ""
-    token: str = "odd-token"
+    token: str = field(default_factory=lambda: f"odd-token-{next(_NUMBERS)}")
 
     @property
     def api_url(self) -> str:
