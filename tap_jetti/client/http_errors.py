@@ -208,17 +208,20 @@ def _too_large(causes: Iterable[BaseException], host: str, place: _Place) -> Req
 
 def _reason(causes: Sequence[BaseException]) -> str:
     """Why there is no connection, in words of our own: those of the libraries contain addresses of objects."""
-    for cause in causes:
-        if isinstance(cause, NameResolutionError):
-            return "the host name cannot be resolved"
-        if isinstance(cause, (requests.ConnectTimeout, ConnectTimeoutError, TimeoutError)):
-            return "no response in time"
-        if isinstance(cause, ConnectionRefusedError):
-            return "connection refused"
-        if refusal := _REFUSED_TUNNEL.match(str(cause)):
-            return f"it refused with status {refusal[1]}"
+    if _has(causes, NameResolutionError):
+        return "the host name cannot be resolved"
+    if _has(causes, ConnectionRefusedError):
+        return "connection refused"
+    refusals = [refusal[1] for cause in causes if (refusal := _REFUSED_TUNNEL.match(str(cause)))]
+    if refusals:
+        return f"it refused with status {refusals[0]}"
     codes = [cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno]
-    return os.strerror(codes[0]).lower() if codes else "the connection was closed"
+    if codes:
+        return os.strerror(codes[0]).lower()
+    # Last, for urllib3 derives every failure to connect from its time-out.
+    if _has(causes, requests.ConnectTimeout, ConnectTimeoutError, TimeoutError):
+        return "no response in time"
+    return "the connection was closed"
 
 
 def _has(causes: Iterable[BaseException], *kinds: type[BaseException]) -> bool:
