@@ -22,6 +22,7 @@ SLOW := \
   tests/packaging/test_distribution.py \
   tests/process/test_exit_codes.py \
   tests/process/test_logs.py \
+  tests/reading/test_keyset.py \
   tests/reading/test_prefetch.py \
   tests/sandbox/test_sandbox_lifecycle.py \
   tests/secrets/test_secrets.py \
@@ -44,18 +45,20 @@ SLOW := \
   tests/tap/test_odd_values.py \
   tests/tap/test_progress.py \
   tests/tap/test_records.py \
+  tests/tap/test_request_counts.py \
   tests/tap/test_run_summary.py \
   tests/tap/test_selection.py \
   tests/tap/test_snapshots.py \
+  tests/tap/test_standard.py \
   tests/tap/test_state.py \
   tests/tap/test_stream_maps.py \
   tests/tap/test_tap_prefetch.py \
   tests/tap/test_two_signals.py \
   tests/tap/test_unwritten_rows.py \
+  tests/target/test_any_records.py \
   tests/target/test_any_server_writes.py \
   tests/target/test_cancellations.py \
   tests/target/test_cases_writing.py \
-  tests/target/test_any_records.py \
   tests/target/test_columns.py \
   tests/target/test_confirmation.py \
   tests/target/test_faults.py \
@@ -67,7 +70,8 @@ SLOW := \
   tests/target/test_guarantees.py \
   tests/target/test_ledger_runs.py \
   tests/target/test_once.py \
-  tests/target/test_shipments.py
+  tests/target/test_shipments.py \
+  tests/target/test_stock_levels.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
