@@ -13,7 +13,6 @@ all streams must make what was loaded equal to it. With exit code 0
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import copy
 import io
@@ -21,7 +20,6 @@ import logging
 import random
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -30,6 +28,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from runs import TOKEN, UNLIMITED, Output, catalog_of, config_for
+from seed_runner import run_seeds
 from tap_jetti.facts.timestamps import from_epoch
 from tap_jetti.sandbox import Options, Sandbox
 from tap_jetti.tap.run_summary import RunSummary
@@ -334,25 +333,5 @@ def one_seed(seed: int) -> str | None:
     return None
 
 
-def main() -> None:
-    """Run seeds and report those that fail."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("seeds", type=int)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=2)
-    arguments = parser.parse_args()
-    seeds = range(arguments.first, arguments.first + arguments.seeds)
-    holding = 0
-    logging.disable(logging.CRITICAL)
-    with ProcessPoolExecutor(arguments.jobs) as pool:
-        for seed, fault in zip(seeds, pool.map(one_seed, seeds), strict=True):
-            holding += fault is None
-            if fault:
-                sys.stdout.write(f"seed {seed}: {fault}\n")
-                sys.stdout.flush()
-    sys.stdout.write(f"{holding} of {len(seeds)} seeds hold.\n")
-    sys.exit(holding < len(seeds))
-
-
 if __name__ == "__main__":
-    main()
+    run_seeds(one_seed)

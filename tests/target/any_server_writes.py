@@ -10,13 +10,10 @@ these whose answer was lost, and of which nothing is to be seen, may be rejected
 
 from __future__ import annotations
 
-import argparse
-import logging
 import os
 import random
 import sys
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from target_runs import CHANNEL, FEED, VARIANTS, Outcome, deliver, jetti, record, schema, state
 
+from seed_runner import run_seeds
 from tap_jetti.sandbox.data.normalisation import normalised
 from tap_jetti.sandbox.options import NORMALISATIONS
 
@@ -396,25 +394,5 @@ def one_seed(seed: int) -> str | None:
     return None
 
 
-def main() -> None:
-    """Run seeds and report those that fail."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("seeds", type=int)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=2)
-    arguments = parser.parse_args()
-    seeds = range(arguments.first, arguments.first + arguments.seeds)
-    holding = 0
-    logging.disable(logging.CRITICAL)
-    with ProcessPoolExecutor(arguments.jobs) as pool:
-        for seed, fault in zip(seeds, pool.map(one_seed, seeds), strict=True):
-            holding += fault is None
-            if fault:
-                sys.stdout.write(f"seed {seed}: {fault}\n")
-                sys.stdout.flush()
-    sys.stdout.write(f"{holding} of {len(seeds)} seeds hold.\n")
-    sys.exit(holding < len(seeds))
-
-
 if __name__ == "__main__":
-    main()
+    run_seeds(one_seed)

@@ -6,15 +6,16 @@ import logging
 import os
 import sqlite3
 import weakref
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tap_jetti.client.rate_limit.bucket import Bucket, ProcessLock
+from tap_jetti.client.sqlite_transaction import writing
 from tap_jetti.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tap_jetti.client.clock import Clock
     from tap_jetti.client.rate_limit.bucket import Level, Reservation
@@ -106,7 +107,7 @@ class SqliteStore:
         """Reserve the next slot."""
 
         def reserve(connection: sqlite3.Connection) -> Reservation:
-            with _writing(connection):
+            with writing(connection):
                 now, bucket = self._read(connection)
                 bucket, wait = bucket.reserve(now, increment, start_offset)
                 self._write(connection, bucket)
@@ -151,7 +152,7 @@ class SqliteStore:
         """Replace the bucket by another one, which `change` makes of the time and the bucket."""
 
         def write(connection: sqlite3.Connection) -> None:
-            with _writing(connection):
+            with writing(connection):
                 self._write(connection, change(*self._read(connection)))
 
         self._run(write)
@@ -213,7 +214,7 @@ class SqliteStore:
             # boot end with it.
             connection.execute("PRAGMA journal_mode = TRUNCATE").close()
             connection.execute("PRAGMA synchronous = OFF")
-            with _writing(connection):
+            with writing(connection):
                 connection.execute(CREATE)
                 connection.execute(EXPIRE, (self._clock.time(), KEEP_SECONDS))
         except BaseException:
@@ -227,19 +228,6 @@ class SqliteStore:
             f"The rate limit's file {self._path} cannot be used: {reason}. Delete it if it is "
             "damaged, or set rate_limit_store to a file that can be written."
         )
-
-
-@contextmanager
-def _writing(connection: sqlite3.Connection) -> Iterator[None]:
-    """Hold the write lock of the file. What was written is committed, or rolled back if anything is raised."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _close_own(connections: dict[int, sqlite3.Connection]) -> None:

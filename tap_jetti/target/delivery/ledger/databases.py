@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import sqlite3
 import weakref
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platformdirs import user_state_path
 
+from tap_jetti.client.sqlite_transaction import writing
+
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator
 
 APPLICATION_ID = 0x6A657474  # "jett"
 LOCK_SECONDS = 60.0
@@ -108,19 +109,6 @@ def set_aside(path: Path) -> None:
             path.with_name(path.name + suffix).unlink()
     with suppress(OSError):
         path.replace(path.with_name(path.name + ".unusable"))
-
-
-@contextmanager
-def writing(connection: sqlite3.Connection) -> Iterator[None]:
-    """Hold the write lock of a file. What was written is committed, or rolled back if anything is raised."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
 
 
 def close_with(owner: object, connection: sqlite3.Connection) -> None:

@@ -9,8 +9,8 @@ from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tap_jetti.client.sqlite_transaction import writing
 from tap_jetti.facts.timestamps import normalise
-from tap_jetti.target.delivery.ledger.databases import writing
 from tap_jetti.target.delivery.ledger.decisions import IN_FLIGHT_MS, Action, Decision, KeyFacts, Value, decide, settle
 from tap_jetti.target.delivery.ledger.feed_reader import milliseconds
 from tap_jetti.target.delivery.ledger.mirror import AMBIGUOUS

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tap_jetti.target.delivery.ledger.databases import Layout, close_with, writing
+from tap_jetti.client.sqlite_transaction import writing
+from tap_jetti.target.delivery.ledger.databases import Layout, close_with
 from tap_jetti.target.delivery.ledger.values import Short
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tap_jetti.client.sqlite_transaction import writing
 from tap_jetti.errors import StoreError, UncertainWriteError
 from tap_jetti.facts.timestamps import from_epoch
-from tap_jetti.target.delivery.ledger.databases import writing
 from tap_jetti.target.delivery.ledger.locks import is_held
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import threading
 import uuid
 from typing import TYPE_CHECKING
 
-from tap_jetti.target.delivery.ledger.databases import writing
+from tap_jetti.client.sqlite_transaction import writing
 from tap_jetti.target.delivery.ledger.write_log import hash_of
 
 if TYPE_CHECKING:

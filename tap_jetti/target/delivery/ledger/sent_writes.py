@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tap_jetti.target.delivery.ledger.databases import close_with, writing
+from tap_jetti.client.sqlite_transaction import writing
+from tap_jetti.target.delivery.ledger.databases import close_with
 from tap_jetti.target.delivery.ledger.decisions import IN_FLIGHT_MS
 from tap_jetti.target.delivery.ledger.sent_write import Form, Sending, SentField, SentWrite, State
 
